@@ -1,0 +1,62 @@
+"""The wire contract of fer-worker: what goes over the broker, and nothing of how it is done."""
+
+from schemas.control import (
+    CONTROL_COMMAND,
+    CONTROL_REPLY,
+    ProcessStatus,
+    ScaleCommand,
+    ScaleReply,
+    StatusQuery,
+    SupervisorStatus,
+)
+from schemas.request import BatchRequest, Frame
+from schemas.result import (
+    BatchResult,
+    EmotionScores,
+    EngineInfo,
+    FaceResult,
+    FrameEmotion,
+    FrameResult,
+    RequestError,
+    Timings,
+)
+from schemas.vocabulary import (
+    MAX_FRAMES,
+    MAX_MESSAGE_BYTES,
+    MAX_NAME_LENGTH,
+    PROTOCOL_VERSION,
+    ContentType,
+    Emotion,
+    ErrorCode,
+    FaceSelection,
+    Status,
+)
+
+__all__ = [
+    "CONTROL_COMMAND",
+    "CONTROL_REPLY",
+    "MAX_FRAMES",
+    "MAX_MESSAGE_BYTES",
+    "MAX_NAME_LENGTH",
+    "PROTOCOL_VERSION",
+    "BatchRequest",
+    "BatchResult",
+    "ContentType",
+    "Emotion",
+    "EmotionScores",
+    "EngineInfo",
+    "ErrorCode",
+    "FaceResult",
+    "FaceSelection",
+    "Frame",
+    "FrameEmotion",
+    "FrameResult",
+    "ProcessStatus",
+    "RequestError",
+    "ScaleCommand",
+    "ScaleReply",
+    "Status",
+    "StatusQuery",
+    "SupervisorStatus",
+    "Timings",
+]

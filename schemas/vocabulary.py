@@ -1,0 +1,104 @@
+"""The words that the wire contract is made of: versions, limits and enumerations."""
+
+from enum import StrEnum
+from typing import Final, Literal
+
+PROTOCOL_VERSION: Final = 1
+"""The version of the contract that this package describes. It changes only by addition."""
+
+MAX_FRAMES = 64
+"""Frames in one batch."""
+
+MAX_MESSAGE_BYTES = 16 * 1024 * 1024
+"""Bytes of one message: what RabbitMQ 4 takes by default (`max_message_size`)."""
+
+MAX_NAME_LENGTH = 128
+"""Characters of a camera or frame id."""
+
+FaceSelection = Literal["first", "all"]
+"""Which faces of a frame are analysed: the first (largest) one, or every one."""
+
+
+class ContentType(StrEnum):
+    """How the body of a message is encoded."""
+
+    MSGPACK = "application/msgpack"
+    """The batch as a msgpack map, `jpeg` as bin. The one to use."""
+    JSON = "application/json"
+    """The same map as JSON, `jpeg` as base64."""
+    JPEG = "image/jpeg"
+    """One frame and nothing else; the other fields travel as message headers."""
+
+
+class Emotion(StrEnum):
+    """What the network tells apart, in the order of its outputs."""
+
+    ANGRY = "angry"
+    DISGUST = "disgust"
+    FEAR = "fear"
+    HAPPY = "happy"
+    SAD = "sad"
+    SURPRISE = "surprise"
+    NEUTRAL = "neutral"
+
+
+class Status(StrEnum):
+    """How a request ended."""
+
+    SUCCESS = "success"
+    """Every frame was analysed, whether faces were found or not."""
+    PARTIAL = "partial"
+    """Some frames failed; `errors` says which and why."""
+    ERROR = "error"
+    """No frame could be analysed, or the message itself was bad."""
+    EXPIRED = "expired"
+    """The request was picked up too late; nothing was analysed."""
+
+
+class ErrorCode(StrEnum):
+    """Why a message or a frame could not be analysed, and what its sender should do."""
+
+    # The message as a whole (`frame` is null). All but `expired` are buried in `fer.frames.dead`.
+    MISSING_CORRELATION_ID = "missing_correlation_id"
+    """The message has no `correlation_id` property. Set one; it ties the reply to the request."""
+    UNKNOWN_CONTENT_TYPE = "unknown_content_type"
+    """`content_type` is missing or not of the contract. Send one of the three."""
+    MALFORMED_BODY = "malformed_body"
+    """The body is not what its content type says. Mend the encoder."""
+    INVALID_REQUEST = "invalid_request"
+    """The body is well-formed but not of the schema; the message names the field. Mend the sender,
+    or upgrade the workers before controllers that use newer fields."""
+    UNSUPPORTED_VERSION = "unsupported_version"
+    """`version` is one this worker does not speak. Upgrade the workers first."""
+    NO_FRAMES = "no_frames"
+    """The batch is empty. Send at least one frame."""
+    TOO_MANY_FRAMES = "too_many_frames"
+    """More frames than one batch may hold. Split the batch."""
+    MESSAGE_TOO_LARGE = "message_too_large"
+    """More bytes than a worker takes. Split the batch or compress the frames harder."""
+    FORBIDDEN_REPLY_TO = "forbidden_reply_to"
+    """`reply_to` names one of the workers' own queues. Use a queue of your own."""
+    POISON_MESSAGE = "poison_message"
+    """The message was delivered again and again and every worker that took it died. Do not send
+    it again; keep it for the maintainers."""
+    EXPIRED = "expired"
+    """The deadline or the message's `expiration` had passed. Send a newer frame."""
+
+    # One frame of a batch (`frame` is its index).
+    EMPTY_FRAME = "empty_frame"
+    """The frame has no bytes. Check the camera."""
+    NOT_A_JPEG = "not_a_jpeg"
+    """The bytes are not a JPEG. Encode frames as JPEG."""
+    BROKEN_JPEG = "broken_jpeg"
+    """A JPEG that is cut off, damaged, or of a kind that cannot be decoded. Send it again whole,
+    as a baseline or progressive 8-bit JPEG."""
+    FRAME_TOO_LARGE = "frame_too_large"
+    """More bytes than one frame may have. Compress it harder."""
+    TOO_MANY_PIXELS = "too_many_pixels"
+    """More pixels than one frame may have (its header says so). Scale it down."""
+    FRAME_TOO_SMALL = "frame_too_small"
+    """A side shorter than the smallest face. Send larger frames."""
+
+    # Either.
+    INTERNAL_ERROR = "internal_error"
+    """A fault of the worker; its log has the details under the correlation id. Report it."""

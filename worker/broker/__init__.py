@@ -1,0 +1,1 @@
+"""Bytes in, deliveries out. Knows no images."""

@@ -1,0 +1,1 @@
+"""The command `fer-worker`: each module parses, calls and prints."""

@@ -1,0 +1,1 @@
+"""Frames in, faces and emotions out. Knows no AMQP."""
