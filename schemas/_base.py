@@ -3,7 +3,14 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, StringConstraints
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    StringConstraints,
+    WithJsonSchema,
+)
 
 from schemas.vocabulary import MAX_NAME_LENGTH
 
@@ -15,7 +22,11 @@ def _parse_iso_8601(value: Any) -> Any:
     return value
 
 
-Timestamp = Annotated[AwareDatetime, BeforeValidator(_parse_iso_8601, json_schema_input_type=str)]
+Timestamp = Annotated[
+    AwareDatetime,
+    BeforeValidator(_parse_iso_8601),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
 """A time with its zone: an ISO 8601 string in every encoding, never a number."""
 
 Name = Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)]
