@@ -1,0 +1,212 @@
+"""One connection to the broker, its one thread, and reconnecting.
+
+Everything that touches the connection runs on its thread; other threads post callbacks with
+`call`. What lives on a connection (channels, consumers, publishers) is never mended: when any of
+it breaks the connection is closed, and the listener builds all of it anew on the next one.
+"""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from functools import partial
+from typing import Protocol
+
+import pika
+from pika.adapters.select_connection import IOLoop, SelectConnection
+from pika.channel import Channel
+from pika.exceptions import (
+    AMQPError,
+    AuthenticationError,
+    ChannelClosedByBroker,
+    ConnectionClosedByBroker,
+    ProbableAccessDeniedError,
+    ProbableAuthenticationError,
+)
+
+from worker.broker.topology import PRECONDITION_FAILED
+from worker.config import BrokerConfig
+from worker.errors import BrokerRefusedError
+
+log = logging.getLogger(__name__)
+
+FIRST_DELAY_S = 0.25
+LONGEST_DELAY_S = 8.0
+
+ACCESS_REFUSED = 403
+NOT_ALLOWED = 530
+"""An operator's mistake: wrong credentials, a missing permission or virtual host. Anything else,
+such as 541 from a broker that is still booting, is waited out."""
+
+
+class Listener(Protocol):
+    """Who uses a connection. Its methods are called on the connection's thread."""
+
+    def on_open(self, connection: SelectConnection) -> None:
+        """A new connection is open: build channels, consumers and publishers on it."""
+
+    def on_lost(self) -> None:
+        """The connection is gone, and everything built on it. Another one is on its way."""
+
+    def on_refused(self, error: BrokerRefusedError) -> None:
+        """The broker refuses us. Nothing more is tried."""
+
+
+class Connection:
+    """Keeps one connection open from `start` to `stop`, on a thread of its own."""
+
+    def __init__(
+        self,
+        config: BrokerConfig,
+        name: str,
+        listener: Listener,
+        prepare: Callable[[pika.ConnectionParameters], None],
+    ) -> None:
+        """Store what is needed; nothing is opened yet.
+
+        Args:
+            config: where the broker is.
+            name: what the broker's operator sees.
+            listener: told when a connection is open, lost or refused.
+            prepare: called before each attempt with the node's parameters, to declare what the
+                listener will use; may block for a moment and raise what pika raises.
+        """
+        self._config = config
+        self._nodes = config.parameters(name)
+        self._listener = listener
+        self._prepare = prepare
+        self._loop = IOLoop()
+        self._thread = threading.Thread(target=self._loop.start, name=f"amqp-{name}", daemon=True)
+        self._current: SelectConnection | None = None
+        self._attempts = 0
+        self._delay_s = FIRST_DELAY_S
+        self._stopping = False
+
+    def start(self) -> None:
+        """Begin to connect; returns at once."""
+        self.call(self._connect)
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 10.0) -> None:
+        """Close the connection and end the thread."""
+        self.call(self._stop)
+        self._thread.join(timeout_s)
+
+    def call(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called on the connection's thread. Safe from any thread."""
+        self._loop.add_callback_threadsafe(partial(self._guard, callback))
+
+    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
+        """Have `callback` called after a delay. Only from the connection's own thread."""
+        self._loop.call_later(delay_s, partial(self._guard, callback))
+
+    def _guard(self, callback: Callable[[], None]) -> None:
+        try:
+            callback()
+        except Exception:
+            log.exception("unexpected fault on the broker's thread; connecting anew")
+            if self._current is not None and self._current.is_open:
+                self._current.close()
+
+    def _connect(self) -> None:
+        if self._stopping:
+            return
+        node = self._nodes[self._attempts % len(self._nodes)]
+        self._attempts += 1
+        try:
+            self._prepare(node)
+        except (AMQPError, OSError) as error:
+            self._retry(error)
+            return
+        self._current = SelectConnection(
+            node,
+            on_open_callback=self._on_open,
+            on_open_error_callback=self._on_closed,
+            on_close_callback=self._on_closed,
+            custom_ioloop=self._loop,
+        )
+
+    def _on_open(self, connection: SelectConnection) -> None:
+        log.info("connected to %s", self._config)
+        self._attempts = 0
+        self.call_later(self._delay_s, partial(self._trust, connection))
+        self._listener.on_open(connection)
+
+    def _trust(self, connection: SelectConnection) -> None:
+        """Reset the backoff once a connection has outlived it."""
+        if connection.is_open:
+            self._delay_s = FIRST_DELAY_S
+
+    def _on_closed(self, _: SelectConnection, error: BaseException) -> None:
+        self._current = None
+        self._listener.on_lost()
+        if self._stopping:
+            self._loop.stop()
+            return
+        self._retry(error)
+
+    def _retry(self, error: BaseException) -> None:
+        if (refusal := explain_refusal(error)) is not None:
+            self._listener.on_refused(BrokerRefusedError(f"{refusal} ({self._config})"))
+            return
+        if self._attempts <= 1:
+            log.warning("no broker at %s: %s; trying again", self._config, explain(error))
+        delay_s = self._delay_s * random.uniform(0.8, 1.2)
+        self._delay_s = min(self._delay_s * 2, LONGEST_DELAY_S)
+        self.call_later(delay_s, self._connect)
+
+    def _stop(self) -> None:
+        self._stopping = True
+        if self._current is None:
+            self._loop.stop()
+        elif not (self._current.is_closing or self._current.is_closed):
+            self._current.close()
+
+
+def open_channel(connection: SelectConnection, on_open: Callable[[Channel], None]) -> None:
+    """Open a channel whose unexpected end closes the whole connection."""
+
+    def on_close(_: Channel, reason: Exception) -> None:
+        if connection.is_open:
+            log.warning("channel closed: %s; connecting anew", explain(reason))
+            connection.close()
+
+    def opened(channel: Channel) -> None:
+        channel.add_on_close_callback(on_close)
+        on_open(channel)
+
+    connection.channel(on_open_callback=opened)
+
+
+def explain(error: BaseException) -> str:
+    """Say in one line why a connection or channel failed."""
+    root = _root(error)
+    if isinstance(root, ConnectionClosedByBroker | ChannelClosedByBroker):
+        return f"{root.reply_code} {root.reply_text}"
+    return str(root) or type(root).__name__
+
+
+def explain_refusal(error: BaseException) -> str | None:
+    """Say why the broker refuses us for good, or return None where waiting may help."""
+    root = _root(error)
+    if isinstance(root, AuthenticationError | ProbableAuthenticationError):
+        return "the broker refuses the user name or password"
+    if isinstance(root, ProbableAccessDeniedError):
+        return "the broker refuses the virtual host"
+    if isinstance(root, ConnectionClosedByBroker) and root.reply_code in (
+        ACCESS_REFUSED,
+        NOT_ALLOWED,
+    ):
+        return f"the broker refuses us: {root.reply_text}"
+    if isinstance(root, ChannelClosedByBroker) and root.reply_code in (
+        ACCESS_REFUSED,
+        PRECONDITION_FAILED,
+    ):
+        return f"the broker refuses us: {root.reply_text}"
+    return None
+
+
+def _root(error: BaseException) -> BaseException:
+    """Unwrap the exceptions that pika puts around the one that matters."""
+    inner = getattr(error, "exception", None) or (error.args[0] if error.args else None)
+    return _root(inner) if isinstance(inner, BaseException) else error

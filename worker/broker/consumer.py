@@ -1,0 +1,124 @@
+"""Deliveries of one queue, and their settling."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pika
+from pika.adapters.select_connection import SelectConnection
+from pika.channel import Channel
+from pika.spec import Basic
+
+from worker.broker.connection import open_channel
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One message as the broker handed it over.
+
+    It knows the channel it came by: settled after that channel is gone it is left alone, since
+    the broker has taken the message back already.
+    """
+
+    queue: str
+    exchange: str
+    body: bytes
+    properties: pika.BasicProperties
+    redelivered: bool
+    tag: int
+    channel: Channel = field(repr=False)
+
+    def ack(self) -> None:
+        """Tell the broker that the message is done with. Only on the connection's thread."""
+        if self.channel.is_open:
+            self.channel.basic_ack(self.tag)
+
+    @property
+    def correlation_id(self) -> str | None:
+        """The sender's name for the request."""
+        return _text(self.properties.correlation_id)
+
+    @property
+    def reply_to(self) -> str | None:
+        """The queue that the sender reads answers from."""
+        return _text(self.properties.reply_to)
+
+    @property
+    def content_type(self) -> str | None:
+        """How the body is encoded."""
+        return _text(self.properties.content_type)
+
+    @property
+    def headers(self) -> Mapping[str, Any]:
+        """The message's headers, as AMQP's own types."""
+        return self.properties.headers or {}
+
+
+def _text(value: str | bytes | None) -> str | None:
+    """Read a short string. AMQP wants UTF-8; pika hands anything else over as bytes."""
+    if isinstance(value, bytes):
+        value = value.decode(errors="backslashreplace")
+    return value or None
+
+
+class Consumer:
+    """Consumes one queue on a channel of its own, from construction until `cancel`."""
+
+    def __init__(
+        self,
+        connection: SelectConnection,
+        queue: str,
+        prefetch: int,
+        on_delivery: Callable[[Delivery], None],
+        on_consuming: Callable[[], None],
+    ) -> None:
+        """Open the channel and consume.
+
+        Args:
+            connection: an open connection; everything here runs on its thread.
+            queue: its name; the queue exists.
+            prefetch: deliveries that may be unsettled at once.
+            on_delivery: called with each delivery; must not block.
+            on_consuming: called once the broker has confirmed the consumer.
+        """
+        self._connection = connection
+        self._queue = queue
+        self._prefetch = prefetch
+        self._on_delivery = on_delivery
+        self._on_consuming = on_consuming
+        self._channel: Channel | None = None
+        self._consumer_tag: str | None = None
+        open_channel(connection, self._on_channel)
+
+    def cancel(self) -> None:
+        """Take nothing more. What was delivered can still be settled."""
+        if self._channel is not None and self._channel.is_open and self._consumer_tag is not None:
+            self._channel.basic_cancel(self._consumer_tag)
+
+    def _on_channel(self, channel: Channel) -> None:
+        self._channel = channel
+        # The broker cancels a consumer when its queue is deleted: build everything anew.
+        channel.add_on_cancel_callback(lambda _: self._connection.close())
+        channel.basic_qos(prefetch_count=self._prefetch)
+        self._consumer_tag = channel.basic_consume(
+            self._queue, self._on_message, callback=lambda _: self._on_consuming()
+        )
+
+    def _on_message(
+        self,
+        channel: Channel,
+        method: Basic.Deliver,
+        properties: pika.BasicProperties,
+        body: bytes,
+    ) -> None:
+        self._on_delivery(
+            Delivery(
+                queue=self._queue,
+                exchange=method.exchange,
+                body=body,
+                properties=properties,
+                redelivered=method.redelivered,
+                tag=method.delivery_tag,
+                channel=channel,
+            )
+        )

@@ -1,0 +1,217 @@
+"""How a request ends: answered, buried, or set aside as a suspect.
+
+Whatever happens, a delivery is acked only after the broker has confirmed what came of it. Until
+then a crash means redelivery, so the requester gets at least one answer, and the first one counts.
+Everything here runs on the connection's thread.
+"""
+
+import copy
+import logging
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+import pika
+
+from schemas import BatchResult, ContentType, ErrorCode, RequestError, Status
+from worker.broker.codec import encode_result
+from worker.broker.consumer import Delivery
+from worker.broker.publisher import Confirmation, Message, Publisher
+from worker.broker.topology import Queue, Topology
+from worker.errors import MessageError
+
+log = logging.getLogger(__name__)
+
+REPLY_PATIENCE_S = 10.0
+"""How long a full reply queue is tried before the result goes to `fer.results`."""
+
+FIRST_RETRY_S = 0.1
+LONGEST_RETRY_S = 2.0
+
+_NOT_COPIED = frozenset({"CC", "BCC"})
+"""Headers that would have the broker route a copy to more queues than the one meant."""
+
+
+class Outcomes:
+    """Ends requests through one publisher; made anew with each connection."""
+
+    def __init__(
+        self,
+        publisher: Publisher,
+        topology: Topology,
+        call_later: Callable[[float, Callable[[], None]], None],
+        worker: str,
+    ) -> None:
+        """Store the parts.
+
+        Args:
+            publisher: of the same connection as the deliveries that are to end.
+            topology: where things go.
+            call_later: schedules a retry on the connection's thread, in seconds.
+            worker: host/pid, named in results and headers.
+        """
+        self._publisher = publisher
+        self._topology = topology
+        self._call_later = call_later
+        self._worker = worker
+        self.held = 0
+        """Requests whose outcome no queue takes at the moment; they stay unacked."""
+
+    def reply(self, delivery: Delivery, result: BatchResult, then: Callable[[], None]) -> None:
+        """Publish a result, ack its request, and call `then`.
+
+        The result goes to `reply_to`; without one, or where that queue is gone or stays full, to
+        `fer.results`.
+        """
+        self._reply(delivery, result, partial(self._end, delivery, then))
+
+    def bury(self, delivery: Delivery, error: MessageError, then: Callable[[], None]) -> None:
+        """Keep a copy of a bad request, answer it with an `error` reply, ack it, call `then`."""
+        log.warning(
+            "buried %s from %s: %s: %s",
+            delivery.correlation_id,
+            delivery.queue,
+            error.code,
+            error.message,
+        )
+        result = BatchResult(
+            status=Status.ERROR,
+            errors=(RequestError(frame=None, code=error.code, message=error.message),),
+            correlation_id=delivery.correlation_id,
+            redelivered=delivery.redelivered,
+            worker=self._worker,
+        )
+        end = partial(self._end, delivery, then)
+        answer = (
+            partial(self._reply, delivery, result, end) if self._is_answerable(delivery) else end
+        )
+        reason = {
+            "x-reason": error.code.value,
+            "x-reason-text": error.message,
+            "x-buried-at": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "x-buried-by": self._worker,
+            "x-first-queue": delivery.queue,
+        }
+        dead = _copy(delivery, self._topology.dead, reason)
+        dead.properties.expiration = None  # kept until an operator has looked
+        self._insist(dead, answer)
+
+    def set_aside(self, delivery: Delivery, then: Callable[[], None]) -> None:
+        """Move a redelivered request to the suspects, ack it, and call `then`."""
+        log.info("moved redelivered %s to the suspects", delivery.correlation_id)
+        suspect = _copy(delivery, self._topology.suspects, {})
+        self._insist(suspect, partial(self._end, delivery, then))
+
+    def check_reply_to(self, delivery: Delivery) -> None:
+        """Refuse a `reply_to` that names one of the workers' own queues.
+
+        Raises:
+            MessageError: it does.
+        """
+        if delivery.reply_to is not None and self._topology.is_workers_own(delivery.reply_to):
+            raise MessageError(
+                ErrorCode.FORBIDDEN_REPLY_TO, "reply_to names a queue of the workers' own"
+            )
+
+    def _is_answerable(self, delivery: Delivery) -> bool:
+        if (
+            delivery.reply_to is None
+        ):  # fer.results, where only the correlation id tells whose it is
+            return delivery.correlation_id is not None
+        return not self._topology.is_workers_own(delivery.reply_to)
+
+    def _end(self, delivery: Delivery, then: Callable[[], None]) -> None:
+        delivery.ack()
+        then()
+
+    def _reply(self, delivery: Delivery, result: BatchResult, done: Callable[[], None]) -> None:
+        body = encode_result(result)
+        to_results = partial(
+            self._insist, _result_message(self._topology.results.name, delivery, body), done
+        )
+        if delivery.reply_to is None:
+            to_results()
+            return
+        message = _result_message(delivery.reply_to, delivery, body)
+        self._try(message, done, to_results, time.monotonic() + REPLY_PATIENCE_S)
+
+    def _try(
+        self,
+        message: Message,
+        done: Callable[[], None],
+        give_up: Callable[[], None],
+        until: float,
+        delay_s: float = FIRST_RETRY_S,
+    ) -> None:
+        """Publish to a requester's queue; if it is full try again until a point in time."""
+
+        def settle(confirmation: Confirmation) -> None:
+            if confirmation is Confirmation.CONFIRMED:
+                done()
+            elif confirmation is Confirmation.REFUSED and time.monotonic() + delay_s < until:
+                longer_s = min(delay_s * 2, LONGEST_RETRY_S)
+                self._call_later(
+                    delay_s, partial(self._try, message, done, give_up, until, longer_s)
+                )
+            else:
+                log.warning(
+                    "reply queue %s is %s; the result goes to %s",
+                    message.routing_key,
+                    "gone" if confirmation is Confirmation.RETURNED else "full",
+                    self._topology.results.name,
+                )
+                give_up()
+
+        self._publisher.publish(message, settle)
+
+    def _insist(
+        self, message: Message, done: Callable[[], None], delay_s: float = FIRST_RETRY_S
+    ) -> None:
+        """Publish to a queue of ours, and try until it takes the message."""
+
+        def settle(confirmation: Confirmation) -> None:
+            if confirmation is Confirmation.CONFIRMED:
+                done()
+                return
+            if delay_s == FIRST_RETRY_S:
+                log.warning("%s takes no messages; holding on", message.routing_key)
+            self.held += 1
+            self._call_later(delay_s, again)
+
+        def again() -> None:
+            self.held -= 1
+            self._insist(message, done, min(delay_s * 2, LONGEST_RETRY_S))
+
+        self._publisher.publish(message, settle)
+
+
+def _result_message(queue: str, delivery: Delivery, body: bytes) -> Message:
+    headers = {}
+    if delivery.reply_to is not None and delivery.reply_to != queue:
+        headers["x-reply-to"] = delivery.reply_to
+    return Message(
+        routing_key=queue,
+        body=body,
+        properties=pika.BasicProperties(
+            content_type=ContentType.JSON.value,
+            correlation_id=delivery.properties.correlation_id,
+            delivery_mode=pika.DeliveryMode.Persistent.value,
+            headers=headers or None,
+            type="result",
+        ),
+    )
+
+
+def _copy(delivery: Delivery, queue: Queue, headers: dict[str, Any]) -> Message:
+    """Make a copy of a request for one of our own queues."""
+    properties = copy.copy(delivery.properties)
+    properties.headers = {
+        **{name: value for name, value in delivery.headers.items() if name not in _NOT_COPIED},
+        **headers,
+    }
+    properties.user_id = None  # the broker refuses one that is not our own
+    properties.message_id = None  # the publisher's, to tell which message was returned
+    properties.delivery_mode = pika.DeliveryMode.Persistent.value
+    return Message(routing_key=queue.name, body=delivery.body, properties=properties)

@@ -1,0 +1,84 @@
+"""Configuration: small frozen values, built at the edge and handed down."""
+
+import socket
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pika
+
+from schemas import MAX_FRAMES, MAX_MESSAGE_BYTES
+from worker.errors import FerWorkerError
+
+DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
+DEFAULT_NAMESPACE = "fer"
+DEFAULT_DRAIN_TIMEOUT_S = 30.0
+
+
+def mask_password(url: str) -> str:
+    """Return a broker URL as it may be shown: the password as `***`."""
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return url.replace(f":{parts.password}@", ":***@", 1)
+
+
+@dataclass(frozen=True)
+class BrokerConfig:
+    """Where the broker is, and under which namespace its queues are."""
+
+    urls: tuple[str, ...] = field(default=(DEFAULT_URL,), repr=False)
+    """AMQP URLs of the nodes, tried in turn."""
+    namespace: str = DEFAULT_NAMESPACE
+    heartbeat_s: int = 15
+
+    @classmethod
+    def from_url(cls, urls: str, namespace: str = DEFAULT_NAMESPACE) -> "BrokerConfig":
+        """Read one URL or several, separated by commas.
+
+        Raises:
+            FerWorkerError: one of them is not an AMQP URL.
+        """
+        config = cls(tuple(url.strip() for url in urls.split(",") if url.strip()), namespace)
+        config.parameters("check")
+        return config
+
+    def parameters(self, name: str) -> list[pika.URLParameters]:
+        """Connection parameters of every node; `name` is what the broker's operator sees."""
+        return [self._parameters(url, name) for url in self.urls]
+
+    def _parameters(self, url: str, name: str) -> pika.URLParameters:
+        problem = FerWorkerError(f"not an AMQP URL: {mask_password(url)!r}")
+        if urlsplit(url).scheme not in ("amqp", "amqps"):
+            raise problem
+        try:
+            parameters = pika.URLParameters(url)
+        except (ValueError, TypeError):
+            raise problem from None
+        parameters.heartbeat = self.heartbeat_s
+        parameters.connection_attempts = 1
+        parameters.socket_timeout = 5
+        parameters.stack_timeout = 10
+        parameters.blocked_connection_timeout = None  # an alarm is waited out, never a hang-up
+        parameters.client_properties = {"connection_name": f"fer-worker {name}"}
+        return parameters
+
+    def __str__(self) -> str:
+        return ", ".join(mask_password(url) for url in self.urls)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a worker accepts. Each limit has an error code of its own."""
+
+    message_bytes: int = MAX_MESSAGE_BYTES
+    frames: int = MAX_FRAMES
+    frame_bytes: int = 8 * 1024 * 1024
+    frame_pixels: int = 40_000_000
+    """Read from the JPEG's header before it is decoded."""
+    frame_side: int = 20
+    """Pixels of the shorter side: the smallest face the detector can find."""
+
+
+def host_name() -> str:
+    """Name of this machine, as operators know it."""
+    return socket.gethostname()
