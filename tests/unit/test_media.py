@@ -1,0 +1,177 @@
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from schemas import MAX_NAME_LENGTH, BatchRequest
+from worker.broker.codec import encode_request
+from worker.errors import FerWorkerError
+from worker.media import MediaFrame, batches, frames
+
+JPEG = b"\xff\xd8\xff\xe0 not much of a picture"
+
+
+def picture(path: Path, depth: type = np.uint8, channels: int = 3) -> Path:
+    """Write a picture whose left half is blue."""
+    image: NDArray[Any] = np.zeros((40, 60, channels), depth)
+    image[:, :30, 0] = np.iinfo(depth).max
+    path.parent.mkdir(parents=True, exist_ok=True)
+    assert cv2.imwrite(str(path), image)
+    return path
+
+
+def jpeg(path: Path, content: bytes = JPEG) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    return path
+
+
+def media(*sizes: int) -> Iterator[MediaFrame]:
+    return (MediaFrame(b"x" * size, str(i), Path(str(i))) for i, size in enumerate(sizes))
+
+
+def ids(grouped: Iterator[list[MediaFrame]]) -> list[list[str]]:
+    return [[frame.id for frame in batch] for batch in grouped]
+
+
+@pytest.mark.parametrize("content", [JPEG, JPEG[:5], b"", b"no JPEG at all"])
+def test_file_named_jpg_is_sent_as_it_is(tmp_path: Path, content: bytes) -> None:
+    (frame,) = frames([jpeg(tmp_path / "a.JPG", content)])
+    assert frame.jpeg == content
+
+
+@pytest.mark.parametrize("name", ["snapshot", "a.png", "a.dat"])
+def test_jpeg_is_known_by_its_content(tmp_path: Path, name: str) -> None:
+    (frame,) = frames([jpeg(tmp_path / name)])
+    assert frame.jpeg == JPEG
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".webp", ".tiff", ".TIF", ".PNG"])
+def test_other_pictures_become_jpeg(tmp_path: Path, suffix: str) -> None:
+    (frame,) = frames([picture(tmp_path / f"a{suffix}")])
+    decoded = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_COLOR)
+    assert frame.jpeg.startswith(b"\xff\xd8\xff")
+    assert decoded is not None
+    assert decoded.shape == (40, 60, 3)
+    assert decoded[20, 10].tolist() == pytest.approx([255, 0, 0], abs=3)
+    assert decoded[20, 50].tolist() == pytest.approx([0, 0, 0], abs=3)
+
+
+@pytest.mark.parametrize(("depth", "channels"), [(np.uint16, 3), (np.uint8, 4), (np.uint8, 1)])
+def test_deep_transparent_and_grey_pictures_become_colour_jpeg(
+    tmp_path: Path, depth: type, channels: int
+) -> None:
+    (frame,) = frames([picture(tmp_path / "a.png", depth, channels)])
+    decoded = cv2.imdecode(np.frombuffer(frame.jpeg, np.uint8), cv2.IMREAD_UNCHANGED)
+    assert decoded is not None
+    assert decoded.shape == (40, 60, 3)
+
+
+def test_folder_gives_its_pictures_in_order_without_the_hidden(tmp_path: Path) -> None:
+    names = ["b.jpg", "frame-10.jpg", "frame-2.jpg", "sub/c.jpeg", "sub/deeper/a.jpg"]
+    for name in [*names, ".hidden.jpg", ".git/x.jpg", "sub/.cache/y.jpg", "notes.txt"]:
+        jpeg(tmp_path / name)
+    picture(tmp_path / "a.png")
+    (tmp_path / "folder.jpg").mkdir()
+    found = [frame.path.relative_to(tmp_path).as_posix() for frame in frames([tmp_path])]
+    assert found == [
+        "a.png",
+        "b.jpg",
+        "frame-2.jpg",
+        "frame-10.jpg",
+        "sub/c.jpeg",
+        "sub/deeper/a.jpg",
+    ]
+
+
+def test_folder_that_is_hidden_itself_can_be_named(tmp_path: Path) -> None:
+    jpeg(tmp_path / ".camera" / "a.jpg")
+    assert len(list(frames([tmp_path / ".camera"]))) == 1
+
+
+def test_paths_keep_the_order_in_which_they_are_given(tmp_path: Path) -> None:
+    given = [jpeg(tmp_path / "z.jpg"), jpeg(tmp_path / "a.jpg"), tmp_path / "z.jpg"]
+    assert [frame.path for frame in frames(given)] == given
+
+
+def test_frame_id_is_the_path_or_its_end(tmp_path: Path) -> None:
+    path = jpeg(tmp_path / ("d" * 100) / ("e" * 100) / "a.jpg")
+    (frame,) = frames([path])
+    assert len(frame.id) == MAX_NAME_LENGTH
+    assert path.as_posix().endswith(frame.id)
+
+
+@pytest.mark.parametrize("missing", ["nowhere.jpg", "a.jpg/b.jpg", "notes.txt", "empty"])
+def test_bad_path_is_refused_before_anything_is_read(tmp_path: Path, missing: str) -> None:
+    jpeg(tmp_path / "a.jpg")
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FerWorkerError) as refusal:
+        frames([tmp_path / "a.jpg", tmp_path / missing])
+    assert str(tmp_path / missing) in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n", b"no picture"])
+def test_picture_that_cannot_be_decoded_is_one_line(tmp_path: Path, content: bytes) -> None:
+    path = jpeg(tmp_path / "a.png", content)
+    with pytest.raises(FerWorkerError, match=r"^cannot read .*a\.png: not a picture"):
+        list(frames([path]))
+
+
+def test_file_that_vanishes_is_one_line(tmp_path: Path) -> None:
+    path = jpeg(tmp_path / "a.jpg")
+    found = frames([path])
+    path.unlink()
+    with pytest.raises(FerWorkerError, match=r"^cannot read .*a\.jpg: No such file"):
+        next(found)
+
+
+def test_batches_hold_size_frames_and_the_last_the_rest() -> None:
+    assert ids(batches(media(*[1] * 5), size=2)) == [["0", "1"], ["2", "3"], ["4"]]
+
+
+def test_batches_of_nothing_are_none() -> None:
+    assert ids(batches(media(), size=2)) == []
+
+
+def test_batch_ends_where_the_message_would_get_too_large() -> None:
+    grouped = batches(media(4000, 4000, 4000, 50_000, 10), size=9, max_bytes=12_000)
+    assert ids(grouped) == [["0", "1"], ["2"], ["3"], ["4"]]
+
+
+def test_full_batch_fits_the_message_limit_once_encoded() -> None:
+    limit = 100_000
+    named = (MediaFrame(b"x" * 900, "ö" * MAX_NAME_LENGTH, Path()) for _ in range(200))
+    for batch in batches(named, size=64, max_bytes=limit):
+        fields = [
+            {"jpeg": frame.jpeg, "id": frame.id, "captured_at": "2026-11-23T10:00:00.250000+01:00"}
+            for frame in batch
+        ]
+        request = BatchRequest.model_validate({"version": 1, "frames": fields})
+        assert len(encode_request(request)) <= limit
+
+
+def test_frames_are_pulled_only_as_batches_are_asked_for() -> None:
+    pulled = []
+
+    def source() -> Iterator[MediaFrame]:
+        for frame in media(*[1] * 9):
+            pulled.append(frame.id)
+            yield frame
+
+    grouped = batches(source(), size=3)
+    assert pulled == []
+    next(grouped)
+    assert pulled == ["0", "1", "2"]
+
+
+def test_importing_media_loads_no_opencv() -> None:
+    check = "import sys, worker.media; sys.exit('cv2' in sys.modules or 'numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", check], check=True)

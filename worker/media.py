@@ -1,0 +1,158 @@
+"""Images and folders -> JPEG frames, ready to be sent.
+
+    paths ──frames──▶ one MediaFrame after another ──batches──▶ lists of them
+
+Everything here is pulled: a file is read when the batch that holds it is asked for, so whoever
+sends slowly reads slowly.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from schemas import MAX_MESSAGE_BYTES, MAX_NAME_LENGTH
+from worker.errors import FerWorkerError
+
+JPEG_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
+OTHER_SUFFIXES: Final = frozenset({".bmp", ".png", ".tif", ".tiff", ".webp"})
+
+JPEG_START: Final = b"\xff\xd8\xff"
+"""The marker SOI and the first byte of the next one (ITU-T T.81, B.1.1.3)."""
+
+JPEG_QUALITY: Final = 95
+"""Of pictures that are no JPEG yet: their faces should lose nothing."""
+
+FRAME_OVERHEAD_BYTES: Final = 1024
+"""More than the names, times and lengths around a frame's pixels take in a message."""
+
+
+@dataclass(frozen=True, slots=True)
+class MediaFrame:
+    """One frame to send."""
+
+    jpeg: bytes = field(repr=False)
+    id: str
+    """The path it came from, cut from the left to what a frame id may have."""
+    path: Path
+
+
+def frames(paths: Iterable[Path]) -> Iterator[MediaFrame]:
+    """Read pictures, and the pictures of folders, in the order given.
+
+    JPEG files go as they are, broken ones too: what is wrong with them is for the worker to say.
+    Other pictures are encoded as JPEG. Folders are searched with their subfolders, by file name,
+    `frame-2` before `frame-10`; hidden files and folders are left out.
+
+    Returns:
+        An iterator that reads one file at a time.
+
+    Raises:
+        FerWorkerError: at once, if a path is missing, no picture, or a folder without one; from
+            the iterator, if a file cannot be read.
+    """
+    found = [file for path in paths for file in _pictures(path)]
+    return (_read(file) for file in found)
+
+
+def batches(
+    frames: Iterable[MediaFrame], size: int, max_bytes: int = MAX_MESSAGE_BYTES
+) -> Iterator[list[MediaFrame]]:
+    """Group frames into batches of `size`, or fewer where the message would get too large.
+
+    Args:
+        frames: pulled one at a time, as batches are asked for.
+        size: frames in a batch, at least 1.
+        max_bytes: of the whole message. A frame larger than that is a batch by itself, for the
+            client to refuse.
+    """
+    capacity = max_bytes - FRAME_OVERHEAD_BYTES
+    batch: list[MediaFrame] = []
+    used = 0
+    for frame in frames:
+        needed = len(frame.jpeg) + FRAME_OVERHEAD_BYTES
+        if batch and used + needed > capacity:
+            yield batch
+            batch, used = [], 0
+        batch.append(frame)
+        used += needed
+        if len(batch) == size:
+            yield batch
+            batch, used = [], 0
+    if batch:
+        yield batch
+
+
+def _pictures(path: Path) -> list[Path]:
+    """Files that a path stands for."""
+    try:
+        if path.is_dir():
+            if found := _pictures_in(path):
+                return found
+            raise FerWorkerError(f"no pictures in {path}")
+        if not path.exists():
+            raise FerWorkerError(f"no such file or folder: {path}")
+        if path.suffix.lower() in JPEG_SUFFIXES | OTHER_SUFFIXES or _starts_as_jpeg(path):
+            return [path]
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    raise FerWorkerError(f"not a picture: {path}")
+
+
+def _pictures_in(folder: Path) -> list[Path]:
+    def is_hidden(path: Path) -> bool:
+        return any(part.startswith(".") for part in path.relative_to(folder).parts)
+
+    found = (
+        path
+        for path in folder.rglob("*")
+        if path.suffix.lower() in JPEG_SUFFIXES | OTHER_SUFFIXES
+        and not is_hidden(path)
+        and path.is_file()
+    )
+    return sorted(found, key=_by_number)
+
+
+def _by_number(path: Path) -> list[tuple[str | int, ...]]:
+    """Sort key by which numbers in names count as numbers."""
+    return [
+        # Text and numbers alternate, text first, so that like is compared with like.
+        tuple(int(part) if i % 2 else part for i, part in enumerate(re.split(r"(\d+)", name)))
+        for name in path.parts
+    ]
+
+
+def _starts_as_jpeg(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(JPEG_START)) == JPEG_START
+
+
+def _read(path: Path) -> MediaFrame:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    is_jpeg = path.suffix.lower() in JPEG_SUFFIXES or content.startswith(JPEG_START)
+    jpeg = content if is_jpeg else _encode(path, content)
+    return MediaFrame(jpeg, path.as_posix()[-MAX_NAME_LENGTH:], path)
+
+
+def _encode(path: Path, content: bytes) -> bytes:
+    """Turn a picture of another kind into a JPEG."""
+    import cv2  # not before it is needed: `--help` loads no OpenCV
+    import numpy as np
+
+    try:
+        # Colour, 8 bits, upright: what a JPEG has, and what the worker would make of the picture.
+        image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        if image is None:
+            raise FerWorkerError(f"cannot read {path}: not a picture, or damaged")
+        _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    except cv2.error as error:  # an empty file, or more pixels than OpenCV takes
+        raise FerWorkerError(f"cannot read {path}: not a picture, or too large") from error
+    return jpeg.tobytes()
+
+
+def _unreadable(path: Path, error: OSError) -> FerWorkerError:
+    return FerWorkerError(f"cannot read {path}: {error.strerror or error}")
