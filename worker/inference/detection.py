@@ -1,0 +1,42 @@
+"""What both engines make of MTCNN's answer: faces in whole pixels, filtered by their options."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.inference.engine import Box
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A face before its emotions are known, and how sure the detector is (0..1)."""
+
+    box: Box
+    probability: float
+
+
+def detections(
+    corners: NDArray[np.float32],
+    probabilities: NDArray[np.float32],
+    min_probability: float,
+    frame_shape: tuple[int, ...],
+) -> list[Detection]:
+    """Faces that the detector is sure enough of, in the order given.
+
+    Args:
+        corners: (N, 4) x1, y1, x2, y2 in pixels. Cut to whole ones towards zero, as fer does.
+        probabilities: (N,)
+        min_probability: the least one to keep.
+        frame_shape: height and width first. A box without a pixel inside is dropped: there is
+            nothing to look at.
+    """
+    height, width = frame_shape[:2]
+    found = []
+    for (x1, y1, x2, y2), probability in zip(
+        corners.astype(int).tolist(), probabilities.tolist(), strict=True
+    ):
+        inside = max(x1, 0) < min(x2, width) and max(y1, 0) < min(y2, height)
+        if inside and probability >= min_probability:
+            found.append(Detection(Box(x1, y1, x2 - x1, y2 - y1), probability))
+    return found

