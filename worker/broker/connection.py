@@ -53,7 +53,7 @@ class Listener(Protocol):
 
 
 class Connection:
-    """Keeps one connection open from `start` to `stop`, on a thread of its own."""
+    """Keeps one connection open from `start` to `close`, on a thread of its own."""
 
     def __init__(
         self,
@@ -80,16 +80,19 @@ class Connection:
         self._current: SelectConnection | None = None
         self._attempts = 0
         self._delay_s = FIRST_DELAY_S
-        self._stopping = False
+        self._closing = False
 
     def start(self) -> None:
         """Begin to connect; returns at once."""
         self.call(self._connect)
         self._thread.start()
 
-    def stop(self, timeout_s: float = 10.0) -> None:
-        """Close the connection and end the thread."""
-        self.call(self._stop)
+    def close(self) -> None:
+        """Begin to close the connection and to end the thread. Safe from any thread."""
+        self.call(self._close)
+
+    def join(self, timeout_s: float = 10.0) -> None:
+        """Wait for the thread to end, after `close`."""
         self._thread.join(timeout_s)
 
     def call(self, callback: Callable[[], None]) -> None:
@@ -109,7 +112,7 @@ class Connection:
                 self._current.close()
 
     def _connect(self) -> None:
-        if self._stopping:
+        if self._closing:
             return
         node = self._nodes[self._attempts % len(self._nodes)]
         self._attempts += 1
@@ -140,7 +143,7 @@ class Connection:
     def _on_closed(self, _: SelectConnection, error: BaseException) -> None:
         self._current = None
         self._listener.on_lost()
-        if self._stopping:
+        if self._closing:
             self._loop.stop()
             return
         self._retry(error)
@@ -155,8 +158,8 @@ class Connection:
         self._delay_s = min(self._delay_s * 2, LONGEST_DELAY_S)
         self.call_later(delay_s, self._connect)
 
-    def _stop(self) -> None:
-        self._stopping = True
+    def _close(self) -> None:
+        self._closing = True
         if self._current is None:
             self._loop.stop()
         elif not (self._current.is_closing or self._current.is_closed):

@@ -65,7 +65,7 @@ class Outcomes:
         The result goes to `reply_to`; without one, or where that queue is gone or stays full, to
         `fer.results`.
         """
-        self._reply(delivery, result, partial(self._end, delivery, then))
+        self._answer(delivery, result, partial(self._end, delivery, then))
 
     def bury(self, delivery: Delivery, error: MessageError, then: Callable[[], None]) -> None:
         """Keep a copy of a bad request, answer it with an `error` reply, ack it, call `then`."""
@@ -84,15 +84,13 @@ class Outcomes:
             worker=self._worker,
         )
         end = partial(self._end, delivery, then)
-        answer = (
-            partial(self._reply, delivery, result, end) if self._is_answerable(delivery) else end
-        )
+        answer = partial(self._answer, delivery, result, end)
         reason = {
             "x-reason": error.code.value,
             "x-reason-text": error.message,
             "x-buried-at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "x-buried-by": self._worker,
-            "x-first-queue": delivery.queue,
+            "x-first-queue": delivery.headers.get("x-first-death-queue", delivery.queue),
         }
         dead = _copy(delivery, self._topology.dead, reason)
         dead.properties.expiration = None  # kept until an operator has looked
@@ -104,38 +102,39 @@ class Outcomes:
         suspect = _copy(delivery, self._topology.suspects, {})
         self._insist(suspect, partial(self._end, delivery, then))
 
-    def check_reply_to(self, delivery: Delivery) -> None:
-        """Refuse a `reply_to` that names one of the workers' own queues.
+    def check_address(self, delivery: Delivery) -> None:
+        """Refuse a request whose answer could not find its way.
 
         Raises:
-            MessageError: it does.
+            MessageError: `reply_to` names one of the workers' own queues, or there is no
+                correlation id.
         """
         if delivery.reply_to is not None and self._topology.is_workers_own(delivery.reply_to):
             raise MessageError(
                 ErrorCode.FORBIDDEN_REPLY_TO, "reply_to names a queue of the workers' own"
             )
-
-    def _is_answerable(self, delivery: Delivery) -> bool:
-        if (
-            delivery.reply_to is None
-        ):  # fer.results, where only the correlation id tells whose it is
-            return delivery.correlation_id is not None
-        return not self._topology.is_workers_own(delivery.reply_to)
+        if delivery.correlation_id is None:
+            raise MessageError(
+                ErrorCode.MISSING_CORRELATION_ID, "the message has no correlation_id property"
+            )
 
     def _end(self, delivery: Delivery, then: Callable[[], None]) -> None:
         delivery.ack()
         then()
 
-    def _reply(self, delivery: Delivery, result: BatchResult, done: Callable[[], None]) -> None:
+    def _answer(self, delivery: Delivery, result: BatchResult, done: Callable[[], None]) -> None:
         body = encode_result(result)
         to_results = partial(
             self._insist, _result_message(self._topology.results.name, delivery, body), done
         )
         if delivery.reply_to is None:
-            to_results()
-            return
-        message = _result_message(delivery.reply_to, delivery, body)
-        self._try(message, done, to_results, time.monotonic() + REPLY_PATIENCE_S)
+            # Among the results of others only the correlation id tells whose this is.
+            (to_results if delivery.correlation_id is not None else done)()
+        elif self._topology.is_workers_own(delivery.reply_to):
+            done()
+        else:
+            message = _result_message(delivery.reply_to, delivery, body)
+            self._try(message, done, to_results, time.monotonic() + REPLY_PATIENCE_S)
 
     def _try(
         self,

@@ -115,3 +115,10 @@ def create_engine(options: EngineOptions, threads: int) -> Engine:
     from worker.inference.openvino_engine import OpenVinoEngine
 
     return OpenVinoEngine(options, threads)
+
+
+def warm_up(engine: Engine) -> None:
+    """Analyse a blank frame, so that the first real one finds everything loaded and compiled."""
+    import numpy as np
+
+    engine.analyze(np.zeros((360, 640, 3), np.uint8), "all")

@@ -1,0 +1,42 @@
+"""A short connection for a command: connect within a wait, or say in one line why not."""
+
+import time
+
+from pika.adapters.blocking_connection import BlockingConnection
+from pika.exceptions import AMQPError
+
+from worker.broker.connection import explain, explain_refusal
+from worker.config import BrokerConfig
+from worker.errors import BrokerRefusedError, BrokerUnavailableError
+
+PAUSE_S = 0.25
+
+HANG_TIMEOUT_S = 10.0
+"""Under a memory or disk alarm the broker stops reading from whoever has published."""
+
+
+def connect(config: BrokerConfig, name: str, wait_s: float) -> BlockingConnection:
+    """Connect to the first node that answers.
+
+    Args:
+        config: where the broker is.
+        name: what the broker's operator sees.
+        wait_s: how long a broker that is not up yet is waited for, in seconds.
+
+    Raises:
+        BrokerRefusedError: it refuses our credentials, or the virtual host.
+        BrokerUnavailableError: none answered within the wait.
+    """
+    give_up = time.monotonic() + wait_s
+    while True:
+        for parameters in config.parameters(name):
+            parameters.blocked_connection_timeout = HANG_TIMEOUT_S
+            try:
+                return BlockingConnection(parameters)
+            except (AMQPError, OSError) as error:
+                if (refusal := explain_refusal(error)) is not None:
+                    raise BrokerRefusedError(f"{refusal} ({config})") from error
+                reason = explain(error)
+        if time.monotonic() + PAUSE_S > give_up:
+            raise BrokerUnavailableError(f"no broker at {config}: {reason}")
+        time.sleep(PAUSE_S)

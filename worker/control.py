@@ -1,0 +1,151 @@
+"""Scale and status messages over the broker: the supervisors' side.
+
+Commands come through a fanout exchange to an exclusive queue of each supervisor; answers go to the
+operator's reply queue under the same correlation id. The same connection brings the obituaries.
+"""
+
+import logging
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import pika
+from pika.adapters.select_connection import SelectConnection
+from pika.channel import Channel
+from pydantic import ValidationError
+
+from schemas import CONTROL_COMMAND, ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
+from worker.broker.codec import encode_result
+from worker.broker.connection import Connection, open_channel
+from worker.broker.consumer import Consumer, Delivery
+from worker.broker.outcome import Outcomes
+from worker.broker.publisher import Message, Publisher
+from worker.broker.topology import Topology, declare
+from worker.config import BrokerConfig
+from worker.errors import BrokerRefusedError
+from worker.obituaries import attend
+
+log = logging.getLogger(__name__)
+
+OBITUARIES_PREFETCH = 8
+CONTROL_PREFETCH = 16
+
+
+@dataclass(frozen=True)
+class ControlRequest:
+    """A command, and the way to answer it (from any thread, any number of times)."""
+
+    command: ScaleCommand | StatusQuery
+    answer: Callable[[ScaleReply | SupervisorStatus], None]
+
+
+class ControlLink:
+    """A supervisor's connection."""
+
+    def __init__(
+        self,
+        broker: BrokerConfig,
+        supervisor: str,
+        on_command: Callable[[ControlRequest], None],
+        on_connected: Callable[[], None],
+        on_refused: Callable[[BrokerRefusedError], None],
+    ) -> None:
+        """Store the parts; the callbacks are called on the connection's thread.
+
+        Args:
+            broker: where commands come from.
+            supervisor: host/pid.
+            on_command: called with every valid command, whomever it addresses.
+            on_connected: called each time commands can be heard.
+            on_refused: called if the broker refuses us.
+        """
+        self._topology = Topology(broker.namespace)
+        self._supervisor = supervisor
+        self._on_command = on_command
+        self._on_connected = on_connected
+        self._on_refused = on_refused
+        self._publisher: Publisher | None = None
+        self._connection = Connection(
+            broker, f"supervisor {supervisor}", self, partial(declare, topology=self._topology)
+        )
+
+    def start(self) -> None:
+        """Connect, and listen until `close`."""
+        self._connection.start()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._connection.close()
+        self._connection.join()
+
+    # What follows runs on the connection's thread.
+
+    def on_open(self, connection: SelectConnection) -> None:
+        """Listen as soon as answers can be published."""
+        self._publisher = Publisher(connection, on_ready=partial(self._listen, connection))
+
+    def on_lost(self) -> None:
+        """Forget the publisher; commands that were not answered are not answered any more."""
+        self._publisher = None
+
+    def on_refused(self, error: BrokerRefusedError) -> None:
+        """Pass it on."""
+        self._on_refused(error)
+
+    def _listen(self, connection: SelectConnection) -> None:
+        if self._publisher is None:
+            return
+        outcomes = Outcomes(
+            self._publisher, self._topology, self._connection.call_later, self._supervisor
+        )
+        Consumer(
+            connection,
+            self._topology.obituaries.name,
+            OBITUARIES_PREFETCH,
+            lambda delivery: attend(delivery, outcomes, self._supervisor, lambda: None),
+            on_consuming=lambda: None,
+        )
+        # A new name each time: after a stalled connection the broker may still hold the old one.
+        queue = f"{self._topology.control}.{uuid.uuid4().hex}"
+        open_channel(connection, partial(self._declare, connection, queue))
+
+    def _declare(self, connection: SelectConnection, queue: str, channel: Channel) -> None:
+        channel.queue_declare(queue, exclusive=True, auto_delete=True)
+        channel.queue_bind(
+            queue,
+            self._topology.control,
+            callback=lambda _: Consumer(
+                connection, queue, CONTROL_PREFETCH, self._on_delivery, self._on_connected
+            ),
+        )
+
+    def _on_delivery(self, delivery: Delivery) -> None:
+        delivery.ack()
+        if delivery.exchange != self._topology.control:
+            # Whoever may write to the default exchange may write to every queue.
+            log.warning("ignored a control message that did not come through the control exchange")
+            return
+        try:
+            command = CONTROL_COMMAND.validate_json(delivery.body)
+        except ValidationError as error:
+            log.warning("ignored a control message: %s", error.errors()[0]["msg"])
+            return
+        answer = partial(self._answer, delivery.properties)
+        self._on_command(ControlRequest(command, answer))
+
+    def _answer(self, asked: pika.BasicProperties, reply: ScaleReply | SupervisorStatus) -> None:
+        if asked.reply_to is None:
+            return
+        message = Message(
+            routing_key=asked.reply_to,
+            body=encode_result(reply),
+            properties=pika.BasicProperties(
+                content_type="application/json", correlation_id=asked.correlation_id
+            ),
+        )
+        self._connection.call(partial(self._publish, message))
+
+    def _publish(self, message: Message) -> None:
+        if self._publisher is not None:
+            self._publisher.publish(message, lambda _: None)  # an operator who left needs none

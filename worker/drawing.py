@@ -1,0 +1,231 @@
+"""Faces and their emotions drawn on a frame: boxes, labels, and bars of the seven scores.
+
+Sizes follow the picture's, so that a label is read as easily at 240p as at 8 megapixels. Nothing
+covers a face: bars are drawn only where there is room beside one.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+
+import cv2
+
+from schemas import Emotion, EmotionScores, FaceResult, FrameResult
+
+if TYPE_CHECKING:
+    from worker.inference.engine import BGRImage
+
+Color: TypeAlias = tuple[int, int, int]
+"""Blue, green, red."""
+
+COLORS: Final[dict[Emotion, Color]] = {
+    Emotion.ANGRY: (0, 94, 213),  # vermilion
+    Emotion.DISGUST: (115, 158, 0),  # bluish green
+    Emotion.FEAR: (167, 121, 204),  # reddish purple
+    Emotion.HAPPY: (66, 228, 240),  # yellow
+    Emotion.SAD: (178, 114, 0),  # blue
+    Emotion.SURPRISE: (0, 159, 230),  # orange
+    Emotion.NEUTRAL: (233, 180, 86),  # sky blue
+}
+"""The palette of Okabe and Ito ("Color Universal Design", 2008), told apart by everyone."""
+
+BLACK: Final[Color] = (0, 0, 0)
+WHITE: Final[Color] = (255, 255, 255)
+GREY: Final[Color] = (96, 96, 96)
+
+FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
+
+
+class _Area(NamedTuple):
+    """A rectangle in pixels of the picture."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def right(self) -> int:
+        return self.x + self.width
+
+    @property
+    def bottom(self) -> int:
+        return self.y + self.height
+
+    def grown(self, by: int) -> "_Area":
+        return _Area(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
+
+    def overlaps(self, other: "_Area") -> bool:
+        return (
+            self.x < other.right
+            and other.x < self.right
+            and self.y < other.bottom
+            and other.y < self.bottom
+        )
+
+    def moved_into(self, frame: "_Area") -> "_Area":
+        """Return the same rectangle, as far inside the frame as it fits."""
+        x = max(frame.x, min(self.x, frame.right - self.width))
+        y = max(frame.y, min(self.y, frame.bottom - self.height))
+        return self._replace(x=x, y=y)
+
+
+@dataclass(frozen=True)
+class _Text:
+    """How text of one height is written."""
+
+    height: int
+    """Of a capital letter, in pixels."""
+    stroke: int
+    scale: float
+
+    @classmethod
+    def of_height(cls, height: int) -> "_Text":
+        stroke = max(1, round(height / 9))
+        return cls(height, stroke, cv2.getFontScaleFromHeight(FONT, height, stroke))
+
+    @property
+    def margin(self) -> int:
+        """Between the text and the edge of what it stands on."""
+        return max(2, round(self.height * 0.5))
+
+    def width_of(self, text: str) -> int:
+        (width, _), _ = cv2.getTextSize(text, FONT, self.scale, self.stroke)
+        return width
+
+    def write(self, image: "BGRImage", text: str, x: int, bottom: int, color: Color) -> None:
+        cv2.putText(image, text, (x, bottom), FONT, self.scale, color, self.stroke, cv2.LINE_AA)
+
+
+def annotate(image: "BGRImage", result: FrameResult) -> "BGRImage":
+    """Draw what was found in a frame.
+
+    Args:
+        image: (height, width, 3) uint8, BGR, upright, as the worker analysed it; left unchanged.
+        result: what a worker answered for it.
+
+    Returns:
+        A picture of the same size: each face in a box of its emotion's colour, with the emotion
+        and its score; bars of all scores beside faces that have room for them; `no face` in the
+        corner where there is none.
+    """
+    drawn: BGRImage = image.copy()
+    height, width = image.shape[:2]
+    frame = _Area(0, 0, width, height)
+    text = _Text.of_height(max(9, round(min(height, width) * 0.024)))
+    if not result.faces:
+        _draw_caption(drawn, frame, text, "no face")
+        return drawn
+
+    line = max(1, round(min(height, width) / 350))
+    boxes = [_Area(*face.box) for face in result.faces]
+    for face, box in reversed(list(zip(result.faces, boxes, strict=True))):  # the first on top
+        _draw_box(drawn, box, COLORS[_dominant(face.emotions)[0]], line)
+    taken = [box.grown(line) for box in boxes]
+    for face, box in zip(result.faces, boxes, strict=True):
+        taken.append(_draw_label(drawn, frame, text, face, box.grown(line), taken))
+    small = _Text.of_height(max(7, round(text.height * 0.75)))
+    for face, box in zip(result.faces, boxes, strict=True):
+        if bars := _room_for_bars(frame, small, box.grown(3 * line), taken):
+            _draw_bars(drawn, bars, small, face.emotions)
+            taken.append(bars)
+    return drawn
+
+
+def _dominant(scores: EmotionScores) -> tuple[Emotion, float]:
+    """Return the highest score; of equal ones the first, as FER does."""
+    return max(
+        ((emotion, _score(scores, emotion)) for emotion in Emotion), key=lambda pair: pair[1]
+    )
+
+
+def _score(scores: EmotionScores, emotion: Emotion) -> float:
+    score: float = getattr(scores, emotion)
+    return score
+
+
+def _readable_on(color: Color) -> Color:
+    blue, green, red = color
+    return BLACK if 0.114 * blue + 0.587 * green + 0.299 * red > 100 else WHITE  # ITU-R BT.601
+
+
+def _draw_box(image: "BGRImage", box: _Area, color: Color, line: int) -> None:
+    # A dark edge on either side keeps the line visible on a background of its own colour.
+    corners = ((box.x, box.y), (box.right - 1, box.bottom - 1))
+    cv2.rectangle(image, *corners, BLACK, line + 2)
+    cv2.rectangle(image, *corners, color, line)
+
+
+def _draw_caption(image: "BGRImage", frame: _Area, text: _Text, caption: str) -> None:
+    width, height = text.width_of(caption) + 2 * text.margin, text.height + 2 * text.margin
+    if width > frame.width or height > frame.height:
+        return
+    area = _Area(0, frame.bottom - height, width, height)
+    _darken(image, area)
+    text.write(image, caption, area.x + text.margin, area.bottom - text.margin, WHITE)
+
+
+def _draw_label(
+    image: "BGRImage",
+    frame: _Area,
+    text: _Text,
+    face: FaceResult,
+    box: _Area,
+    taken: Iterable[_Area],
+) -> _Area:
+    """Draw emotion and score above the box, or wherever else there is room; say where."""
+    emotion, score = _dominant(face.emotions)
+    label = f"{emotion} {score:.2f}"
+    width, height = text.width_of(label) + 2 * text.margin, text.height + 2 * text.margin
+    if width > frame.width or height > frame.height:
+        return box  # a picture smaller than its label
+    outside = [
+        _Area(x, y, width, height).moved_into(frame)
+        for y in (box.y - height, box.bottom)
+        for x in (box.x, box.right - width)
+    ]
+    inside = _Area(box.x, box.y, width, height).moved_into(frame)
+    area = next((spot for spot in outside if not _covers(spot, taken)), inside)
+    color = COLORS[emotion]
+    cv2.rectangle(image, area[:2], (area.right - 1, area.bottom - 1), color, cv2.FILLED)
+    x, bottom = area.x + text.margin, area.bottom - text.margin
+    text.write(image, label, x, bottom, _readable_on(color))
+    return area
+
+
+def _covers(area: _Area, taken: Iterable[_Area]) -> bool:
+    return any(area.overlaps(other) for other in taken)
+
+
+def _room_for_bars(frame: _Area, text: _Text, box: _Area, taken: Iterable[_Area]) -> _Area | None:
+    """Find a place for the bars beside a face that is large enough to have them."""
+    name_width = max(text.width_of(emotion) for emotion in Emotion)
+    width = 2 * name_width + 3 * text.margin
+    height = len(Emotion) * 2 * text.height + text.margin
+    if height > 1.5 * box.height:
+        return None
+    beside = (_Area(x, box.y, width, height) for x in (box.right, box.x - width))
+    free = (spot for spot in beside if frame.x <= spot.x and spot.right <= frame.right)
+    inside = (spot.moved_into(frame) for spot in free if height <= frame.height)
+    return next((spot for spot in inside if not _covers(spot, taken)), None)
+
+
+def _draw_bars(image: "BGRImage", area: _Area, text: _Text, scores: EmotionScores) -> None:
+    _darken(image, area)
+    longest = (area.width - 3 * text.margin) // 2
+    left = area.right - text.margin - longest
+    for row, emotion in enumerate(Emotion, start=1):
+        bottom = area.y + row * 2 * text.height
+        text.write(image, emotion, area.x + text.margin, bottom, WHITE)
+        for length, color in (
+            (longest, GREY),
+            (round(longest * _score(scores, emotion)), COLORS[emotion]),
+        ):
+            if length:
+                corner = (left + length - 1, bottom)
+                cv2.rectangle(image, (left, bottom - text.height), corner, color, cv2.FILLED)
+
+
+def _darken(image: "BGRImage", area: _Area) -> None:
+    part = image[area.y : area.bottom, area.x : area.right]
+    part[:] = cv2.convertScaleAbs(part, alpha=0.3)

@@ -1,0 +1,137 @@
+"""The threads that do the work: a delivery in, its result out.
+
+Reading a request (up to 16 MiB of it) and analysing its frames both happen here, so that the
+connection's thread only moves messages.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+
+from schemas import BatchRequest, BatchResult, ErrorCode
+from worker.analysis import analyze_frame
+from worker.broker.codec import decode_request
+from worker.broker.consumer import Delivery
+from worker.config import Limits
+from worker.errors import MessageError
+from worker.inference.engine import Engine
+from worker.results import FrameOutcome, expired, summarize
+
+log = logging.getLogger(__name__)
+
+Ending = BatchResult | MessageError
+"""What a request comes to: a result to reply with, or why it is to be buried."""
+
+
+@dataclass
+class Job:
+    """One delivery at work."""
+
+    delivery: Delivery
+    is_wanted: Callable[[], bool]
+    """False once its connection is lost: the broker has taken it back, so work is wasted."""
+    on_end: Callable[[Ending], None]
+    """Called once, on a thread of the pool."""
+    delivered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    started: float = field(default_factory=time.perf_counter)
+
+
+class _Batch:
+    """A job once it is read: the outcomes of its frames as they come in, in any order."""
+
+    def __init__(self, job: Job, request: BatchRequest) -> None:
+        self.job = job
+        self.request = request
+        self._outcomes: dict[int, FrameOutcome] = {}
+        self._lock = threading.Lock()
+
+    def add(self, index: int, outcome: FrameOutcome) -> list[FrameOutcome] | None:
+        """Keep a frame's outcome. Whoever adds the last one gets all, in the frames' order."""
+        with self._lock:
+            self._outcomes[index] = outcome
+            if len(self._outcomes) < len(self.request.frames):
+                return None
+            return [self._outcomes[position] for position in range(len(self._outcomes))]
+
+
+class FramePool:
+    """A pool of threads around one engine: a task to read a request, then a task a frame."""
+
+    def __init__(self, engine: Engine, threads: int, limits: Limits, worker: str) -> None:
+        """Start no work yet.
+
+        Args:
+            engine: warmed up, safe for that many threads.
+            threads: frames analysed at once.
+            limits: what is accepted.
+            worker: host/pid, named in results.
+        """
+        self._engine = engine
+        self._limits = limits
+        self._worker = worker
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="frames")
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; returns at once."""
+        self._threads.submit(self._guarded, job, partial(self._read, job))
+
+    def shutdown(self) -> None:
+        """Drop what is queued and take nothing more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _guarded(self, job: Job, step: Callable[[], None]) -> None:
+        if not job.is_wanted():
+            return
+        try:
+            step()
+        except MessageError as error:
+            job.on_end(error)
+        except Exception:
+            log.exception("%s: unexpected fault", job.delivery.correlation_id)
+            job.on_end(MessageError(ErrorCode.INTERNAL_ERROR, "the worker failed on this request"))
+
+    def _read(self, job: Job) -> None:
+        delivery = job.delivery
+        request = decode_request(
+            delivery.body, delivery.content_type, delivery.headers, self._limits
+        )
+        if request.deadline is not None and request.deadline < datetime.now(UTC):
+            job.on_end(
+                expired(
+                    request,
+                    correlation_id=delivery.correlation_id,
+                    redelivered=delivery.redelivered,
+                    worker=self._worker,
+                )
+            )
+            return
+        batch = _Batch(job, request)
+        for index in range(len(request.frames)):
+            self._threads.submit(self._guarded, job, partial(self._analyze, batch, index))
+
+    def _analyze(self, batch: _Batch, index: int) -> None:
+        request = batch.request
+        faces = request.faces or self._engine.options.faces
+        outcome = analyze_frame(self._engine, request.frames[index], index, faces, self._limits)
+        outcomes = batch.add(index, outcome)
+        if outcomes is not None:
+            batch.job.on_end(self._summarize(batch, outcomes))
+
+    def _summarize(self, batch: _Batch, outcomes: list[FrameOutcome]) -> BatchResult:
+        job, sent_at = batch.job, batch.request.sent_at
+        queued = None if sent_at is None else (job.delivered_at - sent_at).total_seconds() * 1000
+        return summarize(
+            batch.request,
+            outcomes,
+            options=self._engine.options,
+            total_ms=(time.perf_counter() - job.started) * 1000,
+            queued_ms=queued,
+            correlation_id=job.delivery.correlation_id,
+            redelivered=job.delivery.redelivered,
+            worker=self._worker,
+        )

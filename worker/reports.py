@@ -1,0 +1,28 @@
+"""What a worker process tells its supervisor, over their pipe."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a service is at, and what it has done so far."""
+
+    consuming: bool = False
+    in_flight: int = 0
+    held: int = 0
+    """Requests done but held, because no queue takes their outcome."""
+    batches: int = 0
+    frames: int = 0
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests are taken and answered."""
+        return self.consuming and not self.held
+
+
+@dataclass(frozen=True)
+class Report:
+    """How a worker process is."""
+
+    progress: Progress
+    draining: bool
