@@ -1,0 +1,116 @@
+"""JPEG bytes to a checked picture. The sender is not trusted: sizes are read before decoding."""
+
+import re
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from schemas import ErrorCode
+from worker.errors import FrameError
+
+if TYPE_CHECKING:
+    from worker.inference.engine import BGRImage
+
+_MAGIC = b"\xff\xd8\xff"
+
+# ITU-T T.81, annex B. A marker is 0xff and a byte that is neither 0 nor 0xff.
+_MARKER = re.compile(rb"\xff([\x01-\xfe])")
+_FRAME_HEADERS = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # SOF0 to SOF15, without DHT, JPG, DAC
+_FRAME_HEADER = struct.Struct(">HBHH")  # length, bits a sample, height, width
+_WITHOUT_LENGTH = {0x01, *range(0xD0, 0xD8)}  # TEM, RST0 to RST7
+_TOO_LATE = {0xD8, 0xD9, 0xDA}  # SOI, EOI, SOS: a frame header comes before them or not at all
+_MAX_SEGMENTS = 1000
+"""Before the frame header. Real files have a few dozen; a hostile one could have millions."""
+
+_SCAN = b"\xff\xda"
+_MAX_SCANS = 500
+"""A progressive JPEG has about ten. Each takes as long as the picture is large, and 60 bytes."""
+
+
+@dataclass(frozen=True)
+class FrameLimits:
+    """What a frame may be."""
+
+    max_bytes: int = 8 * 1024 * 1024
+    max_pixels: int = 40_000_000
+    """Read from the header: a JPEG of 4 MB can hold 730 MB of pixels."""
+    min_side: int = 20
+    """Pixels of the shorter side; MTCNN finds nothing in less."""
+
+
+def decode_frame(jpeg: bytes, limits: FrameLimits) -> "BGRImage":
+    """Decode one frame, upright: an EXIF orientation is applied.
+
+    Args:
+        jpeg: a JPEG file; grey and CMYK ones are converted. A damaged one may decode to damaged
+            pixels; one that ends too early never decodes.
+        limits: what is accepted.
+
+    Returns:
+        (height, width, 3) uint8, BGR.
+
+    Raises:
+        FrameError: `empty_frame`, `frame_too_large`, `not_a_jpeg`, `too_many_pixels` or
+            `frame_too_small` (both by the header, before decoding), `broken_jpeg`.
+    """
+    if not jpeg:
+        raise FrameError(ErrorCode.EMPTY_FRAME, "the frame has no bytes")
+    if len(jpeg) > limits.max_bytes:
+        text = f"the frame has {len(jpeg)} bytes, more than {limits.max_bytes}"
+        raise FrameError(ErrorCode.FRAME_TOO_LARGE, text)
+    if not jpeg.startswith(_MAGIC):
+        raise FrameError(ErrorCode.NOT_A_JPEG, "the frame does not start as a JPEG")
+
+    width, height = _read_size(jpeg)
+    if width * height > limits.max_pixels:
+        text = f"the frame has {width}x{height} pixels, more than {limits.max_pixels}"
+        raise FrameError(ErrorCode.TOO_MANY_PIXELS, text)
+    if min(width, height) < limits.min_side:
+        text = f"the frame has {width}x{height} pixels; its sides must have {limits.min_side}"
+        raise FrameError(ErrorCode.FRAME_TOO_SMALL, text)
+    if jpeg.count(_SCAN) > _MAX_SCANS:
+        raise FrameError(ErrorCode.BROKEN_JPEG, f"the JPEG has more than {_MAX_SCANS} scans")
+    return _decode(jpeg, width, height)
+
+
+def _decode(jpeg: bytes, width: int, height: int) -> "BGRImage":
+    # OpenCV 4.10 filled what was cut off with pixels of the picture decoded before it; 4.14 refuses.
+    try:
+        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error:
+        image = None
+    if image is None or image.shape not in {(height, width, 3), (width, height, 3)}:
+        raise FrameError(ErrorCode.BROKEN_JPEG, "the JPEG is cut off, damaged or of a rare kind")
+    return np.asarray(image, dtype=np.uint8)
+
+
+def _read_size(jpeg: bytes) -> tuple[int, int]:
+    """Read width and height from the first frame header (SOF), before any EXIF rotation.
+
+    Walks the segments as libjpeg does, so that the header found is the one it decodes by: bytes
+    between segments are skipped, a segment is as long as it says.
+
+    Raises:
+        FrameError: there is no such header.
+    """
+    at = 2  # after SOI
+    for _ in range(_MAX_SEGMENTS):
+        found = _MARKER.search(jpeg, at)
+        if found is None:
+            break
+        marker, at = jpeg[found.start(1)], found.end()
+        if marker in _WITHOUT_LENGTH:
+            continue
+        if marker in _TOO_LATE:
+            break
+        segment = jpeg[at : at + int.from_bytes(jpeg[at : at + 2])]
+        if marker in _FRAME_HEADERS and len(segment) >= _FRAME_HEADER.size:
+            _, _, height, width = _FRAME_HEADER.unpack_from(segment)
+            return width, height
+        if marker in _FRAME_HEADERS or len(segment) < 2:
+            break
+        at += len(segment)
+    raise FrameError(ErrorCode.BROKEN_JPEG, "the JPEG has no frame header")
