@@ -1,7 +1,7 @@
 """Faces and their emotions drawn on a frame: boxes, labels, and bars of the seven scores.
 
-Sizes follow the picture's, so that a label is read as easily at 240p as at 8 megapixels. Nothing
-covers a face: bars are drawn only where there is room beside one.
+Sizes follow the picture's, so that a label is read as easily at 240p as at 8 megapixels. Labels
+stand where they cover least, bars only where they cover neither face nor label.
 """
 
 from collections.abc import Iterable
@@ -33,6 +33,9 @@ BLACK: Final[Color] = (0, 0, 0)
 WHITE: Final[Color] = (255, 255, 255)
 GREY: Final[Color] = (96, 96, 96)
 
+EDGE: Final = 2
+"""Pixels of black around a box's line: seen on a background of its own colour, too."""
+
 FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 
 
@@ -55,12 +58,12 @@ class _Area(NamedTuple):
     def grown(self, by: int) -> "_Area":
         return _Area(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
 
-    def overlaps(self, other: "_Area") -> bool:
-        return (
-            self.x < other.right
-            and other.x < self.right
-            and self.y < other.bottom
-            and other.y < self.bottom
+    def overlap(self, others: Iterable["_Area"]) -> int:
+        """Pixels that others cover of it, counted for each of them."""
+        return sum(
+            max(0, min(self.right, other.right) - max(self.x, other.x))
+            * max(0, min(self.bottom, other.bottom) - max(self.y, other.y))
+            for other in others
         )
 
     def moved_into(self, frame: "_Area") -> "_Area":
@@ -81,7 +84,7 @@ class _Text:
 
     @classmethod
     def of_height(cls, height: int) -> "_Text":
-        stroke = max(1, round(height / 9))
+        stroke = max(1, round(height / 12))
         return cls(height, stroke, cv2.getFontScaleFromHeight(FONT, height, stroke))
 
     @property
@@ -117,16 +120,18 @@ def annotate(image: "BGRImage", result: FrameResult) -> "BGRImage":
         _draw_caption(drawn, frame, text, "no face")
         return drawn
 
-    line = max(1, round(min(height, width) / 350))
+    line = max(2, round(min(height, width) / 350))
     boxes = [_Area(*face.box) for face in result.faces]
     for face, box in reversed(list(zip(result.faces, boxes, strict=True))):  # the first on top
         _draw_box(drawn, box, COLORS[_dominant(face.emotions)[0]], line)
-    taken = [box.grown(line) for box in boxes]
+    # What OpenCV draws for a line of n pixels reaches (n + 1) // 2 of them to either side.
+    boxes = [box.grown((line + EDGE + 1) // 2) for box in boxes]
+    taken = list(boxes)
     for face, box in zip(result.faces, boxes, strict=True):
-        taken.append(_draw_label(drawn, frame, text, face, box.grown(line), taken))
+        taken.append(_draw_label(drawn, frame, text, face, box, taken))
     small = _Text.of_height(max(7, round(text.height * 0.75)))
     for face, box in zip(result.faces, boxes, strict=True):
-        if bars := _room_for_bars(frame, small, box.grown(3 * line), taken):
+        if bars := _room_for_bars(frame, small, box.grown(line), taken):
             _draw_bars(drawn, bars, small, face.emotions)
             taken.append(bars)
     return drawn
@@ -150,9 +155,8 @@ def _readable_on(color: Color) -> Color:
 
 
 def _draw_box(image: "BGRImage", box: _Area, color: Color, line: int) -> None:
-    # A dark edge on either side keeps the line visible on a background of its own colour.
     corners = ((box.x, box.y), (box.right - 1, box.bottom - 1))
-    cv2.rectangle(image, *corners, BLACK, line + 2)
+    cv2.rectangle(image, *corners, BLACK, line + EDGE)
     cv2.rectangle(image, *corners, color, line)
 
 
@@ -179,22 +183,18 @@ def _draw_label(
     width, height = text.width_of(label) + 2 * text.margin, text.height + 2 * text.margin
     if width > frame.width or height > frame.height:
         return box  # a picture smaller than its label
-    outside = [
-        _Area(x, y, width, height).moved_into(frame)
-        for y in (box.y - height, box.bottom)
-        for x in (box.x, box.right - width)
-    ]
-    inside = _Area(box.x, box.y, width, height).moved_into(frame)
-    area = next((spot for spot in outside if not _covers(spot, taken)), inside)
+    above, below, left, right = box.y - height, box.bottom, box.x, box.right
+    corners = (
+        *((left, above), (right - width, above), (left, below), (right - width, below)),
+        *((right, box.y), (left - width, box.y)),
+    )
+    spots = [_Area(x, y, width, height).moved_into(frame) for x, y in corners]
+    area = min(spots, key=lambda spot: spot.overlap(taken))  # the first of equal ones
     color = COLORS[emotion]
     cv2.rectangle(image, area[:2], (area.right - 1, area.bottom - 1), color, cv2.FILLED)
     x, bottom = area.x + text.margin, area.bottom - text.margin
     text.write(image, label, x, bottom, _readable_on(color))
     return area
-
-
-def _covers(area: _Area, taken: Iterable[_Area]) -> bool:
-    return any(area.overlaps(other) for other in taken)
 
 
 def _room_for_bars(frame: _Area, text: _Text, box: _Area, taken: Iterable[_Area]) -> _Area | None:
@@ -204,10 +204,12 @@ def _room_for_bars(frame: _Area, text: _Text, box: _Area, taken: Iterable[_Area]
     height = len(Emotion) * 2 * text.height + text.margin
     if height > 1.5 * box.height:
         return None
-    beside = (_Area(x, box.y, width, height) for x in (box.right, box.x - width))
-    free = (spot for spot in beside if frame.x <= spot.x and spot.right <= frame.right)
-    inside = (spot.moved_into(frame) for spot in free if height <= frame.height)
-    return next((spot for spot in inside if not _covers(spot, taken)), None)
+    for x in (box.right, box.x - width):
+        area = _Area(x, box.y, width, height)
+        area = area._replace(y=area.moved_into(frame).y)
+        if area.overlap([frame]) == width * height and not area.overlap(taken):
+            return area
+    return None
 
 
 def _draw_bars(image: "BGRImage", area: _Area, text: _Text, scores: EmotionScores) -> None:
