@@ -1,0 +1,63 @@
+"""Fixtures that every part of the tests may use."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pika
+import pytest
+
+from tests.shared_broker import SharedBroker, ask
+from worker.broker.topology import Topology
+
+SHARED_BROKER = pytest.StashKey[SharedBroker]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):  # not in a process of xdist
+        config.stash[SHARED_BROKER] = SharedBroker()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node) -> None:  # type: ignore[no-untyped-def]  # xdist has no types
+    node.workerinput["shared_broker"] = node.config.stash[SHARED_BROKER].serve()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if SHARED_BROKER in config.stash:
+        config.stash[SHARED_BROKER].close()
+
+
+@pytest.fixture(scope="session")
+def broker_url(request: pytest.FixtureRequest) -> str:
+    """AMQP URL of the broker for this run: FER_WORKER_TEST_AMQP_URL, else an embedded node."""
+    if url := os.environ.get("FER_WORKER_TEST_AMQP_URL"):
+        return url
+    if SHARED_BROKER in request.config.stash:
+        return request.config.stash[SHARED_BROKER].url()
+    return ask(request.config.workerinput["shared_broker"])  # type: ignore[attr-defined]  # xdist's
+
+
+@pytest.fixture
+def namespace(broker_url: str) -> Iterator[str]:
+    """A namespace for one test; its queues and exchanges are deleted afterwards."""
+    name = f"t-{secrets.token_hex(4)}"
+    yield name
+    topology = Topology(name)
+    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
+        channel = connection.channel()
+        for queue in topology.queues:
+            channel.queue_delete(queue)
+        for exchange in topology.exchanges:
+            channel.exchange_delete(exchange)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of shared pictures and data, which is no part of the repository."""
+    default = Path(__file__).parents[2] / "shared"
+    folder = Path(os.environ.get("FER_WORKER_SHARED", default))
+    if not folder.is_dir():
+        pytest.skip("no shared folder; FER_WORKER_SHARED names it")
+    return folder

@@ -1,0 +1,27 @@
+"""Wait for conditions instead of sleeping."""
+
+import time
+from collections.abc import Callable
+
+POLL_INTERVAL_S = 0.02
+
+
+def wait_until(
+    condition: Callable[[], object], timeout_s: float = 10.0, what: str | None = None
+) -> None:
+    """Return as soon as the condition holds.
+
+    Args:
+        condition: called again and again until what it returns is true.
+        timeout_s: how long that may take.
+        what: the condition in words, for the failure.
+
+    Raises:
+        AssertionError: it did not come true in time.
+    """
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > deadline:
+            name = what or getattr(condition, "__qualname__", repr(condition))
+            raise AssertionError(f"not within {timeout_s:g} s: {name}")
+        time.sleep(POLL_INTERVAL_S)
