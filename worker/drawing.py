@@ -137,16 +137,13 @@ def annotate(image: "BGRImage", result: FrameResult) -> "BGRImage":
     return drawn
 
 
+def _by_emotion(scores: EmotionScores) -> dict[Emotion, float]:
+    return {Emotion(name): score for name, score in scores}
+
+
 def _dominant(scores: EmotionScores) -> tuple[Emotion, float]:
     """Return the highest score; of equal ones the first, as FER does."""
-    return max(
-        ((emotion, _score(scores, emotion)) for emotion in Emotion), key=lambda pair: pair[1]
-    )
-
-
-def _score(scores: EmotionScores, emotion: Emotion) -> float:
-    score: float = getattr(scores, emotion)
-    return score
+    return max(_by_emotion(scores).items(), key=lambda item: item[1])
 
 
 def _readable_on(color: Color) -> Color:
@@ -216,13 +213,10 @@ def _draw_bars(image: "BGRImage", area: _Area, text: _Text, scores: EmotionScore
     _darken(image, area)
     longest = (area.width - 3 * text.margin) // 2
     left = area.right - text.margin - longest
-    for row, emotion in enumerate(Emotion, start=1):
+    for row, (emotion, score) in enumerate(_by_emotion(scores).items(), start=1):
         bottom = area.y + row * 2 * text.height
         text.write(image, emotion, area.x + text.margin, bottom, WHITE)
-        for length, color in (
-            (longest, GREY),
-            (round(longest * _score(scores, emotion)), COLORS[emotion]),
-        ):
+        for length, color in ((longest, GREY), (round(longest * score), COLORS[emotion])):
             if length:
                 corner = (left + length - 1, bottom)
                 cv2.rectangle(image, (left, bottom - text.height), corner, color, cv2.FILLED)
