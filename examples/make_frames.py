@@ -28,9 +28,9 @@ BURST: Final = (
     (70, 0, 442, 0.70),
     (82, 0, 400, 0.82),
     (78, 4, 350, 0.92),
-    (88, 8, 310, 1.00),
+    (92, 10, 300, 1.00),
     (150, 2, 342, 1.06),
-    (174, 0, 330, 1.12),
+    (174, 0, 338, 1.12),
 )
 """What the camera sees as somebody walks towards it and past: the fourth face is the largest."""
 
