@@ -12,7 +12,7 @@ from schemas import (
     FrameResult,
     RequestError,
 )
-from worker.config import Limits
+from worker.config import FrameLimits
 from worker.errors import FrameError
 from worker.inference.engine import Engine, Face
 from worker.inference.frames import decode_frame
@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 
 def analyze_frame(
-    engine: Engine, frame: Frame, index: int, faces: FaceSelection, limits: Limits
+    engine: Engine, frame: Frame, index: int, faces: FaceSelection, limits: FrameLimits
 ) -> FrameOutcome:
     """Decode and analyse frame `index` of a batch. Raises nothing: a failure is its outcome."""
     try:

@@ -67,16 +67,24 @@ class BrokerConfig:
 
 
 @dataclass(frozen=True)
+class FrameLimits:
+    """What one frame may be. Each limit has an error code of its own."""
+
+    max_bytes: int = 8 * 1024 * 1024
+    max_pixels: int = 40_000_000
+    """Read from the header before decoding: a JPEG of 4 MB can hold 730 MB of pixels."""
+    min_side: int = 20
+    """Pixels of the shorter side; MTCNN finds nothing in less."""
+
+
+@dataclass(frozen=True)
 class Limits:
     """What a worker accepts. Each limit has an error code of its own."""
 
-    message_bytes: int = MAX_MESSAGE_BYTES
-    frames: int = MAX_FRAMES
-    frame_bytes: int = 8 * 1024 * 1024
-    frame_pixels: int = 40_000_000
-    """Read from the JPEG's header before it is decoded."""
-    frame_side: int = 20
-    """Pixels of the shorter side: the smallest face the detector can find."""
+    max_bytes: int = MAX_MESSAGE_BYTES
+    """Of a whole message."""
+    max_frames: int = MAX_FRAMES
+    frame: FrameLimits = FrameLimits()
 
 
 def host_name() -> str:

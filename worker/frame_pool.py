@@ -117,7 +117,9 @@ class FramePool:
     def _analyze(self, batch: _Batch, index: int) -> None:
         request = batch.request
         faces = request.faces or self._engine.options.faces
-        outcome = analyze_frame(self._engine, request.frames[index], index, faces, self._limits)
+        outcome = analyze_frame(
+            self._engine, request.frames[index], index, faces, self._limits.frame
+        )
         outcomes = batch.add(index, outcome)
         if outcomes is not None:
             batch.job.on_end(self._summarize(batch, outcomes))

@@ -31,10 +31,10 @@ def decode_request(
     Raises:
         MessageError: it is not a request; the code and the text say why.
     """
-    if len(body) > limits.message_bytes:
+    if len(body) > limits.max_bytes:
         raise MessageError(
             ErrorCode.MESSAGE_TOO_LARGE,
-            f"the message has {len(body)} bytes; {limits.message_bytes} are accepted",
+            f"the message has {len(body)} bytes; {limits.max_bytes} are accepted",
         )
     kind = (content_type or "").partition(";")[0].strip().lower()
     try:
@@ -52,10 +52,10 @@ def decode_request(
                 )
     except ValidationError as error:
         raise _explain(error.errors(include_input=False, include_url=False)) from error
-    if len(request.frames) > limits.frames:
+    if len(request.frames) > limits.max_frames:
         raise MessageError(
             ErrorCode.TOO_MANY_FRAMES,
-            f"the batch has {len(request.frames)} frames; {limits.frames} are accepted",
+            f"the batch has {len(request.frames)} frames; {limits.max_frames} are accepted",
         )
     return request
 

@@ -95,6 +95,11 @@ class Consumer:
         if self._channel is not None and self._channel.is_open and self._consumer_tag is not None:
             self._channel.basic_cancel(self._consumer_tag)
 
+    def delete_queue(self) -> None:
+        """Delete the queue, and with it whatever is still in it."""
+        if self._channel is not None and self._channel.is_open:
+            self._channel.queue_delete(self._queue)
+
     def _on_channel(self, channel: Channel) -> None:
         self._channel = channel
         # The broker cancels a consumer when its queue is deleted: build everything anew.

@@ -1,1 +1,64 @@
-"""The command `fer-worker`: each module parses, calls and prints."""
+"""The command `fer-worker`: each module here parses, calls and prints."""
+
+import importlib
+from typing import Any
+
+import click
+
+from worker import __version__
+from worker.errors import FerWorkerError
+
+COMMANDS = {
+    "run": "worker.cli.run:run",
+    "scale": "worker.cli.scale:scale",
+    "status": "worker.cli.status:status",
+    "submit": "worker.cli.submit:submit",
+    "demo": "worker.cli.demo:demo",
+    "broker": "worker.cli.broker:broker",
+    "export-models": "worker.cli.export_models:export_models",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command only when it is used, and turns our errors into one line and a code.
+
+    Worker processes import this package as well, by way of the console script.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FerWorkerError as error:
+            click.echo(f"fer-worker: {error}", err=True)
+            ctx.exit(error.exit_code)
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={
+        "auto_envvar_prefix": "FER_WORKER",
+        "help_option_names": ["-h", "--help"],
+        "show_default": True,
+    },
+)
+@click.version_option(__version__, prog_name="fer-worker")
+def main() -> None:
+    """Facial emotions for batches of JPEG frames, over RabbitMQ.
+
+    Every option can be set as an environment variable FER_WORKER_<COMMAND>_<OPTION>; the broker
+    for all commands as FER_WORKER_AMQP_URL. Results go to stdout, progress and logs to stderr.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the broker refuses us or did not come, 4 the
+    engine failed to start, 5 no answer in time.
+    """

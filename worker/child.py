@@ -1,0 +1,89 @@
+"""One worker process as its supervisor sees it."""
+
+import contextlib
+import multiprocessing
+import time
+from typing import Literal
+
+from schemas import ProcessStatus
+from worker.process import WorkerConfig, run_process
+from worker.reports import Progress, Report
+
+KILL_GRACE_S = 5.0
+"""A process that has not left this long after its drain time is killed."""
+
+
+class Child:
+    """One worker process and the pipe it reports over."""
+
+    def __init__(self, config: WorkerConfig) -> None:
+        """Start it."""
+        context = multiprocessing.get_context("spawn")  # never fork beside OpenVINO or TensorFlow
+        self.pipe, theirs = context.Pipe(duplex=True)
+        self.process = context.Process(target=run_process, args=(config, theirs))
+        self.process.start()
+        theirs.close()
+        self.started = time.monotonic()
+        self.kill_at: float | None = None
+        self._report: Report | None = None
+        self._grace_s = config.drain_timeout_s + KILL_GRACE_S
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        assert self.process.pid is not None
+        return self.process.pid
+
+    @property
+    def draining(self) -> bool:
+        """Whether it was told to leave."""
+        return self.kill_at is not None
+
+    @property
+    def uptime_s(self) -> float:
+        """Seconds since it was started."""
+        return time.monotonic() - self.started
+
+    @property
+    def state(self) -> Literal["starting", "ready", "not_ready", "draining"]:
+        """What it is at."""
+        if self.draining or (self._report is not None and self._report.draining):
+            return "draining"
+        if self._report is None:
+            return "starting"
+        return "ready" if self._report.progress.ready else "not_ready"
+
+    @property
+    def status(self) -> ProcessStatus:
+        """What operators are told."""
+        progress = self._report.progress if self._report else Progress()
+        return ProcessStatus(
+            pid=self.pid,
+            state=self.state,
+            uptime_s=round(self.uptime_s, 1),
+            batches=progress.batches,
+            frames=progress.frames,
+            in_flight=progress.in_flight,
+        )
+
+    def read_reports(self) -> None:
+        """Take in what it reported since last time."""
+        with contextlib.suppress(EOFError, OSError):  # it died: its sentinel says so
+            while self.pipe.poll():
+                self._report = self.pipe.recv()
+
+    def drain(self) -> None:
+        """Tell it to finish what it has and leave."""
+        if not self.draining:
+            self.kill_at = time.monotonic() + self._grace_s
+            self.process.terminate()
+
+    def kill(self) -> None:
+        """End it at once; the broker delivers to others what it had."""
+        self.process.kill()
+
+    def close(self) -> None:
+        """Release what it leaves behind, once it is dead."""
+        self.process.join()
+        self.pipe.close()
+        self.process.close()

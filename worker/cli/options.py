@@ -1,0 +1,100 @@
+"""Options that several commands share."""
+
+import dataclasses
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_args
+
+import click
+
+from schemas import FaceSelection
+from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig
+from worker.inference.engine import EngineName, EngineOptions
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+
+def broker_options(
+    command: Callable[Concatenate[BrokerConfig, Parameters], Result],
+) -> Callable[..., Result]:
+    """Add `--amqp-url` and `--namespace`; the command gets them as one `BrokerConfig`, first."""
+
+    @click.option(
+        "--amqp-url",
+        envvar="FER_WORKER_AMQP_URL",
+        default=DEFAULT_URL,
+        metavar="URL[,URL…]",
+        help="The broker, or several nodes of one.  [env: FER_WORKER_AMQP_URL]",
+    )
+    @click.option(
+        "--namespace",
+        envvar="FER_WORKER_NAMESPACE",
+        default=DEFAULT_NAMESPACE,
+        help="What the names of all queues begin with.  [env: FER_WORKER_NAMESPACE]",
+    )
+    @wraps(command)
+    def with_broker(*args: Any, amqp_url: str, namespace: str, **kwargs: Any) -> Result:
+        return command(BrokerConfig.from_url(amqp_url, namespace), *args, **kwargs)
+
+    return with_broker
+
+
+def engine_options(
+    command: Callable[Concatenate[EngineOptions, Parameters], Result],
+) -> Callable[..., Result]:
+    """Add `--engine`, `--compat` and what they set; the command gets one `EngineOptions`, first."""
+
+    @click.option(
+        "--engine",
+        type=click.Choice(get_args(EngineName)),
+        default="openvino",
+        help="FER's networks on OpenVINO, or the fer library itself (extra [fer]).",
+    )
+    @click.option(
+        "--compat",
+        type=click.Choice(["fer"]),
+        help="FER's own answers, box for box. Always so with --engine fer.",
+    )
+    @click.option(
+        "--faces",
+        type=click.Choice(get_args(FaceSelection)),
+        default="first",
+        help="Faces to analyse in a frame whose request does not say.",
+    )
+    @click.option(
+        "--detector-color",
+        type=click.Choice(["rgb", "bgr"]),
+        show_default="rgb",
+        help="What the detector is shown.",
+    )
+    @click.option(
+        "--min-face-probability",
+        type=click.FloatRange(0, 1),
+        show_default="0.9",
+        help="Drop faces that the detector is less sure of.",
+    )
+    @click.option(
+        "--min-face-size",
+        type=click.IntRange(12),
+        show_default="20",
+        help="Side in pixels of the smallest face to look for.",
+    )
+    @click.option(
+        "--crop",
+        type=click.Choice(["tight", "fer"]),
+        show_default="tight",
+        help="What the emotion network is shown of a face.",
+    )
+    @wraps(command)
+    def with_engine(
+        *args: Any, engine: EngineName, compat: str | None, faces: FaceSelection, **kwargs: Any
+    ) -> Result:
+        as_fer = compat == "fer" or engine == "fer"
+        base = EngineOptions.as_fer(engine, faces) if as_fer else EngineOptions(engine, faces)
+        names = ("detector_color", "min_face_probability", "min_face_size", "crop")
+        given = {name: kwargs.pop(name) for name in names}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        return command(dataclasses.replace(base, **chosen), *args, **kwargs)
+
+    return with_engine

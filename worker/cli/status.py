@@ -1,0 +1,72 @@
+"""`fer-worker status`: supervisors, their processes, and the depth of the queues."""
+
+import dataclasses
+import json
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from schemas import SupervisorStatus
+from worker.cli.options import broker_options
+from worker.config import BrokerConfig
+from worker.operator import Operator, QueueDepth
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
+@broker_options
+def status(broker: BrokerConfig, as_json: bool) -> None:
+    """Say who works, and what waits. Needs no more than the broker."""
+    with Operator(broker) as operator:
+        supervisors, depths = operator.statuses(), operator.depths()
+    if as_json:
+        document = {
+            "supervisors": [supervisor.model_dump(mode="json") for supervisor in supervisors],
+            "queues": [dataclasses.asdict(depth) for depth in depths],
+        }
+        click.echo(json.dumps(document))
+        return
+    console = Console()
+    if supervisors:
+        console.print(_processes(supervisors))
+    else:
+        console.print("No supervisor answered.")
+    console.print(_queues(depths))
+
+
+def _processes(supervisors: list[SupervisorStatus]) -> Table:
+    table = Table(title="workers", title_justify="left", box=box.SIMPLE_HEAD)
+    for column in ("supervisor", "engine", "pid", "state"):
+        table.add_column(column, no_wrap=True)
+    for column in ("uptime", "in flight", "batches", "frames"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for supervisor in supervisors:
+        name = f"{supervisor.host}/{supervisor.pid}"
+        if not supervisor.processes:
+            state = "starting" if supervisor.desired else "paused"
+            table.add_row(name, supervisor.engine, "-", state)
+        for process in supervisor.processes:
+            table.add_row(
+                name,
+                supervisor.engine,
+                str(process.pid),
+                process.state,
+                f"{process.uptime_s:.0f} s",
+                str(process.in_flight),
+                str(process.batches),
+                str(process.frames),
+            )
+    return table
+
+
+def _queues(depths: list[QueueDepth]) -> Table:
+    table = Table(title="queues", title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("queue", no_wrap=True)
+    table.add_column("waiting", justify="right")
+    table.add_column("consumers", justify="right")
+    for depth in depths:
+        waiting = "not declared" if depth.ready is None else str(depth.ready)
+        table.add_row(depth.name, waiting, "" if depth.consumers is None else str(depth.consumers))
+    return table

@@ -1,0 +1,325 @@
+"""What a controller imports: publish batches, get futures.
+
+    with FerClient("amqp://localhost") as client:
+        future = client.submit([jpeg_bytes], camera_id="door-1")
+        result = future.result(timeout=2.0)
+
+Every submitted batch ends: with its result, or with an error that says why there will be none. A
+lost connection is mended by itself: what the broker had not confirmed is sent again, and what it
+had is answered into the client's own queue, which outlives the connection.
+"""
+
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import partial
+from types import TracebackType
+
+import pika
+from pika.adapters.blocking_connection import BlockingConnection
+from pika.adapters.select_connection import SelectConnection
+from pika.exceptions import ChannelClosedByBroker
+
+from schemas import MAX_MESSAGE_BYTES, BatchRequest, BatchResult, ContentType, FaceSelection, Frame
+from worker.broker.codec import decode_result, encode_request
+from worker.broker.connection import ACCESS_REFUSED, Connection
+from worker.broker.consumer import Consumer, Delivery
+from worker.broker.publisher import Confirmation, Message, Publisher
+from worker.broker.topology import REQUEST_ROUTING_KEY, Topology, declare
+from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig
+from worker.errors import (
+    BatchTooLargeError,
+    BrokerError,
+    BrokerRefusedError,
+    BrokerUnavailableError,
+    NoAnswerError,
+    NoWorkerQueueError,
+    QueueFullError,
+)
+
+log = logging.getLogger(__name__)
+
+REPLY_QUEUE_EXPIRES_MS = 10 * 60 * 1000
+"""How long the reply queue waits for its client to connect again."""
+
+REPLIES_PREFETCH = 64
+
+SWEEP_INTERVAL_S = 1.0
+
+
+@dataclass
+class _Pending:
+    """A batch that has no answer yet."""
+
+    correlation_id: str
+    body: bytes | None
+    """What to send again on a new connection; None once the broker has confirmed it."""
+    expires: float
+    """On the monotonic clock."""
+    sent_by: Publisher | None = None
+    """Whose confirmation is awaited; another connection has another one."""
+    future: "Future[BatchResult]" = field(default_factory=Future)
+
+
+class FerClient:
+    """Submits batches of JPEG frames to the workers. Thread-safe; a context manager."""
+
+    def __init__(
+        self,
+        url: str = DEFAULT_URL,
+        *,
+        namespace: str = DEFAULT_NAMESPACE,
+        connect_timeout_s: float = 10.0,
+        answer_timeout_s: float = 300.0,
+    ) -> None:
+        """Store what is needed; `connect`, or entering the context, connects.
+
+        Args:
+            url: AMQP URL of the broker, or several separated by commas.
+            namespace: the workers' own.
+            connect_timeout_s: how long `connect` waits for the broker.
+            answer_timeout_s: after this a batch without an answer ends with `NoAnswerError`.
+        """
+        self._config = BrokerConfig.from_url(url, namespace)
+        self._topology = Topology(namespace)
+        self._connect_timeout_s = connect_timeout_s
+        self._answer_timeout_s = answer_timeout_s
+        self._reply_queue = self._topology.replies(uuid.uuid4().hex)
+        self._connection = Connection(self._config, "client", self, self._prepare)
+        self._lock = threading.Lock()
+        self._pending: dict[str, _Pending] = {}
+        self._publisher: Publisher | None = None
+        self._ready = threading.Event()
+        self._refusal: BrokerRefusedError | None = None
+        self._closed = False
+        self._consumer: Consumer | None = None
+        self.dropped = 0
+        """Answers nobody waits for: second copies, and those that came too late."""
+
+    def __enter__(self) -> "FerClient":
+        self.connect()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def connect(self) -> None:
+        """Connect, and be ready to receive answers.
+
+        Raises:
+            BrokerRefusedError: the broker refuses the credentials or the virtual host.
+            BrokerUnavailableError: no broker within `connect_timeout_s`.
+        """
+        self._connection.start()
+        self._connection.call(self._sweep)
+        if not self._ready.wait(self._connect_timeout_s):
+            self.close()
+            raise BrokerUnavailableError(f"no broker at {self._config}")
+        if self._refusal is not None:
+            self.close()
+            raise self._refusal
+
+    def close(self) -> None:
+        """Hang up. Batches without an answer end with `BrokerUnavailableError`."""
+        self._closed = True
+        self._connection.call(self._hang_up)
+        self._connection.join()
+        self._fail_all(BrokerUnavailableError("the client was closed"))
+
+    def submit(
+        self,
+        frames: Iterable[bytes | Frame],
+        *,
+        camera_id: str | None = None,
+        faces: FaceSelection | None = None,
+        deadline: datetime | None = None,
+    ) -> "Future[BatchResult]":
+        """Send a batch and return at once.
+
+        Args:
+            frames: 1 to 64 JPEG files, as bytes or with an id and a time as `Frame`.
+            camera_id: echoed in the result.
+            faces: `first` (largest) or `all` faces of each frame; the workers' option without it.
+            deadline: answered `expired` if picked up later; with a time zone.
+
+        Returns:
+            A future of the result. It may end with `QueueFullError`, `NoWorkerQueueError`,
+            `NoAnswerError` or `BrokerError` instead.
+
+        Raises:
+            BatchTooLargeError: over the message limit; nothing was sent.
+            pydantic.ValidationError: it is not a valid request; nothing was sent.
+            BrokerError: the client is closed, or the broker refuses us.
+        """
+        request = BatchRequest(
+            version=1,
+            frames=tuple(
+                frame if isinstance(frame, Frame) else Frame(jpeg=frame) for frame in frames
+            ),
+            camera_id=camera_id,
+            faces=faces,
+            deadline=deadline,
+            sent_at=datetime.now(UTC),
+        )
+        body = encode_request(request)
+        if len(body) > MAX_MESSAGE_BYTES:
+            raise BatchTooLargeError(
+                f"the batch has {len(body)} bytes; a message may have {MAX_MESSAGE_BYTES}"
+            )
+        pending = _Pending(uuid.uuid4().hex, body, time.monotonic() + self._answer_timeout_s)
+        with self._lock:
+            if self._refusal is not None:
+                raise self._refusal
+            if self._closed:
+                raise BrokerUnavailableError("the client is closed")
+            self._pending[pending.correlation_id] = pending
+        self._connection.call(partial(self._send, pending))
+        return pending.future
+
+    def analyze(
+        self,
+        frames: Iterable[bytes | Frame],
+        *,
+        camera_id: str | None = None,
+        faces: FaceSelection | None = None,
+        timeout_s: float = 30.0,
+    ) -> BatchResult:
+        """Send a batch and wait for its result.
+
+        Raises:
+            NoAnswerError: no answer within `timeout_s`.
+            FerWorkerError: as `submit` and its future.
+        """
+        future = self.submit(frames, camera_id=camera_id, faces=faces)
+        try:
+            return future.result(timeout_s)
+        except TimeoutError:
+            raise NoAnswerError(f"no answer within {timeout_s:g} s") from None
+
+    # What follows runs on the connection's thread.
+
+    def _prepare(self, parameters: pika.ConnectionParameters) -> None:
+        """Declare the reply queue, and the workers' queues where we may: they may start later."""
+        try:
+            declare(parameters, self._topology)
+        except ChannelClosedByBroker as closed:
+            if closed.reply_code != ACCESS_REFUSED:
+                raise
+        connection = BlockingConnection(parameters)
+        try:
+            connection.channel().queue_declare(
+                self._reply_queue,
+                durable=True,
+                arguments={"x-queue-type": "classic", "x-expires": REPLY_QUEUE_EXPIRES_MS},
+            )
+        finally:
+            if connection.is_open:
+                connection.close()
+
+    def on_open(self, connection: SelectConnection) -> None:
+        """Consume answers, then send whatever the broker has not confirmed."""
+
+        def consume() -> None:
+            self._consumer = Consumer(
+                connection, self._reply_queue, REPLIES_PREFETCH, self._on_reply, resume
+            )
+
+        def resume() -> None:
+            self._publisher = publisher
+            self._ready.set()
+            with self._lock:
+                pendings = list(self._pending.values())
+            for pending in pendings:
+                self._send(pending)
+
+        publisher = Publisher(connection, on_ready=consume)
+
+    def on_lost(self) -> None:
+        """Keep what is pending for the next connection."""
+        self._publisher = self._consumer = None
+
+    def on_refused(self, error: BrokerRefusedError) -> None:
+        """End everything."""
+        self._refusal = error
+        self._ready.set()
+        self._fail_all(error)
+
+    def _send(self, pending: _Pending) -> None:
+        if self._publisher is None or pending.body is None or pending.sent_by is self._publisher:
+            return  # not connected (`resume` will send it), or sent already
+        pending.sent_by = self._publisher
+        message = Message(
+            exchange=self._topology.requests,
+            routing_key=REQUEST_ROUTING_KEY,
+            body=pending.body,
+            properties=pika.BasicProperties(
+                content_type=ContentType.MSGPACK.value,
+                correlation_id=pending.correlation_id,
+                reply_to=self._reply_queue,
+                delivery_mode=pika.DeliveryMode.Persistent.value,
+            ),
+        )
+        self._publisher.publish(message, partial(self._on_confirmation, pending))
+
+    def _on_confirmation(self, pending: _Pending, confirmation: Confirmation) -> None:
+        match confirmation:
+            case Confirmation.CONFIRMED:
+                pending.body = None
+            case Confirmation.RETURNED:
+                self._fail(pending, NoWorkerQueueError("no queue takes requests"))
+            case Confirmation.REFUSED:
+                self._fail(pending, QueueFullError("the queue of requests is full"))
+
+    def _on_reply(self, delivery: Delivery) -> None:
+        delivery.ack()
+        pending = self._take(delivery.correlation_id or "")
+        if pending is None:
+            self.dropped += 1
+            return
+        if not pending.future.set_running_or_notify_cancel():
+            return
+        try:
+            pending.future.set_result(decode_result(delivery.body))
+        except ValueError:
+            pending.future.set_exception(NoAnswerError("the answer is not of the contract"))
+
+    def _sweep(self) -> None:
+        """Give up on answers that are overdue."""
+        now = time.monotonic()
+        with self._lock:
+            overdue = [pending for pending in self._pending.values() if pending.expires < now]
+        for pending in overdue:
+            self._fail(pending, NoAnswerError(f"no answer within {self._answer_timeout_s:g} s"))
+        self._connection.call_later(SWEEP_INTERVAL_S, self._sweep)
+
+    def _hang_up(self) -> None:
+        if self._consumer is not None:
+            self._consumer.delete_queue()
+        self._connection.close()
+
+    # From any thread. Whoever takes a pending batch out ends its future; nobody else does.
+
+    def _take(self, correlation_id: str) -> _Pending | None:
+        with self._lock:
+            return self._pending.pop(correlation_id, None)
+
+    def _fail(self, pending: _Pending, error: Exception) -> None:
+        taken = self._take(pending.correlation_id)
+        if taken is not None and taken.future.set_running_or_notify_cancel():
+            taken.future.set_exception(error)
+
+    def _fail_all(self, error: BrokerError) -> None:
+        with self._lock:
+            pendings = list(self._pending.values())
+        for pending in pendings:
+            self._fail(pending, error)

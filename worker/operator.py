@@ -1,0 +1,140 @@
+"""The operators' side of the control messages: ask every supervisor, collect the answers."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from types import TracebackType
+
+import pika
+from pika.exceptions import AMQPError, ChannelClosedByBroker
+
+from schemas import CONTROL_REPLY, ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
+from worker.broker.blocking import connect
+from worker.broker.codec import encode_result
+from worker.broker.connection import explain
+from worker.broker.topology import Topology
+from worker.config import BrokerConfig
+from worker.errors import BrokerUnavailableError, NoAnswerError
+
+ROSTER_S = 1.0
+"""How long supervisors have to say that they heard a command."""
+
+
+@dataclass(frozen=True)
+class QueueDepth:
+    """How many messages wait in a queue, and how many consumers it has; None where it is not."""
+
+    name: str
+    ready: int | None
+    consumers: int | None
+
+
+class Operator:
+    """One conversation with the supervisors. A context manager."""
+
+    def __init__(self, broker: BrokerConfig, wait_s: float = 10.0) -> None:
+        """Connect.
+
+        Raises:
+            BrokerRefusedError: the broker refuses us.
+            BrokerUnavailableError: no broker within `wait_s` seconds.
+        """
+        self._topology = Topology(broker.namespace)
+        self._connection = connect(broker, "operator", wait_s)
+        self._channel = self._connection.channel()
+        self._inbox: deque[bytes] = deque()
+        self._reply_queue = self._channel.queue_declare("", exclusive=True).method.queue
+        self._channel.basic_consume(
+            self._reply_queue, lambda _, __, ___, body: self._inbox.append(body), auto_ack=True
+        )
+
+    def __enter__(self) -> "Operator":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._connection.is_open:
+            self._connection.close()
+
+    def statuses(self) -> list[SupervisorStatus]:
+        """Ask every supervisor how it is; those that answer within `ROSTER_S`, by host and pid."""
+        self._send(StatusQuery())
+        closes = time.monotonic() + ROSTER_S
+        replies = [CONTROL_REPLY.validate_json(body) for body in self._read_until(lambda: closes)]
+        found = [reply for reply in replies if isinstance(reply, SupervisorStatus)]
+        return sorted(found, key=lambda status: (status.host, status.pid))
+
+    def scale(self, command: ScaleCommand, timeout_s: float) -> Iterator[ScaleReply]:
+        """Have supervisors run another number of processes.
+
+        Yields:
+            One reply a supervisor, when it has refused or completed the change.
+
+        Raises:
+            NoAnswerError: no supervisor answered within `ROSTER_S`, or some did not complete
+                the change within `timeout_s` seconds; they go on with it.
+        """
+        self._send(command)
+        roster_closes = time.monotonic() + ROSTER_S
+        give_up = time.monotonic() + timeout_s
+        at_work: set[str] = set()
+        heard = False
+        for body in self._read_until(lambda: give_up if at_work else roster_closes):
+            reply = CONTROL_REPLY.validate_json(body)
+            if not isinstance(reply, ScaleReply):
+                continue
+            heard = True
+            supervisor = f"{reply.host}/{reply.pid}"
+            if reply.complete:
+                at_work.discard(supervisor)
+                yield reply
+            else:
+                at_work.add(supervisor)
+        if at_work:
+            late = ", ".join(sorted(at_work))
+            raise NoAnswerError(f"not complete within {timeout_s:g} s, still at it: {late}")
+        if not heard:
+            whom = f"on {command.host}" if command.host else "here"
+            raise NoAnswerError(f"no supervisor {whom} answered")
+
+    def depths(self) -> list[QueueDepth]:
+        """Look at the queues of the namespace."""
+        return [self._depth(queue.name) for queue in self._topology.declared]
+
+    def _depth(self, queue: str) -> QueueDepth:
+        channel = self._connection.channel()
+        try:
+            found = channel.queue_declare(queue, passive=True).method
+        except ChannelClosedByBroker:
+            return QueueDepth(queue, None, None)
+        channel.close()
+        return QueueDepth(queue, found.message_count, found.consumer_count)
+
+    def _send(self, command: ScaleCommand | StatusQuery) -> None:
+        try:
+            self._channel.basic_publish(
+                self._topology.control,
+                "",
+                encode_result(command),
+                pika.BasicProperties(
+                    content_type="application/json",
+                    reply_to=self._reply_queue,
+                ),
+            )
+        except AMQPError as error:
+            raise BrokerUnavailableError(explain(error)) from error
+
+    def _read_until(self, deadline: Callable[[], float]) -> Iterator[bytes]:
+        """Yield replies until a point in time, which may move as they come."""
+        while True:
+            while self._inbox:
+                yield self._inbox.popleft()
+            left_s = deadline() - time.monotonic()
+            if left_s <= 0:
+                return
+            self._connection.process_data_events(left_s)
