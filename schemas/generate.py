@@ -56,11 +56,11 @@ def documented(enumeration: type[StrEnum]) -> dict[str, str]:
 class _Draft07(GenerateJsonSchema):
     """Pydantic's schemas said in draft-07: field titles left out, documented enums spelled out."""
 
-    def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:  # noqa: ARG002
+    def sort(self, value: JsonSchemaValue, parent_key: str | None = None) -> JsonSchemaValue:
         # Fields stay in the order in which the models have them.
         return value
 
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+    def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
     def field_is_required(self, field: Any, total: bool) -> bool:
@@ -74,7 +74,7 @@ class _Draft07(GenerateJsonSchema):
         # What a field's default is belongs to its description; `required` says the rest.
         return self.generate_inner(schema["schema"])
 
-    def bytes_schema(self, schema: core_schema.BytesSchema) -> JsonSchemaValue:  # noqa: ARG002
+    def bytes_schema(self, schema: core_schema.BytesSchema) -> JsonSchemaValue:
         return {"type": "string", "contentEncoding": "base64"}
 
     def tuple_schema(self, schema: core_schema.TupleSchema) -> JsonSchemaValue:
