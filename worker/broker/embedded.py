@@ -162,14 +162,21 @@ class EmbeddedBroker:
             raise BrokerError(f"rabbitmqctl {arguments[0]}: {said}")
         return done.stdout
 
+    def last_words(self) -> str:
+        """The most telling line of the log, and where the rest of it is."""
+        lines = [line for line in self.log_path.read_text(errors="replace").splitlines() if line]
+        errors = [line for line in lines[-100:] if line.startswith("ERROR: ")]
+        said = (errors or lines or ["it said nothing"])[-1][:300]
+        return said if self._wanted_data_dir is None else f"{said} (log: {self.log_path})"
+
     def _wait_until(self, ready: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while not ready():
             if process.poll() is not None:
-                raise BrokerUnavailableError(f"RabbitMQ did not start: {self._last_words()}")
+                raise BrokerUnavailableError(f"RabbitMQ did not start: {self.last_words()}")
             if time.monotonic() > deadline:
                 raise BrokerUnavailableError(
-                    f"RabbitMQ did not answer within {START_TIMEOUT_S:.0f} s: {self._last_words()}"
+                    f"RabbitMQ did not answer within {START_TIMEOUT_S:.0f} s: {self.last_words()}"
                 )
             time.sleep(POLL_INTERVAL_S)
 
@@ -182,13 +189,6 @@ class EmbeddedBroker:
         except (AMQPError, AMQPConnectorException):
             return False
         return True
-
-    def _last_words(self) -> str:
-        """The most telling line of the log, and where the rest of it is."""
-        lines = [line for line in self.log_path.read_text(errors="replace").splitlines() if line]
-        errors = [line for line in lines[-100:] if line.startswith("ERROR: ")]
-        said = (errors or lines or ["it said nothing"])[-1][:300]
-        return said if self._wanted_data_dir is None else f"{said} (log: {self.log_path})"
 
 
 def _data_dir(wanted: Path | None, held: ExitStack) -> Path:
