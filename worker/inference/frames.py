@@ -77,7 +77,7 @@ def decode_frame(jpeg: bytes, limits: FrameLimits) -> "BGRImage":
 
 
 def _decode(jpeg: bytes, width: int, height: int) -> "BGRImage":
-    # OpenCV 4.10 filled what was cut off with pixels of the picture decoded before it; 4.14 refuses.
+    # OpenCV 4.10 filled what was cut off with the picture decoded before it; 4.14 refuses.
     try:
         image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:

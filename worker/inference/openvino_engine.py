@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from schemas import FaceSelection
 from worker.errors import EngineError
+from worker.inference import models
 from worker.inference.detection import Detection, detections
 from worker.inference.engine import Analysis, EngineOptions, Face
 from worker.inference.expression import classify_faces
@@ -27,8 +28,6 @@ try:
     import openvino
 except ImportError as error:
     raise EngineError(f"OpenVINO cannot be loaded: {error}") from error
-
-MODELS = Path(__file__).parent / "models"
 
 
 class OpenVinoEngine:
@@ -47,7 +46,7 @@ class OpenVinoEngine:
         cv2.setNumThreads(1)  # the pool's threads are the parallelism
         core = openvino.Core()
         proposal, refine, output, emotion = (
-            OpenVinoNetwork(core, MODELS / f"{name}.onnx", threads)
+            OpenVinoNetwork(core, models.FOLDER / f"{name}.onnx", threads)
             for name in ("pnet", "rnet", "onet", "emotion")
         )
         self._mtcnn = Networks(proposal, refine, output)
