@@ -71,7 +71,7 @@ class FerClient:
 
     def __init__(
         self,
-        url: str = DEFAULT_URL,
+        url: str | BrokerConfig = DEFAULT_URL,
         *,
         namespace: str = DEFAULT_NAMESPACE,
         connect_timeout_s: float = 10.0,
@@ -80,13 +80,15 @@ class FerClient:
         """Store what is needed; `connect`, or entering the context, connects.
 
         Args:
-            url: AMQP URL of the broker, or several separated by commas.
-            namespace: the workers' own.
+            url: AMQP URL of the broker, several separated by commas, or a whole configuration.
+            namespace: the workers' own; a configuration brings its own.
             connect_timeout_s: how long `connect` waits for the broker.
             answer_timeout_s: after this a batch without an answer ends with `NoAnswerError`.
         """
-        self._config = BrokerConfig.from_url(url, namespace)
-        self._topology = Topology(namespace)
+        self._config = (
+            url if isinstance(url, BrokerConfig) else BrokerConfig.from_url(url, namespace)
+        )
+        self._topology = Topology(self._config.namespace)
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
         self._reply_queue = self._topology.replies(uuid.uuid4().hex)

@@ -1,8 +1,8 @@
 """Images and folders -> JPEG frames, ready to be sent.
 
-    paths ──frames──▶ one MediaFrame after another ──batches──▶ lists of them
+    paths ──find_pictures──▶ files ──read_frame──▶ frames ──batches──▶ lists of them
 
-Everything here is pulled: a file is read when the batch that holds it is asked for, so whoever
+Frames are pulled: a file is read when the batch that holds it is asked for, so whoever
 sends slowly reads slowly.
 """
 
@@ -38,22 +38,34 @@ class MediaFrame:
     path: Path
 
 
-def frames(paths: Iterable[Path]) -> Iterator[MediaFrame]:
-    """Read pictures, and the pictures of folders, in the order given.
+def find_pictures(paths: Iterable[Path]) -> list[Path]:
+    """List the picture files that paths stand for, in the order given.
 
-    JPEG files go as they are, broken ones too: what is wrong with them is for the worker to say.
-    Other pictures are encoded as JPEG. Folders are searched with their subfolders, by file name,
-    `frame-2` before `frame-10`; hidden files and folders are left out.
-
-    Returns:
-        An iterator that reads one file at a time.
+    Folders are searched with their subfolders, by file name, `frame-2` before `frame-10`; hidden
+    files and folders are left out.
 
     Raises:
-        FerWorkerError: at once, if a path is missing, no picture, or a folder without one; from
-            the iterator, if a file cannot be read.
+        FerWorkerError: a path is missing, no picture, or a folder without one.
     """
-    found = [file for path in paths for file in _pictures(path)]
-    return (_read(file) for file in found)
+    return [file for path in paths for file in _pictures(path)]
+
+
+def read_frame(path: Path) -> MediaFrame:
+    """Read a picture as a frame.
+
+    JPEG files go as they are, broken ones too: what is wrong with them is for the worker to say.
+    Other pictures are encoded as JPEG.
+
+    Raises:
+        FerWorkerError: it cannot be read, or is no picture.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    is_jpeg = path.suffix.lower() in JPEG_SUFFIXES or content.startswith(JPEG_START)
+    jpeg = content if is_jpeg else _encode(path, content)
+    return MediaFrame(jpeg, path.as_posix()[-MAX_NAME_LENGTH:], path)
 
 
 def batches(
@@ -126,16 +138,6 @@ def _by_number(path: Path) -> list[tuple[str | int, ...]]:
 def _starts_as_jpeg(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(len(JPEG_START)) == JPEG_START
-
-
-def _read(path: Path) -> MediaFrame:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    is_jpeg = path.suffix.lower() in JPEG_SUFFIXES or content.startswith(JPEG_START)
-    jpeg = content if is_jpeg else _encode(path, content)
-    return MediaFrame(jpeg, path.as_posix()[-MAX_NAME_LENGTH:], path)
 
 
 def _encode(path: Path, content: bytes) -> bytes:

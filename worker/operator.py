@@ -117,6 +117,11 @@ class Operator:
 
     def _send(self, command: ScaleCommand | StatusQuery) -> None:
         try:
+            # To publish to a missing exchange would close the channel.
+            self._connection.channel().exchange_declare(self._topology.control, passive=True)
+        except ChannelClosedByBroker:
+            return  # no supervisor has ever been here
+        try:
             self._channel.basic_publish(
                 self._topology.control,
                 "",

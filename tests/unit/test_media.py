@@ -1,6 +1,6 @@
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from schemas import MAX_NAME_LENGTH, BatchRequest
 from worker.broker.codec import encode_request
 from worker.errors import FerWorkerError
-from worker.media import MediaFrame, batches, frames
+from worker.media import MediaFrame, batches, find_pictures, read_frame
 
 JPEG = b"\xff\xd8\xff\xe0 not much of a picture"
 
@@ -34,6 +34,10 @@ def jpeg(path: Path, content: bytes = JPEG) -> Path:
 
 def media(*sizes: int) -> Iterator[MediaFrame]:
     return (MediaFrame(b"x" * size, str(i), Path(str(i))) for i, size in enumerate(sizes))
+
+
+def frames(paths: Iterable[Path]) -> Iterator[MediaFrame]:
+    return map(read_frame, find_pictures(paths))
 
 
 def ids(grouped: Iterator[list[MediaFrame]]) -> list[list[str]]:

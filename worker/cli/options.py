@@ -98,3 +98,15 @@ def engine_options(
         return command(dataclasses.replace(base, **chosen), *args, **kwargs)
 
     return with_engine
+
+
+def engine_arguments(options: EngineOptions) -> list[str]:
+    """Spell engine options as arguments of a command that has `engine_options`."""
+    return [
+        f"--engine={options.name}",
+        f"--faces={options.faces}",
+        f"--detector-color={options.detector_color}",
+        f"--min-face-probability={options.min_face_probability}",
+        f"--min-face-size={options.min_face_size}",
+        f"--crop={options.crop}",
+    ]

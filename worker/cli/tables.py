@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
+from rich import box
 from rich.table import Table
 from rich.text import Text
 
@@ -16,9 +17,9 @@ def render_results(results: Iterable[BatchResult]) -> Table:
     A frame is named by its id, or by its place in the batch. The frame that its batch calls most
     relevant is bold. A request that was bad as a whole is a row by itself.
     """
-    table = Table()
-    for name in ("frame", "faces", "emotion", "confidence", "area (px)", "note"):
-        is_number = name in ("faces", "confidence", "area (px)")
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in ("frame", "faces", "emotion", "confidence", "area", "note"):
+        is_number = name in ("faces", "confidence", "area")
         table.add_column(name, justify="right" if is_number else "left")
     for result in results:
         for error in result.errors:

@@ -1,0 +1,118 @@
+"""`fer-worker demo`: all of it on one machine."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+import worker
+from schemas import BatchResult
+from worker.broker._owned import ProcessGroup
+from worker.broker.embedded import EmbeddedBroker
+from worker.cli.annotation import Annotator
+from worker.cli.options import engine_arguments, engine_options
+from worker.cli.streaming import stream
+from worker.cli.tables import render_results
+from worker.client import FerClient
+from worker.config import BrokerConfig
+from worker.errors import EngineError, FerWorkerError
+from worker.inference.engine import EngineOptions
+from worker.media import batches, find_pictures, read_frame
+from worker.operator import Operator
+
+SAMPLES = Path(worker.__file__).parents[1] / "examples" / "frames"
+
+START_TIMEOUT_S = 120.0
+ANSWER_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 45.0
+
+
+@click.command()
+@click.option(
+    "--frames",
+    type=click.Path(path_type=Path),
+    default=SAMPLES,
+    show_default="examples/frames",
+    help="A folder of pictures to analyse.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-output"),
+    help="Where the annotated pictures go.",
+)
+@click.option("--processes", type=click.IntRange(1), default=2, help="Worker processes.")
+@click.option("--batch-size", type=click.IntRange(1, 64), default=4, help="Frames in a batch.")
+@engine_options
+def demo(
+    engine: EngineOptions, frames: Path, output: Path, processes: int, batch_size: int
+) -> None:
+    """Start a broker and workers, send them pictures, show what they found, stop everything."""
+    pictures = find_pictures([frames])
+    progress = Console(stderr=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    annotator = Annotator(output)
+    results: list[BatchResult] = []
+    progress.print("Starting RabbitMQ on a free port ...")
+    with EmbeddedBroker() as broker:
+        config = BrokerConfig((broker.url,))
+        progress.print(f"Starting {processes} worker processes ...")
+        with _workers(broker, engine, processes, output / "worker.log") as workers:
+            _wait_until_ready(config, processes, workers, output / "worker.log")
+            progress.print(f"Sending {len(pictures)} frames in batches of {batch_size} ...")
+            with FerClient(config) as client:
+                named = (replace(read_frame(path), id=path.name) for path in pictures)
+                grouped = batches(named, batch_size)
+                for answer in stream(client, grouped, timeout_s=ANSWER_TIMEOUT_S):
+                    if answer.result is None:
+                        raise answer.error or FerWorkerError("no answer")
+                    results.append(answer.result)
+                    annotator.save(answer)
+    Console().print(render_results(results))
+    click.echo(f"{sum(map(_faces, results))} faces; annotated pictures in {output}/")
+
+
+def _faces(result: BatchResult) -> int:
+    return sum(len(frame.faces) for frame in result.frames)
+
+
+@contextmanager
+def _workers(
+    broker: EmbeddedBroker, engine: EngineOptions, processes: int, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `fer-worker run` in a group of processes that ends with this one, whatever happens."""
+    command = [sys.executable, "-m", "worker", "run", f"--processes={processes}"]
+    environment = {**os.environ, "FER_WORKER_AMQP_URL": broker.url, "FER_WORKER_NAMESPACE": "fer"}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    group = ProcessGroup()
+    try:
+        with log.open("wb") as output:
+            supervisor = group.spawn(command + engine_arguments(engine), environment, output)
+        yield supervisor
+        supervisor.terminate()
+        supervisor.wait(STOP_TIMEOUT_S)
+    finally:
+        group.kill()
+
+
+def _wait_until_ready(
+    config: BrokerConfig, processes: int, supervisor: subprocess.Popen[bytes], log: Path
+) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    with Operator(config) as operator:
+        while time.monotonic() < deadline:
+            statuses = operator.statuses()
+            states = [process.state for status in statuses for process in status.processes]
+            if states.count("ready") == processes:
+                return
+            if supervisor.poll() is not None:
+                raise EngineError(f"the workers did not start; {log} says why")
+    raise FerWorkerError(f"the workers were not ready within {START_TIMEOUT_S:.0f} s; see {log}")
