@@ -2,8 +2,7 @@
 
 import re
 import struct
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
@@ -30,15 +29,23 @@ _MAX_SCANS = 500
 """A progressive JPEG has about ten. Each takes as long as the picture is large, and 60 bytes."""
 
 
-@dataclass(frozen=True)
-class FrameLimits:
-    """What a frame may be."""
+class FrameLimits(Protocol):
+    """What a frame may be: `worker.config.FrameLimits`, which this package must not import."""
 
-    max_bytes: int = 8 * 1024 * 1024
-    max_pixels: int = 40_000_000
-    """Read from the header: a JPEG of 4 MB can hold 730 MB of pixels."""
-    min_side: int = 20
-    """Pixels of the shorter side; MTCNN finds nothing in less."""
+    @property
+    def max_bytes(self) -> int:
+        """Bytes of the JPEG."""
+        ...
+
+    @property
+    def max_pixels(self) -> int:
+        """Pixels by the header: a JPEG of 4 MB can hold 730 MB of them."""
+        ...
+
+    @property
+    def min_side(self) -> int:
+        """Pixels of the shorter side."""
+        ...
 
 
 def decode_frame(jpeg: bytes, limits: FrameLimits) -> "BGRImage":
