@@ -52,8 +52,8 @@ def decode_frame(jpeg: bytes, limits: FrameLimits) -> "BGRImage":
     """Decode one frame, upright: an EXIF orientation is applied.
 
     Args:
-        jpeg: a JPEG file; grey and CMYK ones are converted. A damaged one may decode to damaged
-            pixels; one that ends too early never decodes.
+        jpeg: a JPEG file; grey and CMYK ones are converted. One that ends too early never decodes;
+            one that is damaged inside may, with grey where its pixels are missing.
         limits: what is accepted.
 
     Returns:
