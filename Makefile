@@ -1,0 +1,58 @@
+# What is missing is installed first: `.venv` here, and by apt, after saying so, RabbitMQ and venv.
+# PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS="-k name" goes to pytest.
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help venv rabbitmq demo test check test-reference asyncapi clean
+
+BIN := .venv/bin
+PYTEST_ARGS ?=
+# Each test process may run a broker and worker processes of its own; two keep two cores busy.
+PYTEST := -m pytest -n 2 --dist loadfile
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: .venv/default.stamp rabbitmq ## broker, workers and sample frames on this machine, start to end
+	$(BIN)/fer-worker demo
+
+test: .venv/dev.stamp rabbitmq ## all tests, but for those that need the fer library
+	$(BIN)/python $(PYTEST) -m "not reference" $(PYTEST_ARGS)
+
+check: .venv/dev.stamp ## format, lint, types, layers and the tests that need no broker
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q -m "not broker and not reference" tests/unit tests/contract
+
+test-reference: ## compare with the fer library itself: installs 8 GB
+	@test -e .venv-reference/reference.stamp || echo "The fer library and what it needs take 8 GB."
+	@$(MAKE) --no-print-directory .venv-reference/reference.stamp rabbitmq
+	.venv-reference/bin/python -m pytest -m reference $(PYTEST_ARGS)
+
+asyncapi: ## validate schemas/asyncapi.yaml; needs npm
+	@scripts/validate_asyncapi.sh
+
+venv: .venv/dev.stamp ## the development environment, in .venv
+
+clean: ## remove all that was made here
+	rm -rf .venv .venv-reference build dist demo-output *.egg-info
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+rabbitmq:
+	@scripts/install_rabbitmq.sh
+
+.venv/default.stamp: pyproject.toml constraints.txt
+	@scripts/make_venv.sh .venv .
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml constraints.txt
+	@scripts/make_venv.sh .venv '.[dev]'
+	@touch .venv/default.stamp $@
+
+.venv-reference/reference.stamp: pyproject.toml constraints.txt
+	@scripts/make_venv.sh .venv-reference '.[fer,export,dev]'
+	@scripts/check_opencv.sh .venv-reference
+	@touch $@
