@@ -3,6 +3,7 @@
     python examples/controller.py [amqp://guest:guest@127.0.0.1:5672/]
 
 The broker is the argument, else FER_WORKER_AMQP_URL, else the one on this machine.
+FER_WORKER_NAMESPACE says under which namespace the workers run.
 """
 
 import os
@@ -11,12 +12,13 @@ from pathlib import Path
 
 from schemas import BatchResult, Frame
 from worker.client import FerClient
-from worker.config import DEFAULT_URL
+from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL
 from worker.errors import FerWorkerError
 
 FRAMES = Path(__file__).parent / "frames"
 BATCH_SIZE = 4
 RESULT_TIMEOUT_S = 30.0
+NAMESPACE = os.environ.get("FER_WORKER_NAMESPACE", DEFAULT_NAMESPACE)
 
 
 def main(url: str) -> int:
@@ -24,7 +26,7 @@ def main(url: str) -> int:
     frames = [Frame(jpeg=path.read_bytes(), id=path.name) for path in sorted(FRAMES.glob("*.jpg"))]
     batches = [frames[first : first + BATCH_SIZE] for first in range(0, len(frames), BATCH_SIZE)]
     try:
-        with FerClient(url) as client:
+        with FerClient(url, namespace=NAMESPACE) as client:
             futures = [client.submit(batch, camera_id="door-1") for batch in batches]
             for future in futures:  # all are under way; the workers answer in any order
                 show(future.result(timeout=RESULT_TIMEOUT_S))

@@ -6,8 +6,9 @@ environment of your own.
     pip install pika msgpack
     python raw_pika_controller.py [amqp://guest:guest@127.0.0.1:5672/]
 
-The broker is the argument, else FER_WORKER_AMQP_URL, else the one on this machine. Exit codes: 0
-every request has its result, 1 some have not, 3 the broker cannot be used.
+The broker is the argument, else FER_WORKER_AMQP_URL, else the one on this machine.
+FER_WORKER_NAMESPACE says under which namespace the workers run. Exit codes: 0 every request has
+its result, 1 some have not, 3 the broker cannot be used.
 """
 
 import base64
@@ -34,7 +35,9 @@ from pika.exceptions import (
 )
 
 FRAMES = Path(__file__).parent / "frames"
-REPLY_QUEUE = f"fer.replies.example-{uuid.uuid4().hex}"
+NAMESPACE = os.environ.get("FER_WORKER_NAMESPACE", "fer")
+REQUESTS = f"{NAMESPACE}.requests"
+REPLY_QUEUE = f"{NAMESPACE}.replies.example-{uuid.uuid4().hex}"
 REPLY_QUEUE_EXPIRES_MS = 60 * 60 * 1000
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 PATIENCE_S = 60.0
@@ -91,7 +94,7 @@ def publish(channel: Any, request: Request) -> None:
         headers=request.headers,
     )
     # In confirm mode pika waits for the broker's word and raises if it is not a plain yes.
-    channel.basic_publish("fer.requests", "frames", request.body, properties, mandatory=True)
+    channel.basic_publish(REQUESTS, "frames", request.body, properties, mandatory=True)
 
 
 def show(request: Request, result: dict[str, Any]) -> None:
