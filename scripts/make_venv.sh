@@ -26,14 +26,14 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     echo "Making $venv with $("$python" --version)" >&2
     rm -rf "$venv"
     if ! "$python" -m venv "$venv" >/dev/null 2>&1; then
+        rm -rf "$venv"
         # Debian and Ubuntu keep what venv needs in a package of its own.
         package=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
         scripts/apt_install.sh "Python's venv" "$package"
-        rm -rf "$venv"
         "$python" -m venv "$venv"
     fi
 fi
 
 echo "Installing $project into $venv" >&2
-"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input \
+"$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
     --constraint constraints.txt --editable "$project"
