@@ -1,0 +1,83 @@
+"""The container files agree with their schemas, with each other and with the code."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from worker.config import DEFAULT_DRAIN_TIMEOUT_S
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "docker-compose.yml"
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+STAGE = re.compile(r"^FROM (\S+) AS (\S+)$", re.MULTILINE)
+SERVICES = yaml.safe_load(COMPOSE.read_text())["services"]
+
+
+def instructions(stage: str) -> list[str]:
+    """The instructions of a stage and of those it is built from, first one first."""
+    parents = {name: parent for parent, name in STAGE.findall(DOCKERFILE)}
+    if stage not in parents:
+        return []
+    body = re.split(rf"^FROM .* AS {stage}$", DOCKERFILE, flags=re.MULTILINE)[1]
+    own = re.split(r"^FROM ", body, flags=re.MULTILINE)[0].replace("\\\n", " ").splitlines()
+    return instructions(parents[stage]) + [line for line in own if line and line[0] != "#"]
+
+
+def test_compose_file_is_valid() -> None:
+    command = [sys.executable, "-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec"]
+    done = subprocess.run([*command, str(COMPOSE)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_worker_gets_longer_to_stop_than_it_takes_to_drain() -> None:
+    grace = re.fullmatch(r"(\d+)s", SERVICES["worker"]["stop_grace_period"])
+    assert grace is not None
+    assert int(grace[1]) > DEFAULT_DRAIN_TIMEOUT_S
+
+
+def test_workers_can_be_many() -> None:
+    assert "container_name" not in SERVICES["worker"]
+    assert "ports" not in SERVICES["worker"]
+
+
+def test_ports_are_open_to_this_machine_only() -> None:
+    for service in SERVICES.values():
+        assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
+
+
+def test_a_worker_logs_in_as_the_user_that_the_broker_makes() -> None:
+    account = SERVICES["rabbitmq"]["environment"]
+    user, password = account["RABBITMQ_DEFAULT_USER"], account["RABBITMQ_DEFAULT_PASS"]
+    url = SERVICES["worker"]["environment"]["FER_WORKER_AMQP_URL"]
+    assert url == f"amqp://{user}:{password}@rabbitmq:5672/"
+
+
+def test_the_image_built_by_default_is_the_one_that_compose_builds() -> None:
+    stages = [name for _, name in STAGE.findall(DOCKERFILE)]
+    assert len(stages) == DOCKERFILE.count("\nFROM ")
+    assert stages[-1] == SERVICES["worker"]["build"]["target"]
+
+
+@pytest.mark.parametrize("image", ["worker", "worker-fer"])
+def test_an_image_runs_the_worker_as_an_ordinary_user(image: str) -> None:
+    steps = instructions(image)
+    assert [step for step in steps if step.startswith("USER")][-1] == "USER 10001:10001"
+    assert 'ENTRYPOINT ["fer-worker"]' in steps
+    assert 'CMD ["run"]' in steps
+    assert any(step.startswith("HEALTHCHECK") for step in steps)
+
+
+def test_what_is_copied_exists_and_is_not_ignored() -> None:
+    ignore = (ROOT / ".dockerignore").read_text().splitlines()
+    for sources in re.findall(r"^COPY (?!--)(.*) \S+$", DOCKERFILE, re.MULTILINE):
+        for source in sources.split():
+            assert (ROOT / source).exists()
+            assert f"!{source}" in ignore
+
+
+def test_the_health_of_a_container_is_asked_by_a_file_that_the_image_has() -> None:
+    assert "COPY deploy/healthcheck.py /opt/healthcheck.py" in instructions("worker")
