@@ -8,8 +8,10 @@ from pathlib import Path
 import pika
 import pytest
 
+from tests.serving import Sender
 from tests.shared_broker import SharedBroker, ask
-from worker.broker.topology import Topology
+from worker.broker.topology import Topology, declare
+from worker.config import BrokerConfig
 
 SHARED_BROKER = pytest.StashKey[SharedBroker]()
 
@@ -61,3 +63,17 @@ def shared() -> Path:
     if not folder.is_dir():
         pytest.skip("no shared folder; FER_WORKER_SHARED names it")
     return folder
+
+
+@pytest.fixture
+def broker(broker_url: str, namespace: str) -> BrokerConfig:
+    """The broker of this run and the namespace of this test."""
+    return BrokerConfig.from_url(broker_url, namespace)
+
+
+@pytest.fixture
+def sender(broker: BrokerConfig) -> Iterator[Sender]:
+    """A controller that knows pika and the contract only. The namespace's queues exist."""
+    declare(broker.parameters("test")[0], Topology(broker.namespace))
+    with Sender(broker.urls[0], broker.namespace) as connected:
+        yield connected

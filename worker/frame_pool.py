@@ -105,7 +105,7 @@ class FramePool:
                 expired(
                     request,
                     correlation_id=delivery.correlation_id,
-                    redelivered=delivery.redelivered,
+                    redelivered=delivery.was_delivered_before,
                     worker=self._worker,
                 )
             )
@@ -134,6 +134,6 @@ class FramePool:
             total_ms=(time.perf_counter() - job.started) * 1000,
             queued_ms=queued,
             correlation_id=job.delivery.correlation_id,
-            redelivered=job.delivery.redelivered,
+            redelivered=job.delivery.was_delivered_before,
             worker=self._worker,
         )

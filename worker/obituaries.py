@@ -21,7 +21,7 @@ def attend(delivery: Delivery, outcomes: Outcomes, worker: str, then: Callable[[
         result = expired(
             _read(delivery),
             correlation_id=delivery.correlation_id,
-            redelivered=delivery.redelivered,
+            redelivered=delivery.was_delivered_before,
             worker=worker,
         )
         outcomes.reply(delivery, result, then)

@@ -1,7 +1,5 @@
 from typing import Any
 
-from rich.console import Console
-
 from schemas import BatchResult
 from worker.cli.tables import render_results
 
@@ -49,12 +47,9 @@ def result(*frames: dict[str, Any], **fields: Any) -> BatchResult:
 
 
 def rows(*results: BatchResult) -> list[list[str]]:
-    """Cells of the body, as a terminal shows them."""
-    console = Console(width=120, force_terminal=False)
-    with console.capture() as capture:
-        console.print(render_results(results))
-    lines = capture.get().splitlines()
-    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines if "│" in line]
+    """Cells of the table's body."""
+    columns = render_results(results).columns
+    return [list(map(str, cells)) for cells in zip(*(c.cells for c in columns), strict=True)]
 
 
 def test_frame_with_faces_shows_its_first_face() -> None:

@@ -11,6 +11,10 @@ from pika.spec import Basic
 
 from worker.broker.connection import open_channel
 
+SET_ASIDE = "x-set-aside"
+"""Header of a redelivered request that was moved to the suspects: the broker does not know there
+that it has been delivered before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
@@ -32,6 +36,11 @@ class Delivery:
         """Tell the broker that the message is done with. Only on the connection's thread."""
         if self.channel.is_open:
             self.channel.basic_ack(self.tag)
+
+    @property
+    def was_delivered_before(self) -> bool:
+        """Whether a worker may have had this request already, from this queue or another."""
+        return self.redelivered or SET_ASIDE in self.headers
 
     @property
     def correlation_id(self) -> str | None:

@@ -17,7 +17,7 @@ import pika
 
 from schemas import BatchResult, ContentType, ErrorCode, RequestError, Status
 from worker.broker.codec import encode_result
-from worker.broker.consumer import Delivery
+from worker.broker.consumer import SET_ASIDE, Delivery
 from worker.broker.publisher import Confirmation, Message, Publisher
 from worker.broker.topology import Queue, Topology
 from worker.errors import MessageError
@@ -30,8 +30,9 @@ REPLY_PATIENCE_S = 10.0
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 2.0
 
-_NOT_COPIED = frozenset({"CC", "BCC"})
-"""Headers that would have the broker route a copy to more queues than the one meant."""
+_NOT_COPIED = frozenset({"CC", "BCC", "x-delivery-count"})
+"""Headers that would have the broker route a copy to more queues than the one meant, and its own
+count, which starts anew in the copy's queue."""
 
 
 class Outcomes:
@@ -80,7 +81,7 @@ class Outcomes:
             status=Status.ERROR,
             errors=(RequestError(frame=None, code=error.code, message=error.message),),
             correlation_id=delivery.correlation_id,
-            redelivered=delivery.redelivered,
+            redelivered=delivery.was_delivered_before,
             worker=self._worker,
         )
         end = partial(self._end, delivery, then)
@@ -99,7 +100,7 @@ class Outcomes:
     def set_aside(self, delivery: Delivery, then: Callable[[], None]) -> None:
         """Move a redelivered request to the suspects, ack it, and call `then`."""
         log.info("moved redelivered %s to the suspects", delivery.correlation_id)
-        suspect = _copy(delivery, self._topology.suspects, {})
+        suspect = _copy(delivery, self._topology.suspects, {SET_ASIDE: True})
         self._insist(suspect, partial(self._end, delivery, then))
 
     def check_address(self, delivery: Delivery) -> None:

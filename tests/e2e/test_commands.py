@@ -1,0 +1,232 @@
+"""The commands as their users run them, with real workers and the real engine."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from schemas import BatchResult, Status
+from tests.frames import FOLDER, PICTURES, sample
+from tests.serving import RunningWorkers, command, fer_worker, running
+from tests.waiting import wait_until
+from worker.client import FerClient
+from worker.config import BrokerConfig
+
+pytestmark = pytest.mark.broker
+
+
+def test_submit_prints_a_line_a_batch_and_writes_annotated_copies(
+    workers: RunningWorkers, broker: BrokerConfig, tmp_path: Path
+) -> None:
+    annotated = tmp_path / "annotated"
+    done = fer_worker(
+        "submit",
+        str(FOLDER),
+        "--batch-size=4",
+        "--camera=door-1",
+        f"--annotate={annotated}",
+        broker=broker,
+    )
+    assert done.returncode == 0, done.stderr
+    results = [BatchResult.model_validate_json(line) for line in done.stdout.splitlines()]
+    assert [len(result.frames) for result in results] == [4, 4, 2]
+    assert [result.status for result in results] == ["partial", "success", "success"]
+    assert {result.camera_id for result in results} == {"door-1"}
+    ids = [frame.id for result in results for frame in result.frames]
+    assert ids == [path.as_posix() for path in PICTURES]
+    found = {
+        Path(frame.id or "").stem for result in results for frame in result.frames if frame.faces
+    }
+    assert found == {path.stem for path in PICTURES} - {"broken", "no_face"}
+    copies = {path.name for path in annotated.iterdir()}
+    assert copies == {path.name for path in PICTURES} - {"broken.jpg"}
+
+
+def test_every_golden_face_of_the_shared_photos_is_found(
+    workers: RunningWorkers, broker: BrokerConfig, shared: Path
+) -> None:
+    golden = json.loads((shared / "golden_fer.json").read_text())
+    done = fer_worker(
+        "submit", str(shared / "photos"), "--batch-size=4", "--faces=all", broker=broker
+    )
+    assert done.returncode == 0, done.stderr
+    results = [BatchResult.model_validate_json(line) for line in done.stdout.splitlines()]
+    faces = {
+        Path(frame.id or "").name: [face.box for face in frame.faces]
+        for result in results
+        for frame in result.frames
+    }
+    for name, answers in golden.items():
+        certain = [face["box"] for face in answers["rgb"] if face["probability"] >= 0.9]
+        assert len(faces[name]) == len(certain), name
+        if not name.endswith(".png"):  # submit sends those as JPEG, with other pixels
+            assert [list(box) for box in faces[name]] == certain, name
+
+
+def test_submit_says_what_got_no_answer_in_time(broker: BrokerConfig) -> None:
+    done = fer_worker("submit", str(FOLDER / "astronaut.jpg"), "--timeout=0.5", broker=broker)
+    assert done.returncode == 5
+    assert done.stdout == ""
+    assert "no answer in time" in done.stderr
+
+
+def test_submit_refuses_a_missing_path_before_it_sends_anything(broker: BrokerConfig) -> None:
+    done = fer_worker("submit", str(FOLDER), "nowhere", broker=broker)
+    assert done.returncode == 1
+    assert done.stderr == "fer-worker: no such file or folder: nowhere\n"
+
+
+def test_scale_and_status_follow_the_processes(
+    workers: RunningWorkers, broker: BrokerConfig
+) -> None:
+    supervisor = f"{os.uname().nodename}/{workers.process.pid}"
+    up = fer_worker("scale", "3", broker=broker)
+    assert up.stdout == f"{supervisor}: 2 -> 3 processes\n"
+    assert len(workers.ready_pids()) == 3
+    down = fer_worker("scale", "-2", broker=broker)
+    assert down.stdout == f"{supervisor}: 3 -> 1 processes\n"
+
+    status = json.loads(fer_worker("status", "--json", broker=broker).stdout)
+    (known,) = status["supervisors"]
+    assert (known["pid"], known["desired"], known["engine"]) == (workers.process.pid, 1, "openvino")
+    assert [process["state"] for process in known["processes"]] == ["ready"]
+    depths = {queue["name"].removeprefix(broker.namespace): queue for queue in status["queues"]}
+    assert depths[".frames"]["consumers"] == 1
+    table = fer_worker("status", broker=broker).stdout
+    assert supervisor in table
+    assert f"{broker.namespace}.frames.suspects" in table
+
+
+def test_scale_to_zero_pauses_and_loses_nothing(
+    workers: RunningWorkers, broker: BrokerConfig
+) -> None:
+    fer_worker("scale", "0", broker=broker)
+    with FerClient(broker) as client:
+        waiting = client.submit([sample("astronaut")])
+        assert "paused" in fer_worker("status", broker=broker).stdout
+        assert not waiting.done()
+        fer_worker("scale", "+1", broker=broker)
+        assert waiting.result(30).status is Status.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("scale", "9999"), 1, "refused: not between 0 and 64: 9999"),
+        (("scale", "-9"), 1, "refused: not between 0 and 64: -7"),
+        (("scale", "2", "--host=elsewhere"), 5, "no supervisor on elsewhere answered"),
+        (("scale", "many"), 2, "neither a number nor a change"),
+    ],
+)
+def test_scale_that_cannot_be_is_one_clear_line(
+    workers: RunningWorkers, broker: BrokerConfig, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    done = fer_worker(*arguments, broker=broker)
+    assert done.returncode == code
+    assert said in done.stderr
+    assert len(workers.ready_pids()) == 2
+
+
+def test_scale_and_status_where_nobody_has_ever_worked(broker: BrokerConfig) -> None:
+    assert fer_worker("scale", "2", broker=broker).returncode == 5
+    status = fer_worker("status", broker=broker)
+    assert status.returncode == 0
+    assert "No supervisor answered." in status.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_drains_what_was_taken_and_leaves(
+    workers: RunningWorkers, broker: BrokerConfig, number: signal.Signals
+) -> None:
+    with FerClient(broker) as client:
+        futures = [client.submit([sample("astronaut")]) for _ in range(20)]
+        futures[0].result(30)
+        workers.process.send_signal(number)
+        assert workers.process.wait(30) == 0
+        answered = [future for future in futures if future.done()]
+        with running(workers.log.with_name("next.log"), broker):
+            results = [future.result(30) for future in futures]
+    assert answered
+    assert all(result.status is Status.SUCCESS for result in results)
+    # Whatever was taken was finished, so nothing came back as if its worker had died.
+    assert not any(result.redelivered for result in results)
+
+
+def test_wrong_password_and_missing_vhost_stop_the_worker_with_one_line(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    url = broker.urls[0]
+    for wrong, said in (
+        (url.replace(":guest@", ":secret-word@"), "refuses the user name or password"),
+        (f"{url}nowhere", "refuses the virtual host"),
+    ):
+        done = fer_worker("run", broker=BrokerConfig((wrong,), broker.namespace))
+        assert done.returncode == 3
+        (line,) = [line for line in done.stderr.splitlines() if "ERROR" in line]
+        assert said in line
+        assert "secret-word" not in done.stderr
+        assert "Traceback" not in done.stderr
+        assert fer_worker("status", broker=BrokerConfig((wrong,))).returncode == 3
+
+
+def test_engine_that_cannot_start_stops_the_worker_with_one_line(broker: BrokerConfig) -> None:
+    done = fer_worker("run", "--engine=fer", "--crop=tight", "--processes=2", broker=broker)
+    assert done.returncode == 4
+    assert "Traceback" not in done.stderr
+
+
+def test_help_and_supervisor_load_no_model_library() -> None:
+    code = (
+        "import sys, worker.supervisor\n"
+        "from click.testing import CliRunner\n"
+        "from worker.cli import COMMANDS, main\n"
+        "for name in COMMANDS:\n"
+        "    assert CliRunner().invoke(main, [name, '--help']).exit_code == 0, name\n"
+        "heavy = {'cv2', 'openvino', 'torch', 'tensorflow', 'fer', 'facenet_pytorch'}\n"
+        "print(heavy & set(sys.modules))\n"
+    )
+    line, environment = command(broker=BrokerConfig())
+    done = subprocess.run(
+        [line[0], "-c", code], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "set()\n", done.stderr
+
+
+def test_demo_shows_faces_and_leaves_nothing_behind(tmp_path: Path, broker: BrokerConfig) -> None:
+    done = fer_worker("demo", f"--output={tmp_path}", broker=broker)
+    assert done.returncode == 0, done.stderr
+    assert "8 faces" in done.stdout
+    assert "happy" in done.stdout
+    assert {path.name for path in tmp_path.glob("*.jpg")} == {
+        path.name for path in PICTURES if path.stem != "broken"
+    }
+    assert leftovers(tmp_path) == []
+
+
+def test_demo_that_is_interrupted_leaves_nothing_behind(
+    tmp_path: Path, broker: BrokerConfig
+) -> None:
+    line, environment = command("demo", f"--output={tmp_path}", broker=broker)
+    with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as demo:
+        assert demo.stderr is not None
+        wait_until(lambda: (tmp_path / "worker.log").exists(), 60, "the workers are starting")
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(60) != 0
+    assert leftovers(tmp_path) == []
+
+
+def leftovers(tmp_path: Path) -> list[str]:
+    """Processes that were started with this test's output folder, by their open log."""
+    log = str(tmp_path / "worker.log")
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            opened = [str(file.readlink()) for file in (process / "fd").iterdir()]
+        except OSError:
+            continue
+        if log in opened:
+            found.append(process.name)
+    return found

@@ -1,0 +1,55 @@
+"""Engines for tests: answers that can be told from the picture alone, at once."""
+
+import threading
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from schemas import Emotion, FaceSelection
+from worker.inference.engine import Analysis, Box, EngineOptions, Face
+
+if TYPE_CHECKING:
+    from worker.inference.engine import BGRImage
+
+
+def plain_jpeg(width: int, height: int = 40) -> bytes:
+    """A grey picture of a size, which is all that `SizeEngine` looks at."""
+    return cv2.imencode(".jpg", np.full((height, width, 3), 128, np.uint8))[1].tobytes()
+
+
+class SizeEngine:
+    """Sees one happy face as large as the whole frame."""
+
+    def __init__(self) -> None:
+        self.options = EngineOptions()
+        self.analysed = 0
+        self.faces_asked: list[FaceSelection] = []
+
+    def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
+        self.analysed += 1
+        self.faces_asked.append(faces)
+        height, width = image.shape[:2]
+        scores = {emotion: 0.9 if emotion is Emotion.HAPPY else 0.0 for emotion in Emotion}
+        return Analysis((Face(Box(0, 0, width, height), 0.99, scores),), 1.0, 0.5)
+
+
+class GatedEngine(SizeEngine):
+    """Waits in every frame until the gate is opened."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.entered = threading.Event()
+
+    def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
+        self.entered.set()
+        assert self.gate.wait(60)
+        return super().analyze(image, faces)
+
+
+class BrokenEngine(SizeEngine):
+    """Fails as no engine should."""
+
+    def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
+        raise ValueError("a secret of the engine")
