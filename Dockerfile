@@ -6,7 +6,7 @@ FROM python:3.13-slim-trixie AS base
 ENV HOME=/tmp \
     PATH=/opt/fer-worker/bin:$PATH \
     PYTHONUNBUFFERED=1
-RUN useradd --system --uid 10001 --no-create-home fer-worker
+RUN groupadd --gid 10001 fer-worker && useradd --uid 10001 --gid 10001 --no-create-home fer-worker
 
 # Dependencies come in stages of their own, which a change of our code does not build anew.
 FROM base AS dependencies
