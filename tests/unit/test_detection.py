@@ -1,0 +1,36 @@
+import numpy as np
+
+from worker.inference.detection import Detection, detections
+from worker.inference.engine import Box
+
+
+def found(*corners: tuple[float, float, float, float], minimum: float = 0.0) -> list[Detection]:
+    probabilities = np.linspace(0.9, 0.5, len(corners), dtype=np.float32)
+    return detections(np.array(corners, np.float32), probabilities, minimum, (100, 200, 3))
+
+
+def test_corners_are_cut_to_whole_pixels_towards_zero() -> None:
+    (face,) = found((-3.9, 10.9, 50.9, 60.1))
+    assert face.box == Box(-3, 10, 53, 50)
+
+
+def test_the_order_is_kept_and_unsure_faces_are_dropped() -> None:
+    corners = [(0, 0, 10, 10), (0, 0, 30, 30), (0, 0, 20, 20)]
+    assert [face.box.width for face in found(*corners)] == [10, 30, 20]
+    assert [face.box.width for face in found(*corners, minimum=0.6)] == [10, 30]
+
+
+def test_a_probability_of_just_the_minimum_is_enough() -> None:
+    assert found((0, 0, 10, 10), minimum=float(np.float32(0.9)))
+
+
+def test_boxes_without_a_pixel_inside_the_frame_are_dropped() -> None:
+    outside = [
+        (-20, 0, 0, 20),
+        (200, 0, 220, 20),
+        (0, -20, 20, 0),
+        (0, 100, 20, 120),
+        (9, 9, 9, 20),
+    ]
+    assert found(*outside) == []
+    assert len(found((-20, -20, 1, 1), (199, 99, 220, 120))) == 2

@@ -1,0 +1,83 @@
+"""The cascade with made-up networks: who is asked what, and how often."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from worker.inference.mtcnn import Network, Networks, detect_faces
+
+Floats = NDArray[np.float32]
+IMAGE = np.random.default_rng(0).integers(0, 256, (160, 200, 3), np.uint8)
+
+
+def never(_: Floats) -> list[Floats]:
+    raise AssertionError("asked")
+
+
+def proposing(every: int) -> Network:
+    """A P-Net sure of a grid of cells, `every` rows and columns apart, at every level."""
+
+    def network(pictures: Floats) -> list[Floats]:
+        assert pictures.shape[:2] == (1, 3)
+        rows, columns = ((side - 12) // 2 + 1 for side in pictures.shape[2:])
+        probabilities = np.zeros((1, 2, rows, columns), np.float32)
+        probabilities[0, 1, ::every, ::every] = 1
+        return [probabilities, np.zeros((1, 4, rows, columns), np.float32)]
+
+    return network
+
+
+def answering(probability: float, asked: list[tuple[int, ...]]) -> Network:
+    """An R-Net or O-Net that says the same of every candidate and notes what it was shown."""
+
+    def network(pictures: Floats) -> list[Floats]:
+        asked.append(pictures.shape)
+        scores = np.full((len(pictures), 1), probability, np.float32)
+        return [np.hstack([1 - scores, scores]), np.zeros((len(pictures), 4), np.float32)]
+
+    return network
+
+
+def proposing_nothing(pictures: Floats) -> list[Floats]:
+    return [0 * answer for answer in proposing(every=1)(pictures)]
+
+
+def test_without_proposals_nobody_else_is_asked() -> None:
+    networks = Networks(proposing_nothing, never, never)
+    faces = detect_faces(IMAGE, networks, min_face_size=20)
+    assert faces.boxes.shape == (0, 4)
+    assert len(faces) == 0
+
+
+@pytest.mark.parametrize("shape", [(19, 300, 3), (300, 19, 3), (1, 1, 3)])
+def test_in_a_frame_smaller_than_the_smallest_face_nobody_is_asked(shape: tuple[int, ...]) -> None:
+    faces = detect_faces(np.zeros(shape, np.uint8), Networks(never, never, never), 20)
+    assert len(faces) == 0
+
+
+def test_what_the_second_network_refuses_the_third_does_not_see() -> None:
+    asked: list[tuple[int, ...]] = []
+    networks = Networks(proposing(every=1000), answering(0.7, asked), never)
+    assert len(detect_faces(IMAGE, networks, min_face_size=20)) == 0
+    assert [shape[1:] for shape in asked] == [(3, 24, 24)]
+
+
+def test_candidates_are_scored_in_batches_of_a_bounded_size() -> None:
+    refined: list[tuple[int, ...]] = []
+    # Every fourth cell: their boxes overlap too little to suppress each other.
+    networks = Networks(proposing(every=4), answering(0.9, refined), answering(0.9, []))
+    image = np.zeros((600, 800, 3), np.uint8)
+    detect_faces(image, networks, min_face_size=20)
+    assert len(refined) > 1
+    assert {shape[0] for shape in refined[:-1]} == {512}
+    assert refined[-1][0] <= 512
+
+
+def test_faces_come_largest_first_with_the_last_networks_scores() -> None:
+    networks = Networks(proposing(every=1000), answering(0.9, []), answering(0.8, []))
+    # One cell a level, all in one corner; the last suppression leaves the ones not inside another.
+    faces = detect_faces(IMAGE, networks, min_face_size=20)
+    areas = np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1)
+    assert len(faces) >= 1
+    assert (np.diff(areas) <= 0).all()
+    assert (faces.scores == np.float32(0.8)).all()
