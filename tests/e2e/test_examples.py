@@ -3,27 +3,18 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pika
 import pytest
 
-from tests.serving import command, running
-from tests.waiting import wait_until
+from tests.serving import command
 from worker.broker.topology import Topology, declare
 from worker.config import BrokerConfig
 
 pytestmark = pytest.mark.broker
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-@pytest.fixture
-def workers(broker: BrokerConfig, tmp_path: Path) -> Iterator[None]:
-    with running(tmp_path / "worker.log", broker, "--processes=1") as workers:
-        wait_until(workers.ready_pids, 60, "a worker process is ready")
-        yield
 
 
 def run_example(
