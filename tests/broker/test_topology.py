@@ -1,0 +1,47 @@
+import logging
+
+import pika
+import pytest
+from pika.adapters.blocking_connection import BlockingConnection
+
+from tests.engines import SizeEngine, plain_jpeg
+from tests.serving import Sender, request, serving
+from worker.broker.topology import Topology, declare
+from worker.config import BrokerConfig
+
+pytestmark = pytest.mark.broker
+
+
+def test_declaring_twice_changes_nothing(broker: BrokerConfig) -> None:
+    parameters, topology = broker.parameters("test")[0], Topology(broker.namespace)
+    declare(parameters, topology)
+    declare(parameters, topology)
+    with BlockingConnection(parameters) as connection:
+        for queue in topology.queues:
+            connection.channel().queue_declare(queue, passive=True)
+
+
+def test_queue_with_other_arguments_is_used_as_it_is_with_one_warning(
+    broker: BrokerConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    topology = Topology(broker.namespace)
+    with BlockingConnection(pika.URLParameters(broker.urls[0])) as connection:
+        connection.channel().queue_declare(topology.frames.name, durable=True)
+    with caplog.at_level(logging.WARNING), serving(broker, SizeEngine()):
+        declare(broker.parameters("test")[0], topology)
+        with Sender(broker.urls[0], broker.namespace) as sender:
+            sent = sender.send(request(plain_jpeg(30)))
+            assert sender.receive(sent).faces_areas == (1200,)
+    warnings = [text for text in caplog.messages if "used as it is" in text]
+    assert len(warnings) == 1
+    assert topology.frames.name in warnings[0]
+
+
+@pytest.mark.parametrize("name", ["frames", "frames.dead", "control", "control.abc"])
+def test_queues_of_the_workers_are_known(name: str) -> None:
+    assert Topology("site-a").is_workers_own(f"site-a.{name}")
+
+
+@pytest.mark.parametrize("name", ["fer.frames", "site-a.framework", "site-a.replies.1", "mine"])
+def test_queues_of_others_are_left_to_them(name: str) -> None:
+    assert not Topology("site-a").is_workers_own(name)
