@@ -74,6 +74,6 @@ def broker(broker_url: str, namespace: str) -> BrokerConfig:
 @pytest.fixture
 def sender(broker: BrokerConfig) -> Iterator[Sender]:
     """A controller that knows pika and the contract only. The namespace's queues exist."""
-    declare(broker.parameters("test")[0], Topology(broker.namespace))
+    declare(pika.URLParameters(broker.urls[0]), Topology(broker.namespace))
     with Sender(broker.urls[0], broker.namespace) as connected:
         yield connected

@@ -1,10 +1,9 @@
 """Configuration: small frozen values, built at the edge and handed down."""
 
+import re
 import socket
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
-
-import pika
 
 from schemas import MAX_FRAMES, MAX_MESSAGE_BYTES
 from worker.errors import FerWorkerError
@@ -16,10 +15,15 @@ DEFAULT_DRAIN_TIMEOUT_S = 30.0
 
 def mask_password(url: str) -> str:
     """Return a broker URL as it may be shown: the password as `***`."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)
+    return re.sub(r"(//[^/:@]*):.*@", r"\1:***@", url)
+
+
+def _is_amqp(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("amqp", "amqps") and (parts.port or 1) > 0
+    except ValueError:  # the port is no number
+        return False
 
 
 @dataclass(frozen=True)
@@ -38,29 +42,11 @@ class BrokerConfig:
         Raises:
             FerWorkerError: one of them is not an AMQP URL.
         """
-        config = cls(tuple(url.strip() for url in urls.split(",") if url.strip()), namespace)
-        config.parameters("check")
-        return config
-
-    def parameters(self, name: str) -> list[pika.URLParameters]:
-        """Connection parameters of every node; `name` is what the broker's operator sees."""
-        return [self._parameters(url, name) for url in self.urls]
-
-    def _parameters(self, url: str, name: str) -> pika.URLParameters:
-        problem = FerWorkerError(f"not an AMQP URL: {mask_password(url)!r}")
-        if urlsplit(url).scheme not in ("amqp", "amqps"):
-            raise problem
-        try:
-            parameters = pika.URLParameters(url)
-        except (ValueError, TypeError):
-            raise problem from None
-        parameters.heartbeat = self.heartbeat_s
-        parameters.connection_attempts = 1
-        parameters.socket_timeout = 5
-        parameters.stack_timeout = 10
-        parameters.blocked_connection_timeout = None  # an alarm is waited out, never a hang-up
-        parameters.client_properties = {"connection_name": f"fer-worker {name}"}
-        return parameters
+        found = tuple(url.strip() for url in urls.split(",") if url.strip())
+        if not found or not all(map(_is_amqp, found)):
+            # What was given may hold a password at any place; it is not repeated.
+            raise FerWorkerError("not an AMQP URL, amqp://user:password@host:port/vhost")
+        return cls(found, namespace)
 
     def __str__(self) -> str:
         return ", ".join(mask_password(url) for url in self.urls)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.broker
 
 
 def test_declaring_twice_changes_nothing(broker: BrokerConfig) -> None:
-    parameters, topology = broker.parameters("test")[0], Topology(broker.namespace)
+    parameters, topology = pika.URLParameters(broker.urls[0]), Topology(broker.namespace)
     declare(parameters, topology)
     declare(parameters, topology)
     with BlockingConnection(parameters) as connection:
@@ -28,7 +28,7 @@ def test_queue_with_other_arguments_is_used_as_it_is_with_one_warning(
     with BlockingConnection(pika.URLParameters(broker.urls[0])) as connection:
         connection.channel().queue_declare(topology.frames.name, durable=True)
     with caplog.at_level(logging.WARNING), serving(broker, SizeEngine()):
-        declare(broker.parameters("test")[0], topology)
+        declare(pika.URLParameters(broker.urls[0]), topology)
         with Sender(broker.urls[0], broker.namespace) as sender:
             sent = sender.send(request(plain_jpeg(30)))
             assert sender.receive(sent).faces_areas == (1200,)

@@ -15,7 +15,7 @@ from tests.waiting import wait_until
 from worker.client import FerClient
 from worker.config import BrokerConfig
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 
 def test_submit_prints_a_line_a_batch_and_writes_annotated_copies(
@@ -203,6 +203,15 @@ def test_demo_shows_faces_and_leaves_nothing_behind(tmp_path: Path, broker: Brok
     assert {path.name for path in tmp_path.glob("*.jpg")} == {
         path.name for path in PICTURES if path.stem != "broken"
     }
+    assert leftovers(tmp_path) == []
+
+
+@pytest.mark.reference
+def test_demo_runs_on_the_fer_library_itself(tmp_path: Path, broker: BrokerConfig) -> None:
+    done = fer_worker("demo", "--engine=fer", f"--output={tmp_path}", broker=broker, timeout_s=300)
+    assert done.returncode == 0, done.stderr
+    assert "8 faces" in done.stdout
+    assert "happy" in done.stdout
     assert leftovers(tmp_path) == []
 
 

@@ -53,7 +53,7 @@ def test_raw_pika_controller_says_that_no_worker_has_ever_run(broker: BrokerConf
 
 
 def test_raw_pika_controller_says_that_no_queue_takes_requests(broker: BrokerConfig) -> None:
-    parameters, topology = broker.parameters("test")[0], Topology(broker.namespace)
+    parameters, topology = pika.URLParameters(broker.urls[0]), Topology(broker.namespace)
     declare(parameters, topology)
     with pika.BlockingConnection(parameters) as connection:
         connection.channel().queue_delete(topology.frames.name)

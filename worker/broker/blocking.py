@@ -5,7 +5,7 @@ import time
 from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import AMQPError
 
-from worker.broker.connection import explain, explain_refusal
+from worker.broker.connection import explain, explain_refusal, node_parameters
 from worker.config import BrokerConfig
 from worker.errors import BrokerRefusedError, BrokerUnavailableError
 
@@ -29,7 +29,7 @@ def connect(config: BrokerConfig, name: str, wait_s: float) -> BlockingConnectio
     """
     give_up = time.monotonic() + wait_s
     while True:
-        for parameters in config.parameters(name):
+        for parameters in node_parameters(config, name):
             parameters.blocked_connection_timeout = HANG_TIMEOUT_S
             try:
                 return BlockingConnection(parameters)

@@ -25,8 +25,8 @@ from pika.exceptions import (
 )
 
 from worker.broker.topology import PRECONDITION_FAILED
-from worker.config import BrokerConfig
-from worker.errors import BrokerRefusedError
+from worker.config import BrokerConfig, mask_password
+from worker.errors import BrokerRefusedError, FerWorkerError
 
 log = logging.getLogger(__name__)
 
@@ -37,6 +37,29 @@ ACCESS_REFUSED = 403
 NOT_ALLOWED = 530
 """An operator's mistake: wrong credentials, a missing permission or virtual host. Anything else,
 such as 541 from a broker that is still booting, is waited out."""
+
+
+def node_parameters(config: BrokerConfig, name: str) -> list[pika.URLParameters]:
+    """Connection parameters of every node; `name` is what the broker's operator sees.
+
+    Raises:
+        FerWorkerError: the query of a URL has something that pika cannot read.
+    """
+    return [_parameters(url, config.heartbeat_s, name) for url in config.urls]
+
+
+def _parameters(url: str, heartbeat_s: int, name: str) -> pika.URLParameters:
+    try:
+        parameters = pika.URLParameters(url)
+    except (TypeError, ValueError) as error:
+        raise FerWorkerError(f"not an AMQP URL: {mask_password(url)}") from error
+    parameters.heartbeat = heartbeat_s
+    parameters.connection_attempts = 1
+    parameters.socket_timeout = 5
+    parameters.stack_timeout = 10
+    parameters.blocked_connection_timeout = None  # an alarm is waited out, never a hang-up
+    parameters.client_properties = {"connection_name": f"fer-worker {name}"}
+    return parameters
 
 
 class Listener(Protocol):
@@ -72,7 +95,7 @@ class Connection:
                 listener will use; may block for a moment and raise what pika raises.
         """
         self._config = config
-        self._nodes = config.parameters(name)
+        self._nodes = node_parameters(config, name)
         self._listener = listener
         self._prepare = prepare
         self._loop = IOLoop()

@@ -2,12 +2,13 @@
 
 import re
 import struct
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from schemas import ErrorCode
+from worker.config import FrameLimits
 from worker.errors import FrameError
 
 if TYPE_CHECKING:
@@ -27,25 +28,6 @@ _MAX_SEGMENTS = 1000
 _SCAN = b"\xff\xda"
 _MAX_SCANS = 500
 """A progressive JPEG has about ten. Each takes as long as the picture is large, and 60 bytes."""
-
-
-class FrameLimits(Protocol):
-    """What a frame may be: `worker.config.FrameLimits`, which this package must not import."""
-
-    @property
-    def max_bytes(self) -> int:
-        """Bytes of the JPEG."""
-        ...
-
-    @property
-    def max_pixels(self) -> int:
-        """Pixels by the header: a JPEG of 4 MB can hold 730 MB of them."""
-        ...
-
-    @property
-    def min_side(self) -> int:
-        """Pixels of the shorter side."""
-        ...
 
 
 def decode_frame(jpeg: bytes, limits: FrameLimits) -> "BGRImage":

@@ -1,0 +1,103 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import msgpack
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from schemas import BatchRequest, ContentType, ErrorCode, Frame
+from worker.broker.codec import decode_request, encode_request
+from worker.config import Limits
+from worker.errors import MessageError
+
+HEADERS = {"version", "camera_id", "faces", "deadline", "sent_at", "id", "captured_at"}
+
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text()
+    | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text() | st.binary(), inner),
+    max_leaves=20,
+)
+request_like = st.fixed_dictionaries(
+    {"version": st.just(1) | anything, "frames": st.lists(st.just({"jpeg": b"x"}) | anything)},
+    optional=dict.fromkeys(("camera_id", "faces", "deadline", "sent_at", "other"), anything),
+)
+
+
+def code_of(body: bytes, content_type: str | None, **headers: Any) -> ErrorCode | None:
+    """The code a request is refused with; None if it is accepted."""
+    try:
+        decode(body, content_type, **headers)
+    except MessageError as error:
+        return error.code
+    return None
+
+
+def decode(body: bytes, content_type: str | None, **headers: Any) -> BatchRequest:
+    return decode_request(body, content_type, headers, Limits())
+
+
+def test_encoded_request_is_decoded_as_it_was() -> None:
+    at = datetime(2026, 11, 23, 10, 0, 0, 250_000, tzinfo=UTC)
+    frame = Frame(jpeg=bytes(range(256)), id="f-17", captured_at=at)
+    request = BatchRequest(
+        version=1, frames=(frame,), camera_id="door-1", faces="all", deadline=at, sent_at=at
+    )
+    assert decode(encode_request(request), ContentType.MSGPACK) == request
+
+
+@given(st.binary(), st.sampled_from([*ContentType, "text/plain", "", None]))
+def test_any_bytes_are_a_request_or_an_error_with_a_code(
+    body: bytes, content_type: str | None
+) -> None:
+    code = code_of(body, content_type)
+    assert code is not None or content_type == ContentType.JPEG
+
+
+@given(request_like)
+def test_any_map_is_a_request_or_an_error_with_a_code(fields: dict[str, Any]) -> None:
+    assert code_of(msgpack.packb(fields), ContentType.MSGPACK) in {
+        None,
+        ErrorCode.INVALID_REQUEST,
+        ErrorCode.UNSUPPORTED_VERSION,
+        ErrorCode.NO_FRAMES,
+        ErrorCode.TOO_MANY_FRAMES,
+        ErrorCode.MALFORMED_BODY,
+    }
+
+
+@given(st.dictionaries(st.sampled_from(sorted(HEADERS)), anything))
+def test_any_headers_are_a_request_or_an_error_with_a_code(headers: dict[str, Any]) -> None:
+    code = code_of(b"jpeg", ContentType.JPEG, **headers)
+    assert code in {None, ErrorCode.INVALID_REQUEST, ErrorCode.UNSUPPORTED_VERSION}
+
+
+def test_headers_that_are_not_ours_are_left_alone() -> None:
+    request = decode(b"jpeg", ContentType.JPEG, traceparent="00-1", camera_id="door-1")
+    assert request.camera_id == "door-1"
+
+
+def test_bad_frame_is_not_said_to_be_a_missing_one() -> None:
+    body = msgpack.packb({"version": 1, "frames": [{"jpeg": "text"}]})
+    with pytest.raises(MessageError, match=r"^frames\.0\.jpeg: ") as caught:
+        decode(body, ContentType.MSGPACK)
+    assert caught.value.code is ErrorCode.INVALID_REQUEST
+
+
+def test_number_of_frames_can_be_limited_further() -> None:
+    body = msgpack.packb({"version": 1, "frames": [{"jpeg": b"x"}] * 3})
+    with pytest.raises(MessageError) as caught:
+        decode_request(body, ContentType.MSGPACK, {}, Limits(max_frames=2))
+    assert caught.value.code is ErrorCode.TOO_MANY_FRAMES
+
+
+@pytest.mark.parametrize("body", [b'{"version":1,', b"\xff", b'{"version":1,"frames":[]}' * 2])
+def test_error_does_not_repeat_the_body(body: bytes) -> None:
+    with pytest.raises(MessageError) as caught:
+        decode(body, ContentType.JSON)
+    assert "version" not in caught.value.message

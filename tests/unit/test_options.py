@@ -1,0 +1,63 @@
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from schemas import ScaleCommand
+from worker.cli.options import engine_arguments, engine_options
+from worker.cli.scale import _Amount
+from worker.inference.engine import EngineOptions
+
+
+def chosen(*arguments: str) -> EngineOptions:
+    """The options that a command with these arguments gets."""
+    got: list[EngineOptions] = []
+
+    @click.command()
+    @engine_options
+    def command(engine: EngineOptions) -> None:
+        got.append(engine)
+
+    outcome = CliRunner().invoke(command, list(arguments))
+    assert outcome.exit_code == 0, outcome.output
+    return got[0]
+
+
+def test_defaults_are_those_of_the_engine() -> None:
+    assert chosen() == EngineOptions()
+
+
+def test_compat_fer_gives_the_answers_of_fer() -> None:
+    assert chosen("--compat=fer", "--faces=all") == EngineOptions.as_fer(faces="all")
+
+
+def test_fer_itself_can_give_no_others() -> None:
+    assert chosen("--engine=fer") == EngineOptions.as_fer("fer")
+
+
+def test_single_option_wins_over_what_compat_sets() -> None:
+    options = chosen("--compat=fer", "--detector-color=rgb", "--min-face-probability=0.5")
+    assert (options.detector_color, options.min_face_probability) == ("rgb", 0.5)
+    assert options.crop == "fer"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [EngineOptions(), EngineOptions.as_fer("fer", "all"), EngineOptions(min_face_size=40)],
+)
+def test_arguments_spell_the_options(options: EngineOptions) -> None:
+    assert chosen(*engine_arguments(options)) == options
+
+
+@pytest.mark.parametrize(
+    ("text", "fields"),
+    [
+        ("3", {"processes": 3}),
+        ("0", {"processes": 0}),
+        ("+2", {"change": 2}),
+        ("-1", {"change": -1}),
+    ],
+)
+def test_amount_is_a_number_or_a_change(text: str, fields: dict[str, Any]) -> None:
+    assert _Amount().convert(text, None, None) == ScaleCommand(**fields)
