@@ -2,6 +2,7 @@
 
 import contextlib
 import multiprocessing
+import signal
 import time
 from typing import Literal
 
@@ -21,7 +22,11 @@ class Child:
         context = multiprocessing.get_context("spawn")  # never fork beside OpenVINO or TensorFlow
         self.pipe, theirs = context.Pipe(duplex=True)
         self.process = context.Process(target=run_process, args=(config, theirs))
+        # Ctrl-C reaches the whole group of processes. A child inherits that it is blocked, and so
+        # sees none even while it starts: its supervisor tells it when to leave.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self.process.start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.started = time.monotonic()
         self.kill_at: float | None = None

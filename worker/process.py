@@ -91,8 +91,6 @@ class _Process:
 
     def run(self) -> ExitCode:
         signal.signal(signal.SIGTERM, self._on_sigterm)
-        # Ctrl-C reaches the whole group of processes; the supervisor is the one to act on it.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
         try:
             self._start_service()
         except EngineError as error:

@@ -32,9 +32,6 @@ QUICK_DEATH_S = 5.0
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
 
-FATAL = frozenset({ExitCode.BROKER_REFUSED, ExitCode.ENGINE_FAILED})
-"""Exit codes that say `could not start`: another process would not fare better."""
-
 
 @dataclass(frozen=True)
 class Terminate:
@@ -91,6 +88,7 @@ class Supervisor:
         self._children: list[Child] = []
         self._scalings: list[_Scaling] = []
         self._connected = False
+        self._proven = False  # whether the engine has ever started
         self._stopping = False
         self._exit_code = 0
         self._restarts = 0
@@ -129,6 +127,7 @@ class Supervisor:
         wait([*sources, *sentinels, self._mailbox], TICK_S)  # type: ignore[list-item]
         for child in self._children:
             child.read_reports()
+            self._proven |= child.state == "ready"
 
     def _handle(self, event: Event) -> None:
         match event:
@@ -180,7 +179,10 @@ class Supervisor:
             code = child.process.exitcode
             if child.draining or self._stopping:
                 log.info("process %d left (%s)", child.pid, code)
-            elif code in FATAL:
+            elif code == ExitCode.BROKER_REFUSED or (
+                code == ExitCode.ENGINE_FAILED and not self._proven
+            ):
+                # Another process would not fare better.
                 log.error("process %d could not start; stopping", child.pid)
                 self._fail(code)
             else:

@@ -8,15 +8,11 @@ import click
 
 from worker.cli.options import broker_options, engine_options
 from worker.config import DEFAULT_DRAIN_TIMEOUT_S, BrokerConfig, Limits, host_name
+from worker.cores import available_cores
 from worker.inference.engine import EngineOptions
 from worker.logs import setup_logs
 from worker.process import WorkerConfig
 from worker.supervisor import Supervisor
-
-
-def available_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @click.command()
