@@ -100,7 +100,10 @@ class Consumer:
         open_channel(connection, self._on_channel)
 
     def cancel(self) -> None:
-        """Take nothing more. What was delivered can still be settled."""
+        """Take nothing more. What was delivered can still be settled.
+
+        What is on the wire at this moment goes back to the queue, and counts as redelivered.
+        """
         if self._channel is not None and self._channel.is_open and self._consumer_tag is not None:
             self._channel.basic_cancel(self._consumer_tag)
 

@@ -58,7 +58,8 @@ def demo(
     """Start a broker and workers, send them pictures, show what they found, stop everything."""
     pictures = find_pictures([frames])
     progress = Console(stderr=True)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT
+        signal.signal(number, _leave)
     annotator = Annotator(output)
     results: list[BatchResult] = []
     progress.print("Starting RabbitMQ on a free port ...")
@@ -78,6 +79,11 @@ def demo(
                     annotator.save(answer)
     Console().print(render_results(results))
     click.echo(f"{sum(map(_faces, results))} faces; annotated pictures in {output}/")
+
+
+def _leave(number: int, _: object) -> None:
+    """Leave wherever we are; the context managers stop what was started on the way out."""
+    sys.exit(128 + number)
 
 
 def _faces(result: BatchResult) -> int:
