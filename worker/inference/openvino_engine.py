@@ -6,6 +6,7 @@ Under `EngineOptions.as_fer` boxes are fer's own and scores within its rounding 
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,11 +45,11 @@ class OpenVinoEngine:
     def __init__(self, options: EngineOptions, threads: int) -> None:
         self.options = options
         cv2.setNumThreads(1)  # the pool's threads are the parallelism
-        core = openvino.Core()
-        proposal, refine, output, emotion = (
-            OpenVinoNetwork(core, models.FOLDER / f"{name}.onnx", threads)
-            for name in ("pnet", "rnet", "onet", "emotion")
-        )
+        # The CPU plugin gives the thread that creates it a signal stack (for AMX) and frees that
+        # with the last model, whoever stands on it then: the next signal would end the process.
+        # So it is created by a thread that has ended before anybody could.
+        with ThreadPoolExecutor(1) as loader:
+            proposal, refine, output, emotion = loader.submit(_load_networks, threads).result()
         self._mtcnn = Networks(proposal, refine, output)
         self._emotion = emotion
 
@@ -78,6 +79,14 @@ class OpenVinoEngine:
             image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
         faces = detect_faces(image, self._mtcnn, options.min_face_size)
         return detections(faces.boxes, faces.scores, options.min_face_probability, image.shape)
+
+
+def _load_networks(threads: int) -> list["OpenVinoNetwork"]:
+    core = openvino.Core()
+    return [
+        OpenVinoNetwork(core, models.FOLDER / f"{name}.onnx", threads)
+        for name in ("pnet", "rnet", "onet", "emotion")
+    ]
 
 
 class OpenVinoNetwork:
