@@ -8,21 +8,44 @@ import click
 
 from worker.cli.options import broker_options, engine_options
 from worker.config import DEFAULT_DRAIN_TIMEOUT_S, BrokerConfig, Limits, host_name
-from worker.cores import available_cores
+from worker.cores import available_cores, plan
 from worker.inference.engine import EngineOptions
 from worker.logs import setup_logs
 from worker.process import WorkerConfig
 from worker.supervisor import Supervisor
 
 
+class _Count(click.ParamType[int | None]):
+    """A number, or `auto`, which leaves it to the plan (None)."""
+
+    name = "number"
+
+    def __init__(self, least: int) -> None:
+        self._least = least
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        if value in (None, "auto"):
+            return None
+        text = str(value)
+        if not text.isdecimal() or int(text) < self._least:
+            self.fail(f"{text!r} is neither auto nor a number from {self._least} on", param, ctx)
+        return int(text)
+
+
 @click.command()
-@click.option("--processes", type=click.IntRange(0), default=1, help="Worker processes; 0 pauses.")
+@click.option(
+    "--processes",
+    type=_Count(0),
+    default="auto",
+    help="Worker processes; 0 pauses. auto: one for every two cores.",
+)
 @click.option(
     "--threads",
-    type=click.IntRange(1),
-    default=available_cores,
-    show_default="cores",
-    help="Frames analysed at once in each process.",
+    type=_Count(1),
+    default="auto",
+    help="Frames analysed at once in each process. auto: two, within the cores there are.",
 )
 @click.option(
     "--prefetch",
@@ -48,8 +71,8 @@ from worker.supervisor import Supervisor
 def run(
     engine: EngineOptions,
     broker: BrokerConfig,
-    processes: int,
-    threads: int,
+    processes: int | None,
+    threads: int | None,
     prefetch: int | None,
     max_processes: int,
     drain_timeout: float,
@@ -63,13 +86,22 @@ def run(
     """
     level = logging.getLevelNamesMapping()[log_level.upper()]
     setup_logs(f"{host_name()}/{os.getpid()}", level)
+    cores = plan(available_cores(), processes, threads)
+    prefetch = prefetch or 2 * cores.threads
+    logging.getLogger(__name__).info(
+        "plan for %d cores: processes x threads = %d x %d, prefetch %d",
+        cores.cores,
+        cores.processes,
+        cores.threads,
+        prefetch,
+    )
     config = WorkerConfig(
         broker=broker,
         engine=engine,
         limits=Limits(),
-        threads=threads,
-        prefetch=prefetch or 2 * threads,
+        threads=cores.threads,
+        prefetch=prefetch,
         drain_timeout_s=drain_timeout,
         log_level=level,
     )
-    sys.exit(Supervisor(config, processes, max_processes).run())
+    sys.exit(Supervisor(config, cores.processes, max_processes).run())
