@@ -1,3 +1,4 @@
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,6 +101,28 @@ def test_fault_of_a_callback_builds_the_connection_anew(broker: BrokerConfig) ->
         wait_until(lambda: it.lost == 1)
         assert it.ready.wait(20)
         assert it.publish(name) == [Confirmation.CONFIRMED]
+
+
+def test_fault_of_the_library_builds_the_connection_anew(broker: BrokerConfig) -> None:
+    def fail() -> None:
+        raise AssertionError("a fault of pika's own")
+
+    with publishing(broker) as it, queue(broker) as name:
+        it.connection._loop.add_callback_threadsafe(fail)
+        wait_until(lambda: it.lost == 1)
+        assert it.ready.wait(20)
+        assert it.publish(name) == [Confirmation.CONFIRMED]
+
+
+def test_closing_while_the_broker_keeps_silent_ends_the_thread() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        it = Publishing(BrokerConfig((f"amqp://127.0.0.1:{silent.getsockname()[1]}/",)))
+        it.connection.start()
+        line, _ = silent.accept()
+        it.connection.close()
+        line.close()
+        it.connection.join(20)
+        assert not it.connection._thread.is_alive()
 
 
 def test_connection_to_a_node_that_is_away_goes_on_to_the_next_one(broker: BrokerConfig) -> None:

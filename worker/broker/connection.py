@@ -8,6 +8,7 @@ it breaks the connection is closed, and the listener builds all of it anew on th
 import logging
 import random
 import threading
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -99,7 +100,7 @@ class Connection:
         self._listener = listener
         self._prepare = prepare
         self._loop = IOLoop()
-        self._thread = threading.Thread(target=self._loop.start, name=f"amqp-{name}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"amqp-{name}", daemon=True)
         self._current: SelectConnection | None = None
         self._attempts = 0
         self._delay_s = FIRST_DELAY_S
@@ -125,6 +126,22 @@ class Connection:
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
         """Have `callback` called after a delay. Only from the connection's own thread."""
         self._loop.call_later(delay_s, partial(self._guard, callback))
+
+    def _run(self) -> None:
+        """Run the loop until it is stopped, whatever happens in it."""
+        while True:
+            try:
+                self._loop.start()
+                return
+            except Exception as error:
+                # pika 1.4.4 fails an assertion where a line drops while its connection is being
+                # closed before it was open, and says no more of that connection then.
+                log.warning("the AMQP library failed: %r", error)
+                time.sleep(FIRST_DELAY_S)
+                if self._current is not None and self._current.is_open:
+                    self._current.close()
+                elif self._current is not None:
+                    self._on_closed(self._current, error)
 
     def _guard(self, callback: Callable[[], None]) -> None:
         try:
@@ -153,6 +170,8 @@ class Connection:
         )
 
     def _on_open(self, connection: SelectConnection) -> None:
+        if connection is not self._current:
+            return
         log.info("connected to %s", self._config)
         self._attempts = 0
         self.call_later(self._delay_s, partial(self._trust, connection))
@@ -163,7 +182,9 @@ class Connection:
         if connection.is_open:
             self._delay_s = FIRST_DELAY_S
 
-    def _on_closed(self, _: SelectConnection, error: BaseException) -> None:
+    def _on_closed(self, connection: SelectConnection, error: BaseException) -> None:
+        if connection is not self._current:
+            return  # given up before
         self._current = None
         self._listener.on_lost()
         if self._closing:
