@@ -137,11 +137,13 @@ class Connection:
                 # pika 1.4.4 fails an assertion where a line drops while its connection is being
                 # closed before it was open, and says no more of that connection then.
                 log.warning("the AMQP library failed: %r", error)
-                time.sleep(FIRST_DELAY_S)
                 if self._current is not None and self._current.is_open:
                     self._current.close()
                 elif self._current is not None:
                     self._on_closed(self._current, error)
+                if self._closing and self._current is None:
+                    return
+                time.sleep(FIRST_DELAY_S)
 
     def _guard(self, callback: Callable[[], None]) -> None:
         try:
