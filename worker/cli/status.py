@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from datetime import timedelta
 
 import click
 from rich import box
@@ -29,35 +30,33 @@ def status(broker: BrokerConfig, as_json: bool) -> None:
         click.echo(json.dumps(document))
         return
     console = Console()
-    if supervisors:
-        console.print(_processes(supervisors))
-    else:
+    for supervisor in supervisors:
+        console.print(_processes(supervisor))
+    if not supervisors:
         console.print("No supervisor answered.")
     console.print(_queues(depths))
 
 
-def _processes(supervisors: list[SupervisorStatus]) -> Table:
-    table = Table(title="workers", title_justify="left", box=box.SIMPLE_HEAD)
-    for column in ("supervisor", "engine", "pid", "state"):
-        table.add_column(column, no_wrap=True)
+def _processes(supervisor: SupervisorStatus) -> Table:
+    state = "paused" if not supervisor.desired else f"{supervisor.desired} wanted"
+    title = (
+        f"{supervisor.host}/{supervisor.pid}: {supervisor.engine}, {state}, "
+        f"{supervisor.restarts} restarts"
+    )
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.add_column("process")
+    table.add_column("state")
     for column in ("uptime", "in flight", "batches", "frames"):
-        table.add_column(column, justify="right", no_wrap=True)
-    for supervisor in supervisors:
-        name = f"{supervisor.host}/{supervisor.pid}"
-        if not supervisor.processes:
-            state = "starting" if supervisor.desired else "paused"
-            table.add_row(name, supervisor.engine, "-", state)
-        for process in supervisor.processes:
-            table.add_row(
-                name,
-                supervisor.engine,
-                str(process.pid),
-                process.state,
-                f"{process.uptime_s:.0f} s",
-                str(process.in_flight),
-                str(process.batches),
-                str(process.frames),
-            )
+        table.add_column(column, justify="right")
+    for process in supervisor.processes:
+        table.add_row(
+            str(process.pid),
+            process.state,
+            str(timedelta(seconds=int(process.uptime_s))),
+            str(process.in_flight),
+            str(process.batches),
+            str(process.frames),
+        )
     return table
 
 
