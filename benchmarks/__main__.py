@@ -5,6 +5,9 @@ from pathlib import Path
 
 import click
 
+TABLE_WIDTH = 110
+"""Columns that the widest table takes, also where the output is no terminal."""
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -32,7 +35,8 @@ def main(images: Path | None, quick: bool, results: Path | None) -> None:
     from benchmarks.report import save
     from benchmarks.tables import tables_of
 
-    console, log = Console(), Console(stderr=True)
+    log = Console(stderr=True)
+    console = Console(width=max(log.width, TABLE_WIDTH))
     begun = time.perf_counter()
     pictures = own_pictures(images) if images else default_pictures()
     report = suite.run(

@@ -66,7 +66,7 @@ def measure(url: str, effort: Effort) -> tuple[Row, Rounds]:
     )
     ratio = median_ratio(rounds["worker"], rounds["bare"])
     row = Row(
-        name="broker path without an engine, 100 kB, against bare pika",
+        name="no engine, 100 kB, against bare pika",
         unit="messages/s",
         reference=median(rounds["bare"]),
         default=Cell(value=median(rounds["worker"]), ratio=ratio),

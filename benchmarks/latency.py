@@ -36,10 +36,10 @@ def measure(
         column: _measure(broker, options, batch, effort)
         for column, options in both_options("first").items()
     }
-    name = f"batch of {BATCH} at {HEIGHT}p, publish to reply"
+    name = f"batch of {BATCH} at {HEIGHT}p"
     return [
-        _row(f"{name}, against one thread / {cores()} cores", rounds, "one thread / cores"),
-        _row(f"{name}, against the engine's pool alone", rounds, "pool"),
+        _row(f"{name}, against one thread / {cores()}", rounds, "one thread / cores"),
+        _row(f"{name}, against the pool alone", rounds, "pool"),
     ], rounds
 
 

@@ -46,7 +46,7 @@ def measure_resident(broker: BrokerConfig, pictures: Sequence[Picture], effort: 
         for column, options in both_options(faces).items():
             memory[f"{faces}, {column}"] = _of_worker(broker, options, files)
     row = Row(
-        name=f"resident memory of a process, {THREADS} threads, 1080p",
+        name=f"memory of a process, {THREADS} threads, 1080p",
         unit="MB",
         reference=memory[FER].rss,
         compat=Cell(value=memory["first, compat"].rss),
@@ -71,8 +71,7 @@ def measure_growth(pictures: Sequence[Picture], effort: Effort) -> tuple[Row, li
             resident.append(memory_of(team.pids).rss)
     growth = (resident[-1] / resident[0] - 1) * 100
     row = Row(
-        name=f"growth over {effort.growth_frames:,} frames of {len(SIZES)} sizes, "
-        f"after the first {len(tenth):,}",
+        name=f"memory growth, {effort.growth_frames:,} frames of {len(SIZES)} sizes",
         unit="%",
         default=Cell(value=growth),
         target=Target(of="value", kind="under", bound=5),

@@ -43,7 +43,7 @@ def measure(pictures: Sequence[Picture], effort: Effort) -> Throughput:
 
         sets = {"mixed set": list(pictures)}
         if large := [p for p, faces in zip(pictures, found, strict=True) if is_large(p, faces)]:
-            sets["large face"] = large
+            sets["large faces"] = large
         rounds = {
             name: race(teams, members, effort.rounds, effort.turn_s)
             for name, members in sets.items()
@@ -98,12 +98,12 @@ def race(
 
 
 def _rows(rounds: Mapping[str, Rounds], frames: Mapping[str, Rounds]) -> list[Row]:
-    rows = [_row("faces=first, mixed set", rounds["mixed set"], "first", 10)]
-    if "large face" in rounds:
-        rows.append(_row("faces=first, large face", rounds["large face"], "first", 20))
-    rows.append(_row("faces=all, mixed set", rounds["mixed set"], "all", 5))
+    rows = [_row("first face, mixed set", rounds["mixed set"], "first", 10)]
+    if "large faces" in rounds:
+        rows.append(_row("first face, large faces", rounds["large faces"], "first", 20))
+    rows.append(_row("all faces, mixed set", rounds["mixed set"], "all", 5))
     singles = [
-        _row(f"faces=first, worst frame: {name}", frames[name], "first", 4) for name in frames
+        _row(f"first face, worst frame ({name})", frames[name], "first", 4) for name in frames
     ]
     rows.append(min(singles, key=_worst_ratio))
     return rows
