@@ -1,12 +1,14 @@
 # What is missing is installed first: `.venv` here, and by apt, after saying so, RabbitMQ and venv.
-# PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS="-k name" goes to pytest.
+# PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS="-k name" goes to pytest,
+# BENCH_ARGS="--images FOLDER" to the benchmarks.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv rabbitmq demo test check test-reference asyncapi clean
+.PHONY: help venv rabbitmq demo test check reference test-reference bench asyncapi clean
 
 BIN := .venv/bin
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 # Each test process may run a broker and worker processes of its own; two keep two cores busy.
 PYTEST := -m pytest -n 2 --dist loadfile
 
@@ -26,10 +28,11 @@ check: .venv/dev.stamp ## format, lint, types, layers and the tests that need no
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not broker and not reference" tests/unit tests/contract
 
-test-reference: ## compare with the fer library itself: installs 8 GB
-	@test -e .venv-reference/reference.stamp || echo "The fer library and what it needs take 8 GB."
-	@$(MAKE) --no-print-directory .venv-reference/reference.stamp rabbitmq
+test-reference: reference ## compare with the fer library itself: installs 8 GB
 	.venv-reference/bin/python -m pytest -m reference $(PYTEST_ARGS)
+
+bench: reference ## measure it beside the fer library: installs 8 GB, takes ten minutes
+	.venv-reference/bin/python -m benchmarks $(BENCH_ARGS)
 
 asyncapi: ## validate schemas/asyncapi.yaml; needs npm
 	@scripts/validate_asyncapi.sh
@@ -40,6 +43,10 @@ clean: ## remove all that was made here
 	rm -rf .venv .venv-reference build dist demo-output *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+reference:
+	@test -e .venv-reference/reference.stamp || echo "The fer library and what it needs take 8 GB."
+	@$(MAKE) --no-print-directory .venv-reference/reference.stamp rabbitmq
 
 rabbitmq:
 	@scripts/install_rabbitmq.sh
@@ -53,6 +60,6 @@ rabbitmq:
 	@touch .venv/default.stamp $@
 
 .venv-reference/reference.stamp: pyproject.toml constraints.txt
-	@scripts/make_venv.sh .venv-reference '.[fer,export,dev]'
+	@scripts/make_venv.sh .venv-reference '.[fer,export,bench,dev]'
 	@scripts/check_opencv.sh .venv-reference
 	@touch $@

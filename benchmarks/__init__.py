@@ -1,0 +1,1 @@
+"""This worker and the fer library, measured side by side: `make bench`."""

@@ -1,0 +1,133 @@
+"""Messages a second with an engine that does nothing, against pika alone doing the same.
+
+Both take requests of 100 kB from a quorum queue, publish a persistent, mandatory, confirmed reply,
+and ack once it is confirmed, with the same number of them unanswered. The requests are in the queue
+beforehand and replies stay in theirs, so that neither competes with a publisher or a reader.
+"""
+
+import multiprocessing
+import secrets
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+import msgpack
+import pika
+from pika.adapters.blocking_connection import BlockingConnection
+
+from benchmarks.bare_loop import serve_bare
+from benchmarks.effort import Effort
+from benchmarks.machine import cores
+from benchmarks.report import Cell, Row, Target
+from benchmarks.rounds import Rounds, median_ratio, take_turns
+from schemas import FaceSelection
+from tests.engines import plain_jpeg
+from tests.serving import serving
+from tests.waiting import wait_until
+from worker.broker.topology import REQUEST_ROUTING_KEY, Topology, declare
+from worker.config import BrokerConfig
+from worker.inference.engine import Analysis, EngineOptions
+
+if TYPE_CHECKING:
+    from worker.inference.engine import BGRImage
+
+PREFETCH: Final = 64
+FRAME_BYTES: Final = 100_000
+
+Serve = Callable[[BrokerConfig, int, int], Sequence[float]]
+"""Serves a namespace with a prefetch until it has seen so many requests; returns when it saw each,
+in seconds."""
+
+
+class NoEngine:
+    """Sees nothing, at once, and keeps when it was asked."""
+
+    def __init__(self) -> None:
+        self.options = EngineOptions()
+        self.asked: list[float] = []
+
+    def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
+        """Implement `Engine`."""
+        self.asked.append(time.perf_counter())
+        return Analysis((), 0.0, 0.0)
+
+
+def measure(url: str, effort: Effort) -> tuple[Row, Rounds]:
+    """Let both take turns."""
+    rounds = take_turns(
+        {
+            "bare": partial(_rate, url, serve_bare, effort.messages),
+            "worker": partial(_rate, url, serve_worker, effort.messages),
+        },
+        max(2, effort.rounds // 2),
+    )
+    ratio = median_ratio(rounds["worker"], rounds["bare"])
+    row = Row(
+        name="no engine, 100 kB, against bare pika",
+        unit="messages/s",
+        reference=median(rounds["bare"]),
+        default=Cell(value=median(rounds["worker"]), ratio=ratio),
+        target=Target(of="ratio", kind="at least", bound=0.8),
+    )
+    return row, rounds
+
+
+def serve_worker(broker: BrokerConfig, prefetch: int, messages: int) -> Sequence[float]:
+    """Serve with this worker's service; see `Serve`."""
+    engine = NoEngine()
+    with serving(broker, engine, threads=cores(), prefetch=prefetch):
+        wait_until(lambda: len(engine.asked) == messages, timeout_s=60)
+    return engine.asked
+
+
+def rate_of(times: Sequence[float]) -> float:
+    """Messages a second once it is under way: without the first tenth."""
+    steady = times[len(times) // 10 :]
+    return (len(steady) - 1) / (steady[-1] - steady[0])
+
+
+def _rate(url: str, serve: Serve, messages: int) -> float:
+    """Fill the queue of a new namespace, and have a fresh process empty it."""
+    broker = BrokerConfig.from_url(url, namespace=f"path-{secrets.token_hex(4)}")
+    topology = Topology(broker.namespace)
+    parameters = pika.URLParameters(url)
+    declare(parameters, topology)
+    with BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        replies = topology.replies("path")
+        channel.queue_declare(replies, durable=True, arguments={"x-queue-type": "classic"})
+        body = msgpack.packb({"version": 1, "frames": [{"jpeg": padded_jpeg(FRAME_BYTES)}]})
+        for number in range(messages):
+            properties = pika.BasicProperties(
+                content_type="application/msgpack",
+                correlation_id=str(number),
+                reply_to=replies,
+                delivery_mode=pika.DeliveryMode.Persistent.value,
+            )
+            channel.basic_publish(topology.requests, REQUEST_ROUTING_KEY, body, properties)
+
+        def waiting() -> int:
+            queue = channel.queue_declare(topology.frames.name, passive=True)
+            return int(queue.method.message_count)
+
+        wait_until(lambda: waiting() == messages, timeout_s=60, what="all requests are queued")
+        spawn = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as process:
+            times = process.submit(serve, broker, PREFETCH, messages).result()
+        for queue in (*topology.queues, replies):
+            channel.queue_delete(queue)
+    return rate_of(times)
+
+
+def padded_jpeg(size: int) -> bytes:
+    """A tiny JPEG that comments make `size` bytes long: to decode it costs next to nothing."""
+    jpeg = plain_jpeg(40)
+    start, rest = jpeg[:2], jpeg[2:]
+    while (missing := size - len(start) - len(rest)) > 0:
+        # ITU-T T.81, B.2.4.5: marker, length including its own two bytes, comment.
+        length = max(2, min(missing - 2, 0xFFFF))
+        start += b"\xff\xfe" + length.to_bytes(2) + bytes(length - 2)
+    return start + rest

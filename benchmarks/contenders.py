@@ -1,0 +1,54 @@
+"""What competes. All do the same work: a JPEG file in, the faces and their emotions out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from benchmarks import fer_library
+from benchmarks.fer_library import Heights
+from schemas import FaceSelection
+from worker.inference.engine import EngineOptions
+
+Analyze = Callable[[bytes], Heights]
+"""Analyses a JPEG file. Called from several threads at once."""
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A way to analyse pictures, over so many processes with so many threads each. Picklable."""
+
+    load: Callable[[int], Analyze]
+    """Called in each process with its number of threads."""
+    processes: int
+    threads: int
+
+
+def fer(processes: int, threads: int) -> Contender:
+    """The fer library."""
+    return Contender(fer_library.load, processes, threads)
+
+
+def engine(options: EngineOptions, processes: int, threads: int) -> Contender:
+    """This worker's engine, called as a worker process calls it."""
+    return Contender(partial(_load_engine, options), processes, threads)
+
+
+def both_options(faces: FaceSelection) -> dict[str, EngineOptions]:
+    """The options that are measured, by the names of their columns."""
+    return {"compat": EngineOptions.as_fer(faces=faces), "default": EngineOptions(faces=faces)}
+
+
+def _load_engine(options: EngineOptions, threads: int) -> Analyze:
+    # Not above: a process of another contender has no use for OpenVINO.
+    from worker.config import FrameLimits
+    from worker.inference.engine import create_engine
+    from worker.inference.frames import decode_frame
+
+    loaded = create_engine(options, threads)
+    limits = FrameLimits()
+
+    def analyze(jpeg: bytes) -> Heights:
+        analysis = loaded.analyze(decode_frame(jpeg, limits), options.faces)
+        return tuple(face.box.height for face in analysis.faces)
+
+    return analyze

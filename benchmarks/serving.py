@@ -1,0 +1,44 @@
+"""`fer-worker run` as its users start it, and a client of it."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.serving import RunningWorkers, running
+from tests.waiting import wait_until
+from worker.cli.options import engine_arguments
+from worker.client import FerClient
+from worker.config import BrokerConfig
+from worker.inference.engine import EngineOptions
+
+
+@dataclass(frozen=True)
+class Served:
+    """Workers that are ready, and a client."""
+
+    workers: RunningWorkers
+    client: FerClient
+
+
+def run_arguments(options: EngineOptions, threads: int) -> list[str]:
+    """Arguments of `fer-worker run` for one worker process."""
+    return ["--processes=1", f"--threads={threads}", *engine_arguments(options)]
+
+
+@contextmanager
+def started(broker: BrokerConfig, options: EngineOptions, threads: int) -> Iterator[RunningWorkers]:
+    """Run one worker process until the block ends; does not wait for it to be ready."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "worker.log"
+        with running(log, broker, *run_arguments(options, threads)) as workers:
+            yield workers
+
+
+@contextmanager
+def served(broker: BrokerConfig, options: EngineOptions, threads: int) -> Iterator[Served]:
+    """Run one worker process, ready, with a client connected."""
+    with started(broker, options, threads) as workers, FerClient(broker) as client:
+        wait_until(workers.ready_pids, timeout_s=60, what="the worker is ready")
+        yield Served(workers, client)

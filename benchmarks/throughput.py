@@ -1,0 +1,128 @@
+"""Frames a second: fer and this worker's engine take turns on the same JPEG files."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from statistics import median
+from typing import Final
+
+from benchmarks.contenders import Contender, both_options, engine, fer
+from benchmarks.effort import Effort
+from benchmarks.fer_library import Heights
+from benchmarks.machine import cores
+from benchmarks.pictures import Picture, jpegs
+from benchmarks.report import Cell, Row, Target
+from benchmarks.rounds import Rounds, median_ratio, repeats, take_turns
+from benchmarks.team import Team
+from schemas import FaceSelection
+
+FER: Final = "fer, threads"
+FER_PROCESSES: Final = "fer, processes"
+
+LARGE_FACE: Final = 1 / 6
+"""Height of the largest face of a `large` frame, as a share of the frame's: so much or more."""
+
+
+@dataclass(frozen=True)
+class Throughput:
+    """What was measured."""
+
+    rows: tuple[Row, ...]
+    rounds: dict[str, Rounds]
+    """Frames/s of every contestant, by set of pictures."""
+    same_answers: bool
+    """Whether `--compat fer` found the faces that fer found, to the pixel."""
+
+
+def measure(pictures: Sequence[Picture], effort: Effort) -> Throughput:
+    """Measure the whole set, its frames with a large face, and each frame by itself."""
+    with ExitStack() as held:
+        teams = {name: held.enter_context(Team(made)) for name, made in _contenders().items()}
+        found = teams[FER].lap(jpegs(pictures)).answers
+        same_answers = teams["all, compat"].lap(jpegs(pictures)).answers == found
+
+        sets = {"mixed set": list(pictures)}
+        if large := [p for p, faces in zip(pictures, found, strict=True) if is_large(p, faces)]:
+            sets["large faces"] = large
+        rounds = {
+            name: race(teams, members, effort.rounds, effort.turn_s)
+            for name, members in sets.items()
+        }
+
+        firsts = {name: teams[name] for name in (FER, "first, compat", "first, default")}
+        frames = {
+            picture.name: race(
+                firsts, [picture] * cores(), effort.frame_rounds, effort.frame_turn_s
+            )
+            for picture in pictures
+        }
+    return Throughput(tuple(_rows(rounds, frames)), rounds | frames, same_answers)
+
+
+def is_large(picture: Picture, faces: Heights) -> bool:
+    """Whether a picture is a frame of 720p or more with a large face."""
+    return picture.height >= 720 and bool(faces) and faces[0] >= picture.height * LARGE_FACE
+
+
+def _contenders() -> dict[str, Contender]:
+    selections: tuple[FaceSelection, ...] = ("first", "all")
+    return {
+        FER: fer(processes=1, threads=cores()),
+        FER_PROCESSES: fer(processes=cores(), threads=1),
+        **{
+            f"{faces}, {column}": engine(options, processes=1, threads=cores())
+            for faces in selections
+            for column, options in both_options(faces).items()
+        },
+    }
+
+
+def race(
+    teams: Mapping[str, Team], pictures: Sequence[Picture], rounds: int, turn_s: float
+) -> Rounds:
+    """Measure frames/s of every team, after a lap that is not counted.
+
+    Args:
+        teams: who takes turns.
+        pictures: a lap; a turn has as many laps as take about `turn_s` seconds.
+        rounds: turns of each.
+        turn_s: see `pictures`.
+    """
+
+    def entrant(team: Team) -> Callable[[], float]:
+        lap = jpegs(pictures)
+        turn = lap * repeats(team.lap(lap).seconds, turn_s)
+        return lambda: team.lap(turn).rate
+
+    return take_turns({name: entrant(team) for name, team in teams.items()}, rounds)
+
+
+def _rows(rounds: Mapping[str, Rounds], frames: Mapping[str, Rounds]) -> list[Row]:
+    rows = [_row("first face, mixed set", rounds["mixed set"], "first", 10)]
+    if "large faces" in rounds:
+        rows.append(_row("first face, large faces", rounds["large faces"], "first", 20))
+    rows.append(_row("all faces, mixed set", rounds["mixed set"], "all", 5))
+    singles = [
+        _row(f"first face, worst frame ({name})", frames[name], "first", 4) for name in frames
+    ]
+    rows.append(min(singles, key=_worst_ratio))
+    return rows
+
+
+def _row(name: str, rounds: Rounds, faces: FaceSelection, times: float) -> Row:
+    def cell(column: str) -> Cell:
+        own = rounds[f"{faces}, {column}"]
+        return Cell(value=median(own), ratio=median_ratio(own, rounds[FER]))
+
+    return Row(
+        name=name,
+        unit="frames/s",
+        reference=median(rounds[FER]),
+        compat=cell("compat"),
+        default=cell("default"),
+        target=Target(of="ratio", kind="at least", bound=times),
+    )
+
+
+def _worst_ratio(row: Row) -> float:
+    return min(cell.ratio or 0.0 for cell in (row.compat, row.default) if cell is not None)
