@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from worker.inference.mtcnn import Network, Networks, detect_faces
+from worker.inference.mtcnn import detect_faces
+from worker.inference.networks import Network, Networks
 
 Floats = NDArray[np.float32]
 IMAGE = np.random.default_rng(0).integers(0, 256, (160, 200, 3), np.uint8)
@@ -69,8 +70,8 @@ def test_candidates_are_scored_in_batches_of_a_bounded_size() -> None:
     image = np.zeros((600, 800, 3), np.uint8)
     detect_faces(image, networks, min_face_size=20)
     assert len(refined) > 1
-    assert {shape[0] for shape in refined[:-1]} == {512}
-    assert refined[-1][0] <= 512
+    assert {shape[0] for shape in refined[:-1]} == {32}
+    assert refined[-1][0] <= 32
 
 
 def test_faces_come_largest_first_with_the_last_networks_scores() -> None:

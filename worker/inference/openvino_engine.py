@@ -19,7 +19,9 @@ from worker.inference import models
 from worker.inference.detection import Detection, detections
 from worker.inference.engine import Analysis, EngineOptions, Face
 from worker.inference.expression import classify_faces
-from worker.inference.mtcnn import Networks, detect_faces
+from worker.inference.largest import detect_largest_face
+from worker.inference.mtcnn import detect_faces
+from worker.inference.networks import Networks
 
 if TYPE_CHECKING:
     from worker.inference.engine import BGRImage
@@ -55,9 +57,7 @@ class OpenVinoEngine:
     def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
         """Analyse one frame; see `Engine.analyze`."""
         started = time.perf_counter()
-        found = self._detect(image)
-        if faces == "first":
-            found = found[:1]
+        found = self._detect(image, faces)
         detected = time.perf_counter()
         emotions = classify_faces(
             image, [face.box for face in found], self._emotion, self.options.crop
@@ -72,11 +72,12 @@ class OpenVinoEngine:
             classify_ms=(classified - detected) * 1e3,
         )
 
-    def _detect(self, image: "BGRImage") -> list[Detection]:
+    def _detect(self, image: "BGRImage", which: FaceSelection) -> list[Detection]:
         options = self.options
         if options.detector_color == "rgb":
             image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-        faces = detect_faces(image, self._mtcnn, options.min_face_size)
+        detect = {"first": detect_largest_face, "all": detect_faces}[which]
+        faces = detect(image, self._mtcnn, options.min_face_size, options.min_face_probability)
         return detections(faces.boxes, faces.scores, options.min_face_probability, image.shape)
 
 

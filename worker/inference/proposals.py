@@ -1,0 +1,84 @@
+"""The cascade's first stage: P-Net over a level of the pyramid, or over a part of it."""
+
+from typing import Final
+
+import numpy as np
+
+from worker.inference.networks import Candidates, Floats, Network, regressed, squared
+from worker.inference.pyramid import CELL, AreaResizer, Window
+from worker.inference.suppression import suppress_by_union
+
+PROPOSAL_THRESHOLD: Final = 0.6
+_STRIDE = 2
+"""Pixels from one cell of P-Net to the next."""
+_STRIP_PIXELS = 200_000
+"""What P-Net is shown at once. No slower than a whole level, and activations stay near 30 MB."""
+
+
+def propose(
+    picture: AreaResizer, network: Network, scale: float, region: Floats | None = None
+) -> Candidates:
+    """Cells of one level that look like a face, moved to where P-Net sees it, made square.
+
+    facenet-pytorch then lets the cells of all levels suppress each other at an IoU of 0.7. That
+    never happens: within a level they overlap by 0.5 at most, and between levels, whole pixels
+    included, by 0.64 (sides of 12 and 15 px; smallest face of at least 12 px). So it only sorts.
+
+    Args:
+        picture: the picture.
+        network: P-Net.
+        scale: the level's.
+        region: (4,) x1, y1, x2, y2 in pixels of the picture: only cells around it are looked at.
+
+    Returns:
+        Proposals, highest score first.
+    """
+    windows = _strips(_around(region, scale, picture.level_size(scale)))
+    found = [_cells(picture, network, scale, window) for window in windows]
+    if not found:
+        return Candidates(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+    corners, scores, regressions = (np.concatenate(part) for part in zip(*found, strict=True))
+    # The +1 and the missing -1 are the Caffe original's, which counted pixels from 1.
+    cells = np.hstack([np.floor((corners + 1) / scale), np.floor((corners + CELL) / scale)])
+    kept = suppress_by_union(cells, scores, 0.5)
+    return Candidates(squared(regressed(cells[kept], regressions[kept], pixel=0)), scores[kept])
+
+
+def _cells(
+    picture: AreaResizer, network: Network, scale: float, window: Window
+) -> tuple[Floats, Floats, Floats]:
+    """Cells over the threshold: corners in the level (N, 2), scores (N,), regressions (N, 4)."""
+    probabilities, regressions = network(picture.level(scale, window))
+    face = probabilities[0, 1]
+    rows, columns = np.nonzero(face >= PROPOSAL_THRESHOLD)
+    corners = np.stack([columns, rows], axis=1) * _STRIDE + (window.left, window.top)
+    return corners.astype(np.float32), face[rows, columns], regressions[0, :, rows, columns]
+
+
+def _around(region: Floats | None, scale: float, size: tuple[int, int]) -> Window:
+    """The part of a level where cells overlap the region; all of it if there is no region.
+
+    It starts at even pixels, as cells do, and so that P-Net's pooling sees the same pairs of pixels
+    as in the whole level, it ends at even ones or where the level ends.
+    """
+    width, height = size
+    if region is None:
+        return Window(0, 0, width, height)
+    x1, y1 = np.floor(region[:2] * scale).astype(int) - CELL
+    x2, y2 = np.ceil(region[2:] * scale).astype(int) + CELL
+    return Window(
+        max(0, x1 // 2 * 2), max(0, y1 // 2 * 2), min(width, -(-x2 // 2) * 2), min(height, -(-y2 // 2) * 2)
+    )
+
+
+def _strips(window: Window) -> list[Window]:
+    """Cut a window into strips of rows. They share rows as cells do, and no cell comes twice."""
+    left, top, right, bottom = window
+    if min(right - left, bottom - top) < CELL:
+        return []
+    shared = CELL - _STRIDE
+    rows = max(2 * CELL, _STRIP_PIXELS // (right - left) // 2 * 2) - shared
+    # A last strip without a cell's height of its own belongs to the one before.
+    starts = [y for y in range(top, bottom, rows) if y == top or bottom - y >= CELL]
+    ends = [start + shared for start in starts[1:]] + [bottom]
+    return [Window(left, y1, right, y2) for y1, y2 in zip(starts, ends, strict=True)]
