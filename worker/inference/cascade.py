@@ -122,12 +122,8 @@ class Cascade:
         scores, regressions = np.zeros(len(boxes), np.float32), np.zeros((len(boxes), 4), np.float32)
         for start in range(0, len(visible), _BATCH):
             batch = visible[start : start + _BATCH]
-            # OpenVINO multiplies a single row in another order: the last bit would depend on
-            # whether a candidate is alone.
-            shown = batch if len(batch) > 1 else np.repeat(batch, 2)
-            probabilities, moves = network(self._picture.crops(corners[shown], size))
-            scores[batch] = probabilities[: len(batch), 1]
-            regressions[batch] = moves[: len(batch)]
+            probabilities, moves = network(self._picture.crops(corners[batch], size))
+            scores[batch], regressions[batch] = probabilities[:, 1], moves
         return scores, regressions
 
 

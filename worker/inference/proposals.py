@@ -11,8 +11,13 @@ from worker.inference.suppression import suppress_by_union
 PROPOSAL_THRESHOLD: Final = 0.6
 _STRIDE = 2
 """Pixels from one cell of P-Net to the next."""
-_STRIP_PIXELS = 200_000
-"""What P-Net is shown at once. No slower than a whole level, and activations stay near 30 MB."""
+_SHARED = CELL - _STRIDE
+"""Pixels that tiles next to each other share, so that every cell lies in one of them."""
+_TILE = 256
+"""Side in pixels of what P-Net is shown at once: its activations stay near the cache."""
+_STEP = 32
+"""Tiles are this much larger from one size to the next. For each size that it meets, OpenVINO
+compiles kernels, which takes longer than to run them on all but the largest tiles."""
 
 
 def propose(
@@ -33,7 +38,7 @@ def propose(
     Returns:
         Proposals, highest score first.
     """
-    windows = _strips(_around(region, scale, picture.level_size(scale)))
+    windows = _tiles(_around(region, scale, picture.level_size(scale)))
     found = [_cells(picture, network, scale, window) for window in windows]
     if not found:
         return Candidates(np.empty((0, 4), np.float32), np.empty(0, np.float32))
@@ -45,14 +50,22 @@ def propose(
 
 
 def _cells(
-    picture: AreaResizer, network: Network, scale: float, window: Window
+    picture: AreaResizer, network: Network, scale: float, tile: Window
 ) -> tuple[Floats, Floats, Floats]:
     """Cells over the threshold: corners in the level (N, 2), scores (N,), regressions (N, 4)."""
-    probabilities, regressions = network(picture.level(scale, window))
-    face = probabilities[0, 1]
+    left, top, right, bottom = tile
+    # Filled up before the first row and column, never after the last: where a level has an odd
+    # side, its last cells see 11 pixels, and that is P-Net's own doing.
+    above, before = (-(end - start) % _STEP // _STRIDE for start, end in ((top, bottom), (left, right)))
+    canvas = np.pad(
+        picture.level(scale, tile), [(0, 0), (0, 0), (above * _STRIDE, 0), (before * _STRIDE, 0)]
+    )
+    probabilities, regressions = network(canvas)
+    face = probabilities[0, 1, above:, before:]
     rows, columns = np.nonzero(face >= PROPOSAL_THRESHOLD)
-    corners = np.stack([columns, rows], axis=1) * _STRIDE + (window.left, window.top)
-    return corners.astype(np.float32), face[rows, columns], regressions[0, :, rows, columns]
+    corners = np.stack([columns, rows], axis=1) * _STRIDE + (left, top)
+    scores = face[rows, columns]
+    return corners.astype(np.float32), scores, regressions[0, :, above + rows, before + columns]
 
 
 def _around(region: Floats | None, scale: float, size: tuple[int, int]) -> Window:
@@ -71,14 +84,17 @@ def _around(region: Floats | None, scale: float, size: tuple[int, int]) -> Windo
     )
 
 
-def _strips(window: Window) -> list[Window]:
-    """Cut a window into strips of rows. They share rows as cells do, and no cell comes twice."""
+def _tiles(window: Window) -> list[Window]:
+    """Cut a window into tiles, such that each of its cells lies in one of them."""
     left, top, right, bottom = window
     if min(right - left, bottom - top) < CELL:
         return []
-    shared = CELL - _STRIDE
-    rows = max(2 * CELL, _STRIP_PIXELS // (right - left) // 2 * 2) - shared
-    # A last strip without a cell's height of its own belongs to the one before.
-    starts = [y for y in range(top, bottom, rows) if y == top or bottom - y >= CELL]
-    ends = [start + shared for start in starts[1:]] + [bottom]
-    return [Window(left, y1, right, y2) for y1, y2 in zip(starts, ends, strict=True)]
+    return [
+        Window(x1, y1, x2, y2) for y1, y2 in _spans(top, bottom) for x1, x2 in _spans(left, right)
+    ]
+
+
+def _spans(start: int, end: int) -> list[tuple[int, int]]:
+    """Cut one side of a window: spans share 10 pixels and the last has 11 at least, a cell."""
+    starts = range(start, end - _SHARED, _TILE - _SHARED)
+    return [(at, min(at + _TILE, end)) for at in starts]
