@@ -40,7 +40,7 @@ from worker.inference.pyramid import CELL, AreaResizer, pyramid_scales
 
 _GROWTH: Final = 2.2
 """A face's side is at most this many times its cell's."""
-_OUTPUT_GROWTH: Final = 1.5
+_OUTPUT_GROWTH: Final = 1.4
 """A face's side is at most this many times the side of what O-Net was shown."""
 _COARSE_SIDE: Final = 100
 """Levels whose shorter side has fewer pixels cost next to nothing and are searched in one go."""

@@ -32,7 +32,7 @@ except ImportError as error:
     raise EngineError(f"OpenVINO cannot be loaded: {error}") from error
 
 
-_SMALLEST_BATCH, _LARGEST_BATCH = 2, 32
+_LARGEST_BATCH = 32
 
 
 class OpenVinoEngine:
@@ -109,20 +109,20 @@ class BatchNetwork(OpenVinoNetwork):
     """A network of small pictures, run on batches of 32, 16, 8, 4 and 2.
 
     For every other length OpenVINO would compile kernels, 4 to 8 ms each. There is no batch of one:
-    OpenVINO multiplies a single row in another order, so the last bit of a score would depend on
-    whether a picture is alone.
+    O-Net's last layers multiply a single row in another order, and the last bit of a score would
+    depend on whether a picture is alone.
     """
 
     def __call__(self, batch: NDArray[np.float32], /) -> Sequence[NDArray[np.float32]]:
         """Run one batch of any length but 0; outputs in the order of the model file."""
         parts = []
         done, count = 0, len(batch)
-        while count - done >= _SMALLEST_BATCH:
+        while count - done > 1:
             size = min(_LARGEST_BATCH, 1 << (count - done).bit_length() - 1)
             parts.append(super().__call__(batch[done : done + size]))
             done += size
         if done < count:
-            twice = np.repeat(batch[done:], _SMALLEST_BATCH, axis=0)
+            twice = np.repeat(batch[done:], 2, axis=0)
             parts.append([output[:1] for output in super().__call__(twice)])
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
@@ -136,7 +136,7 @@ def _cpu_settings(threads: int) -> dict[str, str | int | bool]:
         # A stream takes one request at a time, on one thread.
         "NUM_STREAMS": threads,
         "INFERENCE_NUM_THREADS": threads,
-        # What it keeps for every input shape it has met, without end by default. 256 kernels serve
-        # the pyramid of one frame size as fast as 5,000.
-        "CPU_RUNTIME_CACHE_CAPACITY": 256,
+        # Kernels it keeps for the input shapes it has met, about six a shape, without end by
+        # default. Tiles and batches come in few shapes; this holds the ones in use.
+        "CPU_RUNTIME_CACHE_CAPACITY": 512,
     }

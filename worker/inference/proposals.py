@@ -9,13 +9,13 @@ from worker.inference.pyramid import CELL, AreaResizer, Window
 from worker.inference.suppression import suppress_by_union
 
 PROPOSAL_THRESHOLD: Final = 0.6
-_STRIDE = 2
+STRIDE = 2
 """Pixels from one cell of P-Net to the next."""
-_SHARED = CELL - _STRIDE
+_SHARED = CELL - STRIDE
 """Pixels that tiles next to each other share, so that every cell lies in one of them."""
 _TILE = 256
 """Side in pixels of what P-Net is shown at once: its activations stay near the cache."""
-_STEP = 32
+_STEP = 16
 """Tiles are this much larger from one size to the next. For each size that it meets, OpenVINO
 compiles kernels, which takes longer than to run them on all but the largest tiles."""
 
@@ -56,14 +56,14 @@ def _cells(
     left, top, right, bottom = tile
     # Filled up before the first row and column, never after the last: where a level has an odd
     # side, its last cells see 11 pixels, and that is P-Net's own doing.
-    above, before = (-(end - start) % _STEP // _STRIDE for start, end in ((top, bottom), (left, right)))
-    canvas = np.pad(
-        picture.level(scale, tile), [(0, 0), (0, 0), (above * _STRIDE, 0), (before * _STRIDE, 0)]
-    )
+    above, before = (-(end - start) % _STEP // STRIDE for start, end in ((top, bottom), (left, right)))
+    y, x = above * STRIDE, before * STRIDE
+    canvas = np.zeros((1, 3, y + bottom - top, x + right - left), np.float32)
+    canvas[:, :, y:, x:] = picture.level(scale, tile)
     probabilities, regressions = network(canvas)
     face = probabilities[0, 1, above:, before:]
     rows, columns = np.nonzero(face >= PROPOSAL_THRESHOLD)
-    corners = np.stack([columns, rows], axis=1) * _STRIDE + (left, top)
+    corners = np.stack([columns, rows], axis=1) * STRIDE + (left, top)
     scores = face[rows, columns]
     return corners.astype(np.float32), scores, regressions[0, :, above + rows, before + columns]
 
