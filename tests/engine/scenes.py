@@ -13,7 +13,7 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Paste:
-    """A photograph scaled to a height and put down with its centre at a share of the ground's sides.
+    """A photograph scaled to a height, its centre put at a share of the ground's sides.
 
     The ground is the whole scene or, `inside`, the rectangle of the paste before.
     """

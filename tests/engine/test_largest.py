@@ -14,8 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
 from tests.engine.golden import FRAMES, OWN_GOLDEN, pictures, read_golden, read_picture
-from tests.engine.scenes import Paste, Picture, Scene, scenes
-from worker.inference import largest
+from tests.engine.scenes import Picture, Scene, scenes
 from worker.inference.engine import Engine, EngineOptions
 
 EngineOf = Callable[[EngineOptions], Engine]
@@ -30,22 +29,15 @@ each_option = pytest.mark.parametrize("options", OPTIONS, ids=["as fer", "defaul
 
 
 @pytest.fixture(scope="session")
-def photographs(shared_photos: list[Picture]) -> list[Picture]:
-    """The sample frames, close-ups of their faces, and the shared photographs where they are."""
-    frames = [read_picture(FRAMES / name) for name in read_golden(OWN_GOLDEN)]
+def photographs() -> list[Picture]:
+    """The sample frames, and close-ups of the faces in them."""
+    frames = [(image, frame) for _, image, frame in pictures(read_golden(OWN_GOLDEN), FRAMES)]
     close_ups = [
         image[max(0, y) : y + height, max(0, x) : x + width]
-        for _, image, frame in pictures(read_golden(OWN_GOLDEN), FRAMES)
+        for image, frame in frames
         for x, y, width, height in (face["box"] for face in frame["rgb"])
     ]
-    return frames + close_ups + shared_photos
-
-
-@pytest.fixture(scope="session")
-def shared_photos() -> list[Picture]:
-    folder = Path(__file__).parents[3] / "shared" / "photos"
-    images = [read_picture(path) for path in sorted(folder.glob("*.*g"))]
-    return [image for image in images if image.size < 5_000_000]
+    return [image for image, _ in frames] + close_ups
 
 
 def assert_first_is_the_first_of_all(engine: Engine, image: Picture) -> None:

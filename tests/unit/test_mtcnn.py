@@ -16,13 +16,13 @@ def never(_: Floats) -> list[Floats]:
 
 
 def proposing(every: int) -> Network:
-    """A P-Net sure of a grid of cells, `every` rows and columns apart, at every level."""
+    """A P-Net sure of a grid of cells, `every` rows and columns apart, up to the last one."""
 
     def network(pictures: Floats) -> list[Floats]:
         assert pictures.shape[:2] == (1, 3)
         rows, columns = ((side - 12) // 2 + 1 for side in pictures.shape[2:])
         probabilities = np.zeros((1, 2, rows, columns), np.float32)
-        probabilities[0, 1, ::every, ::every] = 1
+        probabilities[0, 1, ::-every, ::-every] = 1
         return [probabilities, np.zeros((1, 4, rows, columns), np.float32)]
 
     return network
@@ -82,3 +82,15 @@ def test_faces_come_largest_first_with_the_last_networks_scores() -> None:
     assert len(faces) >= 1
     assert (np.diff(areas) <= 0).all()
     assert (faces.scores == np.float32(0.8)).all()
+
+
+def test_the_unsure_ones_change_nothing_in_the_others() -> None:
+    def output(pictures: Floats) -> list[Floats]:
+        scores = np.linspace(0.71, 0.99, len(pictures), dtype=np.float32)[:, None]
+        return [np.hstack([1 - scores, scores]), np.zeros((len(pictures), 4), np.float32)]
+
+    networks = Networks(proposing(every=8), answering(0.9, []), output)
+    every = detect_faces(IMAGE, networks, min_face_size=20)
+    sure = detect_faces(IMAGE, networks, min_face_size=20, min_probability=0.9)
+    assert 0 < len(sure) < len(every)
+    assert np.array_equal(sure.boxes, every.boxes[every.scores >= 0.9])

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from worker.inference.pyramid import FACTOR, AreaResizer, pyramid_scales
+from worker.inference.pyramid import FACTOR, AreaResizer, Window, pyramid_scales
 
 
 def noise(height: int, width: int) -> NDArray[np.uint8]:
@@ -38,6 +38,18 @@ def test_a_level_is_the_picture_averaged_over_integer_bins(
     assert level.shape == (1, 3, int(height * scale + 1), int(width * scale + 1))
     assert level.dtype == np.float32
     assert np.array_equal(level[0], resized(image, *level.shape[2:]))
+
+
+@given(st.integers(0, 50), st.integers(0, 80), st.integers(1, 90), st.integers(1, 120))
+@settings(deadline=None)
+def test_a_window_of_a_level_is_cut_out_of_the_level(
+    left: int, top: int, width: int, height: int
+) -> None:
+    resizer = AreaResizer(noise(300, 200))
+    columns, rows = resizer.level_size(0.6)
+    window = Window(left, top, min(columns, left + width), min(rows, top + height))
+    part = resizer.level(0.6)[:, :, window.top : window.bottom, window.left : window.right]
+    assert np.array_equal(resizer.level(0.6, window), part)
 
 
 @given(st.data(), st.sampled_from([24, 48]))

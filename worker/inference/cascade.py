@@ -119,7 +119,10 @@ class Cascade:
         corners = _pixels(boxes, self._picture.height, self._picture.width)
         # A box wholly outside the picture has nothing to score. facenet-pytorch fails there.
         visible = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(axis=1))
-        scores, regressions = np.zeros(len(boxes), np.float32), np.zeros((len(boxes), 4), np.float32)
+        scores, regressions = (
+            np.zeros(len(boxes), np.float32),
+            np.zeros((len(boxes), 4), np.float32),
+        )
         for start in range(0, len(visible), _BATCH):
             batch = visible[start : start + _BATCH]
             probabilities, moves = network(self._picture.crops(corners[batch], size))

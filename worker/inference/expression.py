@@ -100,9 +100,7 @@ def _tight_square(box: Box, _shape: Sequence[int]) -> tuple[int, int, int, int]:
     return left, top, left + side, top + side
 
 
-def _cut(
-    image: "BGRImage", left: int, top: int, right: int, bottom: int, fill: int
-) -> GreyImage:
+def _cut(image: "BGRImage", left: int, top: int, right: int, bottom: int, fill: int) -> GreyImage:
     """Cut a rectangle out of a picture, in grey; what lies outside the picture is `fill`."""
     height, width = image.shape[:2]
     x1, x2 = np.clip((left, right), 0, width)

@@ -1,8 +1,8 @@
 """The largest face of a picture, without looking everywhere: the first of `detect_faces`.
 
-A face of 250 px is seen by the cells of about 120 to 300 px, on levels that together hold a fiftieth
-of the pyramid's pixels. So the search goes from the coarsest level down until it has a face, and
-then has to know two things of the levels it did not look at.
+A face of 250 px is seen by cells of about 120 to 300 px, on levels that together hold a fiftieth of
+the pyramid's pixels. So the search goes from the coarsest level down until it has a face, and then
+has to know two things of the levels it did not look at.
 
 **Nothing finer can win.** On its way from P-Net's cell to O-Net's box a face grows, by two
 regressions, to at most `_GROWTH` times the cell's side. Levels are searched whole as long as their
@@ -34,7 +34,7 @@ from numpy.typing import NDArray
 
 from worker.inference.cascade import Cascade
 from worker.inference.mtcnn import detect_faces
-from worker.inference.networks import Candidates, Floats, Indices, Networks, areas
+from worker.inference.networks import Candidates, Floats, Indices, Mask, Networks, areas
 from worker.inference.proposals import propose
 from worker.inference.pyramid import CELL, AreaResizer, pyramid_scales
 
@@ -57,45 +57,49 @@ def detect_largest_face(
     shorter = min(picture.height, picture.width)
     cascade = Cascade(picture, networks, min_probability)
     levels = deque(reversed(pyramid_scales(picture.height, picture.width, min_face_size)))
-    largest = _Largest(cascade.candidates(np.empty(0, np.int64)), np.empty(0, np.float32))
+    largest: _Largest | None = None
 
-    while levels and largest.side < CELL / levels[0] * _GROWTH:
+    while levels and (largest is None or largest.side < CELL / levels[0] * _GROWTH):
         coarse = list(takewhile(lambda scale: scale * shorter < _COARSE_SIDE, levels))
-        for _ in range(max(1, len(coarse))):
+        for _ in coarse or range(1):
             cascade.add(propose(picture, networks.proposal, levels.popleft()))
         largest = _settle(cascade)
 
+    if largest is None:
+        return cascade.candidates(np.empty(0, np.int64))
     if levels:
         for scale in levels:
             cascade.add(propose(picture, networks.proposal, scale, largest.region))
         if _settle(cascade) != largest:
             return detect_faces(image, networks, min_face_size, min_probability)[:1]
-    return largest.face
+    return Candidates(largest.box[None], np.array([largest.score]))
 
 
 @dataclass(frozen=True)
 class _Largest:
-    """The largest face of those known, or none, and where it could still be suppressed."""
+    """The largest of the faces known so far, and where it could still be suppressed."""
 
-    face: Candidates
+    box: Floats
+    """(4,) x1, y1, x2, y2."""
+    score: np.float32
     region: Floats
     """(4,) x1, y1, x2, y2: what spans all boxes that are at least as large."""
 
     @property
     def side(self) -> float:
-        """The root of its area; 0 without a face."""
-        return float(np.sqrt(areas(self.face.boxes)).sum())
+        """Of a square of its area."""
+        return float(np.sqrt(areas(self.box[None])[0]))
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, _Largest)
-            and np.array_equal(self.face.boxes, other.face.boxes)
+            and np.array_equal(self.box, other.box)
             and np.array_equal(self.region, other.region)
         )
 
 
-def _settle(cascade: Cascade) -> _Largest:
-    """Ask about candidates until none is left that could change which face is the largest."""
+def _settle(cascade: Cascade) -> _Largest | None:
+    """Ask O-Net until nobody it has not seen could change which face is the largest."""
     refined = cascade.refine()
     while True:
         largest = _largest(cascade, refined)
@@ -106,20 +110,25 @@ def _settle(cascade: Cascade) -> _Largest:
         cascade.output(asked)
 
 
-def _largest(cascade: Cascade, refined: Indices) -> _Largest:
-    face = cascade.candidates(cascade.faces(refined)[:1])
+def _largest(cascade: Cascade, refined: Indices) -> _Largest | None:
+    """The largest face of those that O-Net has seen."""
+    faces = cascade.candidates(cascade.faces(refined)[:1])
+    if not len(faces):
+        return None
     believed = cascade.candidates(cascade.believed(refined)).boxes
-    rivals = believed[areas(believed) >= areas(face.boxes)] if len(face) else believed[:0]
-    region = np.hstack([rivals[:, :2].min(axis=0), rivals[:, 2:].max(axis=0)]) if len(rivals) else np.empty(0, np.float32)
-    return _Largest(face, region)
+    rivals = believed[areas(believed) >= areas(faces.boxes)]
+    region = np.hstack([rivals[:, :2].min(axis=0), rivals[:, 2:].max(axis=0)])
+    return _Largest(faces.boxes[0], faces.scores[0], region)
 
 
-def _matter(boxes: Floats, largest: _Largest) -> NDArray[np.bool_]:
+def _matter(boxes: Floats, largest: _Largest | None) -> Mask:
     """Which candidates could be larger than the largest face, or take it away."""
     sides = boxes[:, 2] - boxes[:, 0]
-    if not len(largest.face):
-        # Without one, the largest half are tried first.
-        return sides * 2 >= sides.max(initial=0)
+    if largest is None:
+        # The largest half first: one of them may be the face.
+        matter: Mask = sides * 2 >= sides.max(initial=0)
+        return matter
     x1, y1, x2, y2 = largest.region
-    meets = (boxes[:, 0] < x2) & (boxes[:, 2] > x1) & (boxes[:, 1] < y2) & (boxes[:, 3] > y1)
-    return meets | (sides * _OUTPUT_GROWTH > largest.side)
+    matter = (boxes[:, 0] < x2) & (boxes[:, 2] > x1) & (boxes[:, 1] < y2) & (boxes[:, 3] > y1)
+    matter |= sides * _OUTPUT_GROWTH > largest.side
+    return matter

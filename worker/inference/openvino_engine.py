@@ -22,6 +22,7 @@ from worker.inference.expression import classify_faces
 from worker.inference.largest import detect_largest_face
 from worker.inference.mtcnn import detect_faces
 from worker.inference.networks import Networks
+from worker.inference.pyramid import CELL
 
 if TYPE_CHECKING:
     from worker.inference.engine import BGRImage
@@ -43,18 +44,20 @@ class OpenVinoEngine:
         threads: how many threads call `analyze` side by side; each has a core's worth of OpenVINO.
 
     Raises:
-        EngineError: a model file is missing or broken.
+        EngineError: a model file is missing or broken; faces under 12 pixels are asked for.
     """
 
     def __init__(self, options: EngineOptions, threads: int) -> None:
+        if options.min_face_size < CELL:
+            raise EngineError(f"the detector sees no faces under {CELL} pixels")
         self.options = options
         cv2.setNumThreads(1)  # the pool's threads are the parallelism
         core = openvino.Core()
+        proposal = OpenVinoNetwork(core, models.FOLDER / "pnet.onnx", threads)
         refine, output, self._emotion = (
             BatchNetwork(core, models.FOLDER / f"{name}.onnx", threads)
             for name in ("rnet", "onet", "emotion")
         )
-        proposal = OpenVinoNetwork(core, models.FOLDER / "pnet.onnx", threads)
         self._mtcnn = Networks(proposal, refine, output)
 
     def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
@@ -110,8 +113,13 @@ class BatchNetwork(OpenVinoNetwork):
 
     For every other length OpenVINO would compile kernels, 4 to 8 ms each. There is no batch of one:
     O-Net's last layers multiply a single row in another order, and the last bit of a score would
-    depend on whether a picture is alone.
+    depend on whether a picture is alone. All of them are compiled at once, when it is made.
     """
+
+    def __init__(self, core: openvino.Core, path: Path, threads: int) -> None:
+        super().__init__(core, path, threads)
+        _, *picture = self.compiled.input(0).partial_shape
+        self(np.zeros((2 * _LARGEST_BATCH - 1, *(side.get_length() for side in picture)), "f4"))
 
     def __call__(self, batch: NDArray[np.float32], /) -> Sequence[NDArray[np.float32]]:
         """Run one batch of any length but 0; outputs in the order of the model file."""

@@ -9,9 +9,9 @@ from worker.inference.pyramid import CELL, AreaResizer, Window
 from worker.inference.suppression import suppress_by_union
 
 PROPOSAL_THRESHOLD: Final = 0.6
-STRIDE = 2
+_STRIDE = 2
 """Pixels from one cell of P-Net to the next."""
-_SHARED = CELL - STRIDE
+_SHARED = CELL - _STRIDE
 """Pixels that tiles next to each other share, so that every cell lies in one of them."""
 _TILE = 256
 """Side in pixels of what P-Net is shown at once: its activations stay near the cache."""
@@ -38,10 +38,15 @@ def propose(
     Returns:
         Proposals, highest score first.
     """
-    windows = _tiles(_around(region, scale, picture.level_size(scale)))
-    found = [_cells(picture, network, scale, window) for window in windows]
-    if not found:
+    window = _around(region, scale, picture.level_size(scale))
+    if min(window.right - window.left, window.bottom - window.top) < CELL:
         return Candidates(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+    level = picture.level(scale, window)
+    found = [
+        _cells(network, level[:, :, y1:y2, x1:x2], (window.left + x1, window.top + y1))
+        for y1, y2 in _spans(level.shape[2])
+        for x1, x2 in _spans(level.shape[3])
+    ]
     corners, scores, regressions = (np.concatenate(part) for part in zip(*found, strict=True))
     # The +1 and the missing -1 are the Caffe original's, which counted pixels from 1.
     cells = np.hstack([np.floor((corners + 1) / scale), np.floor((corners + CELL) / scale)])
@@ -49,21 +54,25 @@ def propose(
     return Candidates(squared(regressed(cells[kept], regressions[kept], pixel=0)), scores[kept])
 
 
-def _cells(
-    picture: AreaResizer, network: Network, scale: float, tile: Window
-) -> tuple[Floats, Floats, Floats]:
-    """Cells over the threshold: corners in the level (N, 2), scores (N,), regressions (N, 4)."""
-    left, top, right, bottom = tile
+def _cells(network: Network, tile: Floats, at: tuple[int, int]) -> tuple[Floats, Floats, Floats]:
+    """Cells over the threshold: corners in the level (N, 2), scores (N,), regressions (N, 4).
+
+    Args:
+        network: P-Net.
+        tile: (1, 3, H, W), a part of a level.
+        at: column and row of its first pixel in the level.
+    """
+    height, width = tile.shape[2:]
     # Filled up before the first row and column, never after the last: where a level has an odd
     # side, its last cells see 11 pixels, and that is P-Net's own doing.
-    above, before = (-(end - start) % _STEP // STRIDE for start, end in ((top, bottom), (left, right)))
-    y, x = above * STRIDE, before * STRIDE
-    canvas = np.zeros((1, 3, y + bottom - top, x + right - left), np.float32)
-    canvas[:, :, y:, x:] = picture.level(scale, tile)
+    above, before = (-side % _STEP // _STRIDE for side in (height, width))
+    y, x = above * _STRIDE, before * _STRIDE
+    canvas = np.zeros((1, 3, y + height, x + width), np.float32)
+    canvas[:, :, y:, x:] = tile
     probabilities, regressions = network(canvas)
     face = probabilities[0, 1, above:, before:]
     rows, columns = np.nonzero(face >= PROPOSAL_THRESHOLD)
-    corners = np.stack([columns, rows], axis=1) * STRIDE + (left, top)
+    corners = np.stack([columns, rows], axis=1) * _STRIDE + at
     scores = face[rows, columns]
     return corners.astype(np.float32), scores, regressions[0, :, above + rows, before + columns]
 
@@ -80,21 +89,14 @@ def _around(region: Floats | None, scale: float, size: tuple[int, int]) -> Windo
     x1, y1 = np.floor(region[:2] * scale).astype(int) - CELL
     x2, y2 = np.ceil(region[2:] * scale).astype(int) + CELL
     return Window(
-        max(0, x1 // 2 * 2), max(0, y1 // 2 * 2), min(width, -(-x2 // 2) * 2), min(height, -(-y2 // 2) * 2)
+        max(0, x1 // 2 * 2),
+        max(0, y1 // 2 * 2),
+        min(width, -(-x2 // 2) * 2),
+        min(height, -(-y2 // 2) * 2),
     )
 
 
-def _tiles(window: Window) -> list[Window]:
-    """Cut a window into tiles, such that each of its cells lies in one of them."""
-    left, top, right, bottom = window
-    if min(right - left, bottom - top) < CELL:
-        return []
-    return [
-        Window(x1, y1, x2, y2) for y1, y2 in _spans(top, bottom) for x1, x2 in _spans(left, right)
-    ]
-
-
-def _spans(start: int, end: int) -> list[tuple[int, int]]:
-    """Cut one side of a window: spans share 10 pixels and the last has 11 at least, a cell."""
-    starts = range(start, end - _SHARED, _TILE - _SHARED)
-    return [(at, min(at + _TILE, end)) for at in starts]
+def _spans(side: int) -> list[tuple[int, int]]:
+    """Cut one side into spans that share 10 pixels; the last has a cell's 11 at least."""
+    starts = range(0, side - _SHARED, _TILE - _SHARED)
+    return [(at, min(at + _TILE, side)) for at in starts]

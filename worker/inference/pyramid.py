@@ -16,6 +16,8 @@ CELL = 12
 """Side in pixels of what P-Net sees at once."""
 FACTOR = 0.709
 """From one level of the pyramid to the next; facenet-pytorch's default, about sqrt(1/2)."""
+_ROWS = 64
+"""Rows of a level made at once: what lies between its steps stays in the cache."""
 
 
 class Window(NamedTuple):
@@ -74,14 +76,18 @@ class AreaResizer:
         left, right = _bins(0, self.width, columns, x1, x2)
         across = slice(int(left[0]), int(right[-1]) + 1)
         level = np.empty((1, 3, y2 - y1, x2 - x1), np.float32)
-        for sums, means in zip(self._sums, level[0], strict=True):
-            # Rows first: it leaves less to gather.
-            strips = sums[bottom, across]
-            strips -= sums[top, across]
-            binned = strips.take(right - across.start, axis=1)
-            binned -= strips.take(left - across.start, axis=1)
-            means[:] = binned
-        return _normalised(level, (bottom - top)[None], (right - left)[None])
+        for start in range(0, y2 - y1, _ROWS):
+            rows_here = slice(start, start + _ROWS)
+            first, last, means = top[rows_here], bottom[rows_here], level[:, :, rows_here]
+            for sums, binned in zip(self._sums, means[0], strict=True):
+                # Rows first: it leaves less to gather.
+                strips = sums[last, across]
+                strips -= sums[first, across]
+                bins = strips.take(right - across.start, axis=1)
+                bins -= strips.take(left - across.start, axis=1)
+                binned[:] = bins
+            _normalised(means, (last - first)[None], (right - left)[None])
+        return level
 
     def crops(self, corners: NDArray[np.int32], size: int) -> NDArray[np.float32]:
         """Rectangles of the picture, each resized to a square.
@@ -99,7 +105,9 @@ class AreaResizer:
         left, right = _bins(x1, x2, size)
         # Where the four corners of the bins lie in a plane laid out flat.
         upper, lower = ((row * (self.width + 1))[:, :, None] for row in (top, bottom))
-        corner_indices = [row + column[:, None] for row in (lower, upper) for column in (right, left)]
+        corner_indices = [
+            row + column[:, None] for row in (lower, upper) for column in (right, left)
+        ]
         crops = np.empty((len(corners), 3, size, size), np.float32)
         for channel, sums in enumerate(self._sums):
             flat = sums.reshape(-1)

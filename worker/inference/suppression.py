@@ -53,8 +53,8 @@ def suppress_by_minimum(boxes: Boxes, scores: Scores, threshold: float) -> Indic
 
     def overlap(a: Indices, b: Indices) -> NDArray[np.float32]:
         shared = _intersection(boxes[a], boxes[b], pixel=1)
-        ratio: NDArray[np.float32] = shared / np.minimum(areas[a], areas[b])
-        return ratio
+        smaller: NDArray[np.float32] = np.minimum(areas[a], areas[b])
+        return shared / smaller
 
     conflicts = [
         pair[:, overlap(*pair) > threshold] for pair in _sharing_columns(boxes[:, ::2], pixel=1)
