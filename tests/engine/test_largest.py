@@ -6,6 +6,7 @@ FER_WORKER_TEST_EVERY_FRAME=1 looks at every frame of the clips and at many more
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -14,8 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
 from tests.engine.golden import FRAMES, OWN_GOLDEN, pictures, read_golden, read_picture
-from tests.engine.scenes import Picture, Scene, scenes
+from tests.engine.scenes import Paste, Picture, Scene, scenes
+from worker.inference import largest
 from worker.inference.engine import Engine, EngineOptions
+from worker.inference.mtcnn import detect_faces
+from worker.inference.networks import Candidates
 
 EngineOf = Callable[[EngineOptions], Engine]
 
@@ -86,6 +90,26 @@ def test_on_scenes_of_faces_over_and_inside_each_other(
         assert_first_is_the_first_of_all(engine_of(options), scene.draw(photographs))
 
     first_is_the_first_of_all()
+
+
+def test_a_small_surer_face_inside_a_large_one_takes_it_away(
+    engine_of: EngineOf, photographs: list[Picture], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A face 22 px wide on the forehead of one of 150 px: its levels are only searched around that.
+    large = Paste(photograph=2, height=0.9, x=0.5, y=0.5, inside=False, mirrored=False)
+    small = Paste(photograph=6, height=0.18, x=0.5, y=0.25, inside=True, mirrored=False)
+    scene = Scene(400, 400, background=0, pastes=(large, small)).draw(photographs)
+    asked_for_all = []
+
+    def noting(*arguments: Any) -> Candidates:
+        asked_for_all.append(arguments)
+        return detect_faces(*arguments)
+
+    monkeypatch.setattr(largest, "detect_faces", noting)
+    (face,) = engine_of(EngineOptions.as_fer()).analyze(scene, "first").faces
+    assert asked_for_all
+    assert face.box.width < 30
+    assert_first_is_the_first_of_all(engine_of(EngineOptions.as_fer()), scene)
 
 
 def frames_of(clip: Path) -> Iterator[NDArray[np.uint8]]:

@@ -58,7 +58,7 @@ class OpenVinoEngine:
             BatchNetwork(core, models.FOLDER / f"{name}.onnx", threads)
             for name in ("rnet", "onet", "emotion")
         )
-        self._mtcnn = Networks(proposal, refine, output)
+        self.networks = Networks(proposal, refine, output)
 
     def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
         """Analyse one frame; see `Engine.analyze`."""
@@ -83,7 +83,7 @@ class OpenVinoEngine:
         if options.detector_color == "rgb":
             image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
         detect = {"first": detect_largest_face, "all": detect_faces}[which]
-        faces = detect(image, self._mtcnn, options.min_face_size, options.min_face_probability)
+        faces = detect(image, self.networks, options.min_face_size, options.min_face_probability)
         return detections(faces.boxes, faces.scores, options.min_face_probability, image.shape)
 
 
