@@ -71,6 +71,20 @@ def test_crops_are_averaged_over_integer_bins_whatever_their_shape(
     assert np.array_equal(crops[1], resized(image, size, size))
 
 
+def test_a_reversed_view_is_as_good_as_a_copy() -> None:
+    reversed_channels = noise(50, 70)[:, :, ::-1]
+    copy = AreaResizer(np.ascontiguousarray(reversed_channels))
+    assert np.array_equal(AreaResizer(reversed_channels).level(0.6), copy.level(0.6))
+
+
+def test_pictures_side_by_side_and_one_after_the_other_do_not_mix() -> None:
+    images = [noise(side, 2 * side) for side in (40, 31, 52)]
+    alone = [AreaResizer(image).level(0.6) for image in images]
+    together = [AreaResizer(image) for image in images]
+    for resizer, expected in zip(together, alone, strict=True):
+        assert np.array_equal(resizer.level(0.6), expected)
+
+
 def test_sums_stay_exact_where_the_integral_image_wraps_around() -> None:
     image = np.full((3000, 3000, 3), 255, np.uint8)  # 2.3e9 a channel, over 2**31
     resizer = AreaResizer(image)

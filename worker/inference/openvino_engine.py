@@ -81,7 +81,7 @@ class OpenVinoEngine:
     def _detect(self, image: "BGRImage", which: FaceSelection) -> list[Detection]:
         options = self.options
         if options.detector_color == "rgb":
-            image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+            image = image[:, :, ::-1]
         detect = {"first": detect_largest_face, "all": detect_faces}[which]
         faces = detect(image, self.networks, options.min_face_size, options.min_face_probability)
         return detections(faces.boxes, faces.scores, options.min_face_probability, image.shape)

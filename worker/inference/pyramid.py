@@ -6,6 +6,7 @@ floor(i * n / o) <= p < ceil((i + 1) * n / o). `cv2.INTER_AREA` weighs the pixel
 bin by their overlap and gives other values.
 """
 
+import threading
 from typing import NamedTuple
 
 import cv2
@@ -52,17 +53,26 @@ class AreaResizer:
     are divided in float32 as torch does (bins under 2**24 / 255 pixels: bit for bit as torch).
 
     Args:
-        image: (height, width, 3) uint8; the order of the channels is kept.
+        image: (height, width, 3) uint8; the order of the channels is kept. A view of a picture with
+            its channels reversed is as good as a copy.
     """
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
         self.height, self.width = image.shape[:2]
+        channels = [0, 1, 2]
+        if image.strides[2] < 0:  # OpenCV would copy it
+            image, channels = image[:, :, ::-1], [2, 1, 0]
+        shape = (3, self.height + 1, self.width + 1)
+        self._memory = _Memory.take(3 * shape[1] * shape[2])
         # A plane a channel, as the networks take them. Over 8 Mpx the sums wrap around; differences
         # still hold.
-        self._sums = [
-            np.asarray(cv2.integral(plane, sdepth=cv2.CV_32S), dtype=np.int32)
-            for plane in cv2.split(image)
-        ]
+        self._sums = self._memory[: 3 * shape[1] * shape[2]].reshape(shape)
+        plane = np.empty((self.height, self.width), np.uint8)
+        for channel, sums in zip(channels, self._sums, strict=True):
+            cv2.integral(cv2.extractChannel(image, channel, plane), sums, sdepth=cv2.CV_32S)
+
+    def __del__(self) -> None:
+        _Memory.spare.sums = self._memory
 
     def level_size(self, scale: float) -> tuple[int, int]:
         """Width and height of the whole picture at one scale."""
@@ -117,6 +127,26 @@ class AreaResizer:
             lower_right += upper_left
             crops[:, channel] = lower_right
         return _normalised(crops, bottom - top, right - left)
+
+
+class _Memory:
+    """The sums of the last picture of a thread, for the next one to write over.
+
+    Memory fresh from the system takes longer to touch for the first time than to fill with sums.
+    """
+
+    spare = threading.local()
+    _KEPT = 10_000_000
+    """Integers, 40 MB: the sums of more than three megapixels are not kept."""
+
+    @classmethod
+    def take(cls, size: int) -> NDArray[np.int32]:
+        """At least `size` integers of any value, until `spare.sums` is set to them."""
+        memory: NDArray[np.int32] | None = getattr(cls.spare, "sums", None)
+        cls.spare.sums = None
+        if memory is None or not size <= memory.size <= cls._KEPT:
+            memory = np.empty(size, np.int32)
+        return memory
 
 
 def _bins(
