@@ -14,25 +14,24 @@ PICTURE = AreaResizer(np.random.default_rng(0).integers(0, 256, (231, 317, 3), n
 
 
 def by_pixels(pictures: Floats) -> list[Floats]:
-    """The score of a cell is all the digits of its middle pixels; its regression is 0."""
+    """The score of a cell hangs on its middle pixels and is often another's; no regression."""
     cells = sliding_window_view(pictures[0], (12, 12), axis=(1, 2))[:, ::2, ::2]
-    probability = (cells[..., 5:7, 5:7].sum(axis=(0, 3, 4)) * 1000 % 1)[None]
+    probability = (cells[..., 5:7, 5:7].sum(axis=(0, 3, 4)) * 1000 % 1)[None].round(2)
     maps = np.stack([1 - probability, probability], axis=1).astype(np.float32)
     return [maps, np.zeros((1, 4, *probability.shape[1:]), np.float32)]
 
 
 @pytest.mark.parametrize("tile", [24, 34, 64, 100])
 @pytest.mark.parametrize("scale", [0.6, 0.43, 0.3])
-def test_tiles_find_the_cells_of_the_whole_level(
+def test_tiles_find_the_cells_of_the_whole_level_in_their_order(
     tile: int, scale: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = propose(PICTURE, by_pixels, scale)
     monkeypatch.setattr(proposals, "_TILE", tile)
     tiled = propose(PICTURE, by_pixels, scale)
-    order, expected = (np.lexsort(found.boxes.T) for found in (tiled, whole))
-    assert len(whole) > 50
-    assert np.array_equal(tiled.boxes[order], whole.boxes[expected])
-    assert np.array_equal(tiled.scores[order], whole.scores[expected])
+    assert len(whole) > 50 > len(set(whole.scores.tolist()))
+    assert np.array_equal(tiled.boxes, whole.boxes)
+    assert np.array_equal(tiled.scores, whole.scores)
 
 
 def test_the_network_meets_few_shapes_whatever_the_picture() -> None:

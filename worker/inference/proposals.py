@@ -48,6 +48,9 @@ def propose(
         for x1, x2 in _spans(level.shape[3])
     ]
     corners, scores, regressions = (np.concatenate(part) for part in zip(*found, strict=True))
+    # Row by row through the level, whatever the tiles: it decides between equal scores.
+    order = np.lexsort(corners.T)
+    corners, scores, regressions = corners[order], scores[order], regressions[order]
     # The +1 and the missing -1 are the Caffe original's, which counted pixels from 1.
     cells = np.hstack([np.floor((corners + 1) / scale), np.floor((corners + CELL) / scale)])
     kept = suppress_by_union(cells, scores, 0.5)
