@@ -24,7 +24,7 @@ from tests.engine.golden import (
 from worker.errors import EngineError
 from worker.inference import models
 from worker.inference.engine import Engine, EngineOptions, create_engine
-from worker.inference.openvino_engine import OpenVinoNetwork
+from worker.inference.openvino_engine import BatchNetwork, OpenVinoNetwork
 
 EngineOf = Callable[[EngineOptions], Engine]
 
@@ -139,6 +139,37 @@ def test_networks_compute_in_f32_on_unpinned_threads(name: str) -> None:
         "NUM_STREAMS": 1,
         "INFERENCE_NUM_THREADS": 1,
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"), [("rnet", (3, 24, 24)), ("onet", (3, 48, 48)), ("emotion", (1, 64, 64))]
+)
+def test_what_a_network_says_of_a_picture_does_not_depend_on_the_others(
+    name: str, shape: tuple[int, ...]
+) -> None:
+    network = BatchNetwork(openvino.Core(), models.FOLDER / f"{name}.onnx", threads=1)
+    batch = np.random.default_rng(0).uniform(-1, 1, (41, *shape)).astype(np.float32)
+    together = network(batch)
+    for size in (1, 2, 3, 7, 40):
+        apart = [network(batch[start : start + size]) for start in range(0, len(batch), size)]
+        for output, parts in zip(together, zip(*apart, strict=True), strict=True):
+            assert np.array_equal(np.concatenate(parts), output)
+
+
+def test_what_the_detector_says_of_a_cell_does_not_depend_on_its_surroundings() -> None:
+    network = OpenVinoNetwork(openvino.Core(), models.FOLDER / "pnet.onnx", threads=1)
+    level = np.random.default_rng(0).uniform(-1, 1, (1, 3, 91, 130)).astype(np.float32)
+    whole = [output.copy() for output in network(level)]
+    for x, y in ((0, 0), (40, 16), (70, 50)):
+        part = network(np.ascontiguousarray(level[:, :, y : y + 40, x : x + 60]))
+        for output, expected in zip(part, whole, strict=True):
+            around = expected[:, :, y // 2 : y // 2 + 15, x // 2 : x // 2 + 25]
+            assert np.array_equal(output, around)
+
+
+def test_faces_smaller_than_a_cell_are_refused() -> None:
+    with pytest.raises(EngineError, match="12 pixels"):
+        create_engine(EngineOptions(min_face_size=11), threads=1)
 
 
 def test_memory_does_not_grow_with_every_new_frame_size() -> None:

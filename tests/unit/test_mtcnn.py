@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from worker.inference.mtcnn import Network, Networks, detect_faces
+from worker.inference.mtcnn import detect_faces
+from worker.inference.networks import Network, Networks
 
 Floats = NDArray[np.float32]
 IMAGE = np.random.default_rng(0).integers(0, 256, (160, 200, 3), np.uint8)
@@ -15,13 +16,13 @@ def never(_: Floats) -> list[Floats]:
 
 
 def proposing(every: int) -> Network:
-    """A P-Net sure of a grid of cells, `every` rows and columns apart, at every level."""
+    """A P-Net sure of a grid of cells, `every` rows and columns apart, up to the last one."""
 
     def network(pictures: Floats) -> list[Floats]:
         assert pictures.shape[:2] == (1, 3)
         rows, columns = ((side - 12) // 2 + 1 for side in pictures.shape[2:])
         probabilities = np.zeros((1, 2, rows, columns), np.float32)
-        probabilities[0, 1, ::every, ::every] = 1
+        probabilities[0, 1, ::-every, ::-every] = 1
         return [probabilities, np.zeros((1, 4, rows, columns), np.float32)]
 
     return network
@@ -69,8 +70,8 @@ def test_candidates_are_scored_in_batches_of_a_bounded_size() -> None:
     image = np.zeros((600, 800, 3), np.uint8)
     detect_faces(image, networks, min_face_size=20)
     assert len(refined) > 1
-    assert {shape[0] for shape in refined[:-1]} == {512}
-    assert refined[-1][0] <= 512
+    assert {shape[0] for shape in refined[:-1]} == {32}
+    assert refined[-1][0] <= 32
 
 
 def test_faces_come_largest_first_with_the_last_networks_scores() -> None:
@@ -81,3 +82,15 @@ def test_faces_come_largest_first_with_the_last_networks_scores() -> None:
     assert len(faces) >= 1
     assert (np.diff(areas) <= 0).all()
     assert (faces.scores == np.float32(0.8)).all()
+
+
+def test_the_unsure_ones_change_nothing_in_the_others() -> None:
+    def output(pictures: Floats) -> list[Floats]:
+        scores = np.linspace(0.71, 0.99, len(pictures), dtype=np.float32)[:, None]
+        return [np.hstack([1 - scores, scores]), np.zeros((len(pictures), 4), np.float32)]
+
+    networks = Networks(proposing(every=8), answering(0.9, []), output)
+    every = detect_faces(IMAGE, networks, min_face_size=20)
+    sure = detect_faces(IMAGE, networks, min_face_size=20, min_probability=0.9)
+    assert 0 < len(sure) < len(every)
+    assert np.array_equal(sure.boxes, every.boxes[every.scores >= 0.9])

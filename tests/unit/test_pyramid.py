@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from worker.inference.pyramid import FACTOR, AreaResizer, pyramid_scales
+from worker.inference.pyramid import FACTOR, AreaResizer, Window, pyramid_scales
 
 
 def noise(height: int, width: int) -> NDArray[np.uint8]:
@@ -40,6 +40,18 @@ def test_a_level_is_the_picture_averaged_over_integer_bins(
     assert np.array_equal(level[0], resized(image, *level.shape[2:]))
 
 
+@given(st.integers(0, 50), st.integers(0, 80), st.integers(1, 90), st.integers(1, 120))
+@settings(deadline=None)
+def test_a_window_of_a_level_is_cut_out_of_the_level(
+    left: int, top: int, width: int, height: int
+) -> None:
+    resizer = AreaResizer(noise(300, 200))
+    columns, rows = resizer.level_size(0.6)
+    window = Window(left, top, min(columns, left + width), min(rows, top + height))
+    part = resizer.level(0.6)[:, :, window.top : window.bottom, window.left : window.right]
+    assert np.array_equal(resizer.level(0.6, window), part)
+
+
 @given(st.data(), st.sampled_from([24, 48]))
 @settings(deadline=None)
 def test_crops_are_averaged_over_integer_bins_whatever_their_shape(
@@ -57,6 +69,20 @@ def test_crops_are_averaged_over_integer_bins_whatever_their_shape(
     assert crops.dtype == np.float32
     assert np.array_equal(crops[0], resized(image[top:bottom, left:right], size, size))
     assert np.array_equal(crops[1], resized(image, size, size))
+
+
+def test_a_reversed_view_is_as_good_as_a_copy() -> None:
+    reversed_channels = noise(50, 70)[:, :, ::-1]
+    copy = AreaResizer(np.ascontiguousarray(reversed_channels))
+    assert np.array_equal(AreaResizer(reversed_channels).level(0.6), copy.level(0.6))
+
+
+def test_pictures_side_by_side_and_one_after_the_other_do_not_mix() -> None:
+    images = [noise(side, 2 * side) for side in (40, 31, 52)]
+    alone = [AreaResizer(image).level(0.6) for image in images]
+    together = [AreaResizer(image) for image in images]
+    for resizer, expected in zip(together, alone, strict=True):
+        assert np.array_equal(resizer.level(0.6), expected)
 
 
 def test_sums_stay_exact_where_the_integral_image_wraps_around() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from worker.inference import suppression
 from worker.inference.suppression import suppress_by_minimum, suppress_by_union
 
 Floats = NDArray[np.float32]
@@ -92,3 +93,39 @@ def test_of_equal_boxes_and_scores_one_stays() -> None:
     scores = np.full(3, 0.9, np.float32)
     assert suppress_by_union(boxes, scores, 0.7).tolist() == [0]
     assert len(suppress_by_minimum(boxes, scores, 0.7)) == 1
+
+
+def test_ties_are_decided_without_looking_at_boxes_elsewhere() -> None:
+    pair = np.array([[0, 0, 10, 10], [0, 0, 12, 12]], np.float32)
+    far = np.array([[1000 * i, 0, 1000 * i + 9, 9] for i in range(1, 100)], np.float32)
+    scores = np.full(101, 1, np.float32)
+    assert suppress_by_minimum(pair, scores[:2], 0.7).tolist() == [1]
+    kept = suppress_by_minimum(np.vstack([pair, far]), scores, 0.7)
+    assert sorted(kept.tolist()) == list(range(1, 101))
+
+
+@pytest.mark.parametrize("suppress", [suppress_by_union, suppress_by_minimum])
+def test_a_crowd_keeps_what_the_definition_keeps(
+    suppress: Callable[[Floats, Floats, float], NDArray[np.int64]],
+) -> None:
+    chance = np.random.default_rng(0)
+    corners = chance.integers(0, 400, (700, 2))
+    boxes = np.hstack([corners, corners + chance.integers(20, 40, (700, 2))]).astype(np.float32)
+    scores = chance.permutation(700).astype(np.float32)
+    overlap = union_overlap if suppress is suppress_by_union else minimum_overlap
+    assert suppress(boxes, scores, 0.5).tolist() == kept_one_by_one(boxes, scores, 0.5, overlap)
+
+
+@pytest.mark.parametrize("suppress", [suppress_by_union, suppress_by_minimum])
+def test_looking_at_fewer_pairs_at_once_keeps_the_same(
+    suppress: Callable[[Floats, Floats, float], NDArray[np.int64]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    chance = np.random.default_rng(1)
+    corners = chance.integers(0, 200, (300, 2))
+    boxes = np.hstack([corners, corners + 30]).astype(np.float32)
+    scores = chance.permutation(300).astype(np.float32)
+    kept = suppress(boxes, scores, 0.5)
+    for pairs in (1, 100, 5000):
+        monkeypatch.setattr(suppression, "_PAIRS_AT_ONCE", pairs)
+        assert np.array_equal(suppress(boxes, scores, 0.5), kept)

@@ -31,12 +31,19 @@ def detections(
         frame_shape: height and width first. A box without a pixel inside is dropped: there is
             nothing to look at.
     """
-    height, width = frame_shape[:2]
-    found = []
-    for (x1, y1, x2, y2), probability in zip(
-        corners.astype(int).tolist(), probabilities.tolist(), strict=True
-    ):
-        inside = max(x1, 0) < min(x2, width) and max(y1, 0) < min(y2, height)
-        if inside and probability >= min_probability:
-            found.append(Detection(Box(x1, y1, x2 - x1, y2 - y1), probability))
-    return found
+    whole = corners.astype(int)
+    kept = (probabilities >= min_probability) & shows_in(corners, *frame_shape[:2])
+    return [
+        Detection(Box(x1, y1, x2 - x1, y2 - y1), probability)
+        for (x1, y1, x2, y2), probability in zip(
+            whole[kept].tolist(), probabilities[kept].tolist(), strict=True
+        )
+    ]
+
+
+def shows_in(corners: NDArray[np.float32], height: int, width: int) -> NDArray[np.bool_]:
+    """Which boxes (N, 4), cut to whole pixels, have a pixel inside the frame: (N,)."""
+    whole = corners.astype(int)
+    first, last = np.maximum(whole[:, :2], 0), np.minimum(whole[:, 2:], (width, height))
+    inside: NDArray[np.bool_] = (first < last).all(axis=1)
+    return inside

@@ -35,7 +35,7 @@ class EngineOptions:
     min_face_probability: float = 0.9
     """Faces the detector is less sure of are dropped, before the first one is chosen."""
     min_face_size: int = 20
-    """Side in pixels of the smallest face looked for."""
+    """Side in pixels of the smallest face looked for; at least 12."""
     crop: Literal["tight", "fer"] = "tight"
     """What the emotion network is shown: a square with a margin of -5 % moved down 2 %, or FER's
     square with 10 px on every side."""

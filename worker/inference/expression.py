@@ -68,11 +68,10 @@ def classify_faces(
 
 def face_crops(image: "BGRImage", boxes: Sequence[Box], crop: Crop) -> NDArray[np.float32]:
     """Cut faces out of a BGR picture: (N, 1, 64, 64) float32, grey, in [-1, 1]."""
-    grey = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)
-    fill = round(cv2.mean(grey[-2:])[0])  # fer fills what lies outside with this
-    cut = {"fer": _fer_square, "tight": _tight_square}[crop]
+    fill = round(cv2.mean(_grey(image[-2:]))[0])  # fer fills what lies outside with this
+    square = {"fer": _fer_square, "tight": _tight_square}[crop]
     faces = [
-        cv2.resize(_cut(grey, *cut(box, grey.shape), fill), (INPUT_SIDE, INPUT_SIDE))
+        cv2.resize(_cut(image, *square(box, image.shape[:2]), fill), (INPUT_SIDE, INPUT_SIDE))
         for box in boxes
     ]
     scaled = np.array(faces, dtype=np.float32)[:, None] / 255.0
@@ -101,11 +100,16 @@ def _tight_square(box: Box, _shape: Sequence[int]) -> tuple[int, int, int, int]:
     return left, top, left + side, top + side
 
 
-def _cut(grey: GreyImage, left: int, top: int, right: int, bottom: int, fill: int) -> GreyImage:
-    """Cut a rectangle out of a picture; what lies outside the picture is `fill`."""
-    height, width = grey.shape
+def _cut(image: "BGRImage", left: int, top: int, right: int, bottom: int, fill: int) -> GreyImage:
+    """Cut a rectangle out of a picture, in grey; what lies outside the picture is `fill`."""
+    height, width = image.shape[:2]
     x1, x2 = np.clip((left, right), 0, width)
     y1, y2 = np.clip((top, bottom), 0, height)
     face = np.full((bottom - top, right - left), fill, dtype=np.uint8)
-    face[y1 - top : y2 - top, x1 - left : x2 - left] = grey[y1:y2, x1:x2]
+    if x1 < x2 and y1 < y2:
+        face[y1 - top : y2 - top, x1 - left : x2 - left] = _grey(image[y1:y2, x1:x2])
     return face
+
+
+def _grey(image: "BGRImage") -> GreyImage:
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8)

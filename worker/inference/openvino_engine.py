@@ -19,8 +19,11 @@ from worker.errors import EngineError
 from worker.inference import models
 from worker.inference.detection import Detection, detections
 from worker.inference.engine import Analysis, EngineOptions, Face
-from worker.inference.expression import classify_faces
-from worker.inference.mtcnn import Networks, detect_faces
+from worker.inference.expression import EmotionNetwork, classify_faces
+from worker.inference.largest import detect_largest_face
+from worker.inference.mtcnn import detect_faces
+from worker.inference.networks import Networks
+from worker.inference.pyramid import CELL
 
 if TYPE_CHECKING:
     from worker.inference.engine import BGRImage
@@ -29,6 +32,8 @@ try:
     import openvino
 except ImportError as error:
     raise EngineError(f"OpenVINO cannot be loaded: {error}") from error
+
+_LARGEST_BATCH = 32
 
 
 class OpenVinoEngine:
@@ -39,26 +44,24 @@ class OpenVinoEngine:
         threads: how many threads call `analyze` side by side; each has a core's worth of OpenVINO.
 
     Raises:
-        EngineError: a model file is missing or broken.
+        EngineError: a model file is missing or broken; faces under 12 pixels are asked for.
     """
 
     def __init__(self, options: EngineOptions, threads: int) -> None:
+        if options.min_face_size < CELL:
+            raise EngineError(f"the detector sees no faces under {CELL} pixels")
         self.options = options
         cv2.setNumThreads(1)  # the pool's threads are the parallelism
         # The CPU plugin gives the thread that creates it a signal stack (for AMX) and frees that
         # with the last model, whoever stands on it then: the next signal would end the process.
         # So it is created by a thread that has ended before anybody could.
         with ThreadPoolExecutor(1) as loader:
-            proposal, refine, output, emotion = loader.submit(_load_networks, threads).result()
-        self._mtcnn = Networks(proposal, refine, output)
-        self._emotion = emotion
+            self.networks, self._emotion = loader.submit(_load_networks, threads).result()
 
     def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
         """Analyse one frame; see `Engine.analyze`."""
         started = time.perf_counter()
-        found = self._detect(image)
-        if faces == "first":
-            found = found[:1]
+        found = self._detect(image, faces)
         detected = time.perf_counter()
         emotions = classify_faces(
             image, [face.box for face in found], self._emotion, self.options.crop
@@ -73,20 +76,23 @@ class OpenVinoEngine:
             classify_ms=(classified - detected) * 1e3,
         )
 
-    def _detect(self, image: "BGRImage") -> list[Detection]:
+    def _detect(self, image: "BGRImage", which: FaceSelection) -> list[Detection]:
         options = self.options
         if options.detector_color == "rgb":
-            image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-        faces = detect_faces(image, self._mtcnn, options.min_face_size)
+            image = image[:, :, ::-1]
+        detect = {"first": detect_largest_face, "all": detect_faces}[which]
+        faces = detect(image, self.networks, options.min_face_size, options.min_face_probability)
         return detections(faces.boxes, faces.scores, options.min_face_probability, image.shape)
 
 
-def _load_networks(threads: int) -> list["OpenVinoNetwork"]:
+def _load_networks(threads: int) -> tuple[Networks, EmotionNetwork]:
     core = openvino.Core()
-    return [
-        OpenVinoNetwork(core, models.FOLDER / f"{name}.onnx", threads)
-        for name in ("pnet", "rnet", "onet", "emotion")
-    ]
+    proposal = OpenVinoNetwork(core, models.FOLDER / "pnet.onnx", threads)
+    refine, output, emotion = (
+        BatchNetwork(core, models.FOLDER / f"{name}.onnx", threads)
+        for name in ("rnet", "onet", "emotion")
+    )
+    return Networks(proposal, refine, output), emotion
 
 
 class OpenVinoNetwork:
@@ -110,6 +116,33 @@ class OpenVinoNetwork:
         return [results[index] for index in range(len(results))]
 
 
+class BatchNetwork(OpenVinoNetwork):
+    """A network of small pictures, run on batches of 32, 16, 8, 4 and 2.
+
+    For every other length OpenVINO would compile kernels, 4 to 8 ms each. There is no batch of one:
+    O-Net's last layers multiply a single row in another order, and the last bit of a score would
+    depend on whether a picture is alone. All of them are compiled at once, when it is made.
+    """
+
+    def __init__(self, core: openvino.Core, path: Path, threads: int) -> None:
+        super().__init__(core, path, threads)
+        _, *picture = self.compiled.input(0).partial_shape
+        self(np.zeros((2 * _LARGEST_BATCH - 1, *(side.get_length() for side in picture)), "f4"))
+
+    def __call__(self, batch: NDArray[np.float32], /) -> Sequence[NDArray[np.float32]]:
+        """Run one batch of any length but 0; outputs in the order of the model file."""
+        parts = []
+        done, count = 0, len(batch)
+        while count - done > 1:
+            size = min(_LARGEST_BATCH, 1 << (count - done).bit_length() - 1)
+            parts.append(super().__call__(batch[done : done + size]))
+            done += size
+        if done < count:
+            twice = np.repeat(batch[done:], 2, axis=0)
+            parts.append([output[:1] for output in super().__call__(twice)])
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+
 def _cpu_settings(threads: int) -> dict[str, str | int | bool]:
     return {
         # Left alone it computes in bf16 where the CPU can, and the answers differ by machine.
@@ -119,7 +152,7 @@ def _cpu_settings(threads: int) -> dict[str, str | int | bool]:
         # A stream takes one request at a time, on one thread.
         "NUM_STREAMS": threads,
         "INFERENCE_NUM_THREADS": threads,
-        # What it keeps for every input shape it has met, without end by default. 256 kernels serve
-        # the pyramid of one frame size as fast as 5,000.
-        "CPU_RUNTIME_CACHE_CAPACITY": 256,
+        # Kernels it keeps for the input shapes it has met, about six a shape, without end by
+        # default. Tiles and batches come in few shapes; this holds the ones in use.
+        "CPU_RUNTIME_CACHE_CAPACITY": 512,
     }

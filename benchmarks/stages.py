@@ -1,0 +1,102 @@
+"""Where the time of a frame goes, stage by stage: milliseconds of one core.
+
+python -m benchmarks.stages FOLDER [--compat fer] [--faces all] …
+
+Takes the engine options of the worker's commands. Each picture is analysed once unmeasured, then
+`--repeat` times; the time is the process's, so that other programs hardly show in it.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import click
+
+from worker.cli.options import engine_options
+from worker.inference.engine import Engine, EngineOptions, create_engine
+
+STAGES = ["decode", "sums", "pyramid", "P-Net", "crops", "R-Net", "O-Net", "suppression", "emotion"]
+
+
+class Stopwatch:
+    """Adds up what functions take, by stage."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+
+    def around(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        """The same function, timed."""
+
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            started = time.process_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                self.seconds[stage] += time.process_time() - started
+
+        return timed
+
+
+@click.command(help=__doc__)
+@engine_options
+@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--repeat", default=5, show_default=True)
+def main(options: EngineOptions, folder: Path, repeat: int) -> None:
+    """Print a row a picture and the means."""
+    watch = Stopwatch()
+    analyze = _timed_engine(create_engine(options, threads=1), watch)
+    rows = []
+    click.echo(f"{'':24}{'total':>8}" + "".join(f"{stage:>12}" for stage in STAGES))
+    for path in sorted(folder.glob("*.jp*g")):
+        jpeg = path.read_bytes()
+        analyze(jpeg)
+        watch.seconds.clear()
+        started = time.process_time()
+        for _ in range(repeat):
+            analyze(jpeg)
+        watch.seconds["total"] = time.process_time() - started
+        rows.append([watch.seconds[stage] / repeat * 1e3 for stage in ("total", *STAGES)])
+        _print(path.name, rows[-1])
+    if rows:
+        _print("mean", [sum(column) / len(rows) for column in zip(*rows, strict=True)])
+
+
+def _print(name: str, row: list[float]) -> None:
+    click.echo(f"{name[-24:]:24}{row[0]:8.1f}" + "".join(f"{value:12.1f}" for value in row[1:]))
+
+
+def _timed_engine(engine: Engine, watch: Stopwatch) -> Callable[[bytes], object]:
+    """Put the stopwatch around the stages of an OpenVINO engine; returns decode and analyse."""
+    from worker.config import FrameLimits
+    from worker.inference import cascade, openvino_engine, proposals
+    from worker.inference.frames import decode_frame
+    from worker.inference.networks import Networks
+    from worker.inference.pyramid import AreaResizer
+
+    assert isinstance(engine, openvino_engine.OpenVinoEngine), "only the OpenVINO engine has stages"
+    networks = engine.networks
+    engine.networks = Networks(
+        watch.around("P-Net", networks.proposal),
+        watch.around("R-Net", networks.refine),
+        watch.around("O-Net", networks.output),
+    )
+    for owner, name, stage in [
+        (AreaResizer, "__init__", "sums"),
+        (AreaResizer, "level", "pyramid"),
+        (AreaResizer, "crops", "crops"),
+        (proposals, "suppress_by_union", "suppression"),
+        (cascade, "suppress_by_union", "suppression"),
+        (cascade, "suppress_by_minimum", "suppression"),
+        (openvino_engine, "classify_faces", "emotion"),
+    ]:
+        patch.object(owner, name, watch.around(stage, getattr(owner, name))).start()
+    decode = watch.around("decode", decode_frame)
+    limits = FrameLimits()
+    return lambda jpeg: engine.analyze(decode(jpeg, limits), engine.options.faces)
+
+
+if __name__ == "__main__":
+    main()

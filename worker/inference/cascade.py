@@ -1,0 +1,142 @@
+"""The candidates of one picture on their way through MTCNN's cascade."""
+
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.inference.detection import shows_in
+from worker.inference.networks import (
+    Candidates,
+    Floats,
+    Indices,
+    Network,
+    Networks,
+    areas,
+    regressed,
+    squared,
+)
+from worker.inference.pyramid import AreaResizer
+from worker.inference.suppression import suppress_by_minimum, suppress_by_union
+
+REFINE_THRESHOLD: Final = 0.7
+OUTPUT_THRESHOLD: Final = 0.7
+_BATCH = 32
+"""Candidates shown to R-Net or O-Net at once: their activations stay in the second-level cache."""
+
+_CANDIDATE = np.dtype(
+    [
+        *[("proposed", "f4", 4), ("proposed_score", "f4")],
+        *[("refined", "f4", 4), ("refined_score", "f4")],
+        *[("face", "f4", 4), ("face_score", "f4")],
+    ]
+)
+"""A candidate: its box and score after each network. A score is NaN until the network is asked."""
+
+
+class Cascade:
+    """What is known of one picture so far. No network is asked twice about a candidate.
+
+    What a network says of a candidate does not depend on the others, so the order in which
+    candidates are added and asked about makes no difference. Suppression does depend on them: it is
+    done anew over what is known. Candidates stand by the score P-Net gave them, of equal ones those
+    of a finer level first; facenet-pytorch's order, which decides between equal scores later.
+
+    Args:
+        picture: the picture.
+        networks: the three networks.
+        min_probability: faces O-Net is less sure of are dropped. It changes nothing in the others:
+            one suppresses only those of lower scores.
+    """
+
+    def __init__(
+        self, picture: AreaResizer, networks: Networks, min_probability: float = 0.0
+    ) -> None:
+        self._picture = picture
+        self._networks = networks
+        self._min_probability = min_probability
+        self.known: NDArray[Any] = np.empty(0, _CANDIDATE)
+
+    def add(self, proposals: Candidates) -> None:
+        """Add what P-Net proposes on a level finer than all those before."""
+        added = np.full(len(proposals), np.nan, _CANDIDATE)
+        added["proposed"], added["proposed_score"] = proposals.boxes, proposals.scores
+        known = np.concatenate([added, self.known])
+        self.known = known[np.argsort(-known["proposed_score"], kind="stable")]
+
+    def refine(self) -> Indices:
+        """Second stage, for all candidates: those R-Net believes in, each place once.
+
+        Returns:
+            Which candidates, highest score of R-Net first.
+        """
+        known = self.known
+        asked = np.flatnonzero(np.isnan(known["refined_score"]))
+        if len(asked):
+            boxes = known["proposed"][asked]
+            scores, regressions = self._ask(self._networks.refine, boxes, 24)
+            known["refined"][asked] = squared(regressed(boxes, regressions, pixel=1))
+            known["refined_score"][asked] = scores
+        passed = np.flatnonzero(known["refined_score"] > REFINE_THRESHOLD)
+        candidates = known[passed]
+        return passed[suppress_by_union(candidates["proposed"], candidates["refined_score"], 0.7)]
+
+    def output(self, asked: Indices) -> None:
+        """Third stage: show some refined candidates to O-Net."""
+        if len(asked):
+            boxes = self.known["refined"][asked]
+            scores, regressions = self._ask(self._networks.output, boxes, 48)
+            self.known["face"][asked] = regressed(boxes, regressions, pixel=1)
+            self.known["face_score"][asked] = scores
+
+    def faces(self, refined: Indices) -> Indices:
+        """The faces among refined candidates: those O-Net believes in, each face once.
+
+        Candidates that O-Net was not shown yet are not among them.
+
+        Returns:
+            Which candidates, the largest area first.
+        """
+        believed = self.believed(refined)
+        faces = self.known[believed]
+        kept = believed[suppress_by_minimum(faces["face"], faces["face_score"], 0.7)]
+        boxes = self.known["face"][kept]
+        shown = shows_in(boxes, self._picture.height, self._picture.width)
+        # Reversed, as facenet-pytorch has it: of equal areas the later one comes first.
+        return kept[shown][np.argsort(areas(boxes[shown]), kind="stable")[::-1]]
+
+    def believed(self, refined: Indices) -> Indices:
+        """Refined candidates that O-Net believes in, before they suppress each other."""
+        scores = self.known["face_score"][refined]
+        return refined[(scores > OUTPUT_THRESHOLD) & (scores >= self._min_probability)]
+
+    def candidates(self, faces: Indices) -> Candidates:
+        """Boxes and scores of faces."""
+        return Candidates(self.known["face"][faces], self.known["face_score"][faces])
+
+    def _ask(self, network: Network, boxes: Floats, size: int) -> tuple[Floats, Floats]:
+        """Show candidates to R-Net or O-Net: scores (N,) and regressions (N, 4)."""
+        corners = _pixels(boxes, self._picture.height, self._picture.width)
+        # A box wholly outside the picture has nothing to score. facenet-pytorch fails there.
+        visible = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(axis=1))
+        scores, regressions = (
+            np.zeros(len(boxes), np.float32),
+            np.zeros((len(boxes), 4), np.float32),
+        )
+        for start in range(0, len(visible), _BATCH):
+            batch = visible[start : start + _BATCH]
+            probabilities, moves = network(self._picture.crops(corners[batch], size))
+            scores[batch], regressions[batch] = probabilities[:, 1], moves
+        return scores, regressions
+
+
+def _pixels(boxes: Floats, height: int, width: int) -> NDArray[np.int32]:
+    """Boxes as left, top, right, bottom inside the picture, the last two exclusive.
+
+    The first pixel counts as 1 in a box (Caffe's original was written in MATLAB), so x1 = 1.0 is
+    the left edge.
+    """
+    corners = boxes.astype(np.int32)  # towards zero, as torch's trunc
+    corners[:, :2] = np.maximum(corners[:, :2], 1) - 1
+    corners[:, 2:] = np.minimum(corners[:, 2:], (width, height))
+    return corners
