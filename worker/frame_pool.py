@@ -60,7 +60,7 @@ class _Batch:
 
 
 class FramePool:
-    """A pool of threads around one engine: a task to read a request, then a task a frame."""
+    """A pool of threads around one engine: a task to read a request and its first frame, then a task a frame."""
 
     def __init__(self, engine: Engine, threads: int, limits: Limits, worker: str) -> None:
         """Start no work yet.
@@ -111,8 +111,9 @@ class FramePool:
             )
             return
         batch = _Batch(job, request)
-        for index in range(len(request.frames)):
+        for index in range(1, len(request.frames)):
             self._threads.submit(self._guarded, job, partial(self._analyze, batch, index))
+        self._analyze(batch, 0)  # by this thread: a batch of one never changes hands
 
     def _analyze(self, batch: _Batch, index: int) -> None:
         request = batch.request
