@@ -60,7 +60,10 @@ class _Batch:
 
 
 class FramePool:
-    """A pool of threads around one engine: a task to read a request and its first frame, then a task a frame."""
+    """A pool of threads around one engine.
+
+    A task reads a request and analyses its first frame; every other frame is a task of its own.
+    """
 
     def __init__(self, engine: Engine, threads: int, limits: Limits, worker: str) -> None:
         """Start no work yet.
