@@ -15,6 +15,7 @@ from benchmarks.report import Cell, Row, Target
 from benchmarks.rounds import Rounds, median_ratio, repeats, take_turns
 from benchmarks.team import Team
 from schemas import FaceSelection
+from worker.cores import plan
 
 FER: Final = "fer, threads"
 FER_PROCESSES: Final = "fer, processes"
@@ -65,12 +66,13 @@ def is_large(picture: Picture, faces: Heights) -> bool:
 
 
 def _contenders() -> dict[str, Contender]:
+    shared_out = plan(cores())  # as `fer-worker run` does it
     selections: tuple[FaceSelection, ...] = ("first", "all")
     return {
         FER: fer(processes=1, threads=cores()),
         FER_PROCESSES: fer(processes=cores(), threads=1),
         **{
-            f"{faces}, {column}": engine(options, processes=1, threads=cores())
+            f"{faces}, {column}": engine(options, shared_out.processes, shared_out.threads)
             for faces in selections
             for column, options in both_options(faces).items()
         },

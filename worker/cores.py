@@ -10,10 +10,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-MOST_THREADS = 2
-"""Threads that a process gets by itself. Two share a batch, which halves its latency; more spend
-their time waiting for the interpreter lock, and another process takes the core better."""
-
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_CGROUPS = Path("/proc/self/cgroup")
 
@@ -31,10 +27,13 @@ class Plan:
 def plan(cores: int, processes: int | None = None, threads: int | None = None) -> Plan:
     """Share out the cores; None leaves a number to the plan.
 
-    There are never more threads in all than cores, unless that is what is asked for.
+    By itself every core gets a process with one thread. Threads of one process wait for each other
+    at the interpreter lock: on 2 cores a second one adds a quarter to the frames/s, a second process
+    nine tenths (benchmarks/README.md). A batch is analysed within one process, so threads are for
+    whoever needs single batches sooner rather than many of them.
     """
     if threads is None:
-        threads = min(MOST_THREADS, max(1, cores // max(1, processes or 1)))
+        threads = 1 if processes is None else max(1, cores // max(1, processes))
     if processes is None:
         processes = max(1, cores // threads)
     return Plan(cores, processes, threads)

@@ -21,18 +21,17 @@ def limit(folder: Path, name: str, text: str) -> None:
     (folder / name).write_text(text)
 
 
-@pytest.mark.parametrize(
-    ("cores", "processes", "threads"), [(1, 1, 1), (2, 1, 2), (3, 1, 2), (4, 2, 2), (16, 8, 2)]
-)
-def test_plan_fills_the_cores_and_no_more(cores: int, processes: int, threads: int) -> None:
-    assert plan(cores) == Plan(cores, processes, threads)
+@pytest.mark.parametrize("cores", [1, 2, 16])
+def test_plan_gives_every_core_a_process(cores: int) -> None:
+    assert plan(cores) == Plan(cores, processes=cores, threads=1)
 
 
 def test_plan_keeps_what_is_asked_for() -> None:
     assert plan(4, processes=4) == Plan(4, 4, 1)
     assert plan(4, threads=4) == Plan(4, 1, 4)
     assert plan(2, processes=8, threads=8) == Plan(2, 8, 8)
-    assert plan(4, processes=0) == Plan(4, 0, 2)
+    assert plan(4, processes=1) == Plan(4, 1, 4)
+    assert plan(4, processes=0) == Plan(4, 0, 4)
 
 
 def test_without_a_quota_the_affinity_counts(tmp_path: Path, own: Path) -> None:

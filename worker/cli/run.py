@@ -39,13 +39,13 @@ class _Count(click.ParamType[int | None]):
     "--processes",
     type=_Count(0),
     default="auto",
-    help="Worker processes; 0 pauses. auto: one for every two cores.",
+    help="Worker processes; 0 pauses. auto: one a core, or what the threads leave.",
 )
 @click.option(
     "--threads",
     type=_Count(1),
     default="auto",
-    help="Frames analysed at once in each process. auto: two, within the cores there are.",
+    help="Frames analysed at once in each process. auto: one, or what the processes leave.",
 )
 @click.option(
     "--prefetch",
