@@ -14,6 +14,7 @@ from benchmarks.serving import served
 from benchmarks.team import Team
 from benchmarks.throughput import FER, FER_PROCESSES
 from worker.config import BrokerConfig
+from worker.cores import Plan, plan
 from worker.inference.engine import EngineOptions
 
 THREADS: Final = 2
@@ -33,7 +34,7 @@ class Resident:
 
 
 def measure_resident(broker: BrokerConfig, pictures: Sequence[Picture], effort: Effort) -> Resident:
-    """Measure fer's processes and, as `fer-worker run` starts it, a worker process.
+    """Measure fer's processes and those of `fer-worker run`: what it starts, and a single one.
 
     One after the other, so that nothing is shared with another contender.
     """
@@ -44,13 +45,17 @@ def measure_resident(broker: BrokerConfig, pictures: Sequence[Picture], effort: 
     }
     for faces in ("first", "all"):
         for column, options in both_options(faces).items():
-            memory[f"{faces}, {column}"] = _of_worker(broker, options, files)
+            memory[f"{faces}, {column}"] = _of_workers(broker, options, files, plan(cores()))
+    single = {
+        column: _of_workers(broker, options, files, Plan(cores(), processes=1, threads=THREADS))
+        for column, options in both_options("first").items()
+    }
     row = Row(
         name=f"memory of a process, {THREADS} threads, 1080p",
         unit="MB",
         reference=memory[FER].rss,
-        compat=Cell(value=memory["first, compat"].rss),
-        default=Cell(value=memory["first, default"].rss),
+        compat=Cell(value=single["compat"].rss),
+        default=Cell(value=single["default"].rss),
         target=Target(of="value", kind="under", bound=350),
     )
     return Resident((row,), memory)
@@ -85,8 +90,10 @@ def _of_team(contender: Contender, files: Sequence[bytes]) -> Memory:
         return memory_of(team.pids)
 
 
-def _of_worker(broker: BrokerConfig, options: EngineOptions, files: Sequence[bytes]) -> Memory:
-    with served(broker, options, THREADS) as system:
+def _of_workers(
+    broker: BrokerConfig, options: EngineOptions, files: Sequence[bytes], shared_out: Plan
+) -> Memory:
+    with served(broker, options, shared_out.threads, shared_out.processes) as system:
         futures = [
             system.client.submit(files[start : start + BATCH])
             for start in range(0, len(files), BATCH)

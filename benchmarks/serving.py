@@ -22,23 +22,29 @@ class Served:
     client: FerClient
 
 
-def run_arguments(options: EngineOptions, threads: int) -> list[str]:
-    """Arguments of `fer-worker run` for one worker process."""
-    return ["--processes=1", f"--threads={threads}", *engine_arguments(options)]
+def run_arguments(options: EngineOptions, threads: int, processes: int) -> list[str]:
+    """Arguments of `fer-worker run`."""
+    return [f"--processes={processes}", f"--threads={threads}", *engine_arguments(options)]
 
 
 @contextmanager
-def started(broker: BrokerConfig, options: EngineOptions, threads: int) -> Iterator[RunningWorkers]:
-    """Run one worker process until the block ends; does not wait for it to be ready."""
+def started(
+    broker: BrokerConfig, options: EngineOptions, threads: int, processes: int = 1
+) -> Iterator[RunningWorkers]:
+    """Run worker processes until the block ends; does not wait for them to be ready."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "worker.log"
-        with running(log, broker, *run_arguments(options, threads)) as workers:
+        with running(log, broker, *run_arguments(options, threads, processes)) as workers:
             yield workers
 
 
 @contextmanager
-def served(broker: BrokerConfig, options: EngineOptions, threads: int) -> Iterator[Served]:
-    """Run one worker process, ready, with a client connected."""
-    with started(broker, options, threads) as workers, FerClient(broker) as client:
-        wait_until(workers.ready_pids, timeout_s=60, what="the worker is ready")
+def served(
+    broker: BrokerConfig, options: EngineOptions, threads: int, processes: int = 1
+) -> Iterator[Served]:
+    """Run worker processes, ready, with a client connected."""
+    with started(broker, options, threads, processes) as workers, FerClient(broker) as client:
+        wait_until(
+            lambda: len(workers.ready_pids()) == processes, timeout_s=60, what="workers are ready"
+        )
         yield Served(workers, client)

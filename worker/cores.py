@@ -28,9 +28,9 @@ def plan(cores: int, processes: int | None = None, threads: int | None = None) -
     """Share out the cores; None leaves a number to the plan.
 
     By itself every core gets a process with one thread. Threads of one process wait for each other
-    at the interpreter lock: on 2 cores a second one adds a quarter to the frames/s, a second process
-    nine tenths (benchmarks/README.md). A batch is analysed within one process, so threads are for
-    whoever needs single batches sooner rather than many of them.
+    at the interpreter lock: a second process adds far more frames/s than a second thread
+    (benchmarks/README.md). But a batch is analysed within one process, so threads are for whoever
+    needs single batches sooner rather than many of them.
     """
     if threads is None:
         threads = 1 if processes is None else max(1, cores // max(1, processes))
