@@ -31,7 +31,7 @@ check: .venv/dev.stamp ## format, lint, types, layers and the tests that need no
 test-reference: reference ## compare with the fer library itself: installs 8 GB
 	.venv-reference/bin/python -m pytest -m reference $(PYTEST_ARGS)
 
-bench: reference ## measure it beside the fer library: installs 8 GB, takes ten minutes
+bench: reference ## measure it beside the fer library: installs 8 GB, takes a quarter of an hour
 	.venv-reference/bin/python -m benchmarks $(BENCH_ARGS)
 
 asyncapi: ## validate schemas/asyncapi.yaml; needs npm
