@@ -4,7 +4,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from types import TracebackType
 
 import pika
 from pika.exceptions import AMQPError, ChannelClosedByBroker
@@ -52,12 +51,7 @@ class Operator:
     def __enter__(self) -> "Operator":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._connection.is_open:
             self._connection.close()
 

@@ -13,9 +13,9 @@ import pika
 import pytest
 
 from tests.waiting import wait_until
-from worker.broker._owned import claim_ports
 from worker.broker._rabbitmq import find_server
 from worker.broker.embedded import EmbeddedBroker
+from worker.broker.owned import claim_ports
 from worker.errors import BrokerError, BrokerUnavailableError
 
 pytestmark = pytest.mark.broker

@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from worker.broker._owned import HOST, Ports
+from worker.broker.owned import HOST, Ports
 from worker.errors import BrokerUnavailableError
 
 # The name is part of what a node stores: with another one it would not find its queues again.

@@ -24,8 +24,8 @@ import pika
 from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError
 
-from worker.broker._owned import HOST, Ports, ProcessGroup, claim_ports
 from worker.broker._rabbitmq import environment, find_mapper, find_server
+from worker.broker.owned import HOST, Ports, ProcessGroup, claim_ports
 from worker.errors import BrokerError, BrokerUnavailableError
 
 START_TIMEOUT_S = 60.0

@@ -15,8 +15,8 @@ from rich.console import Console
 
 import worker
 from schemas import BatchResult
-from worker.broker._owned import ProcessGroup
 from worker.broker.embedded import EmbeddedBroker
+from worker.broker.owned import ProcessGroup
 from worker.cli.annotation import Annotator
 from worker.cli.options import engine_arguments, engine_options
 from worker.cli.streaming import stream
