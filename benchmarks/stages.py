@@ -18,7 +18,8 @@ import click
 from worker.cli.options import engine_options
 from worker.inference.engine import Engine, EngineOptions, create_engine
 
-STAGES = ["decode", "sums", "pyramid", "P-Net", "crops", "R-Net", "O-Net", "suppression", "emotion"]
+STAGES = ["decode", "sums", "P-Net", "R-Net", "O-Net", "suppression", "emotion"]
+"""What resizes for a network counts as the network's."""
 
 
 class Stopwatch:
@@ -73,20 +74,15 @@ def _timed_engine(engine: Engine, watch: Stopwatch) -> Callable[[bytes], object]
     from worker.config import FrameLimits
     from worker.inference import cascade, openvino_engine, proposals
     from worker.inference.frames import decode_frame
-    from worker.inference.networks import Networks
     from worker.inference.pyramid import AreaResizer
 
     assert isinstance(engine, openvino_engine.OpenVinoEngine), "only the OpenVINO engine has stages"
-    networks = engine.networks
-    engine.networks = Networks(
-        watch.around("P-Net", networks.proposal),
-        watch.around("R-Net", networks.refine),
-        watch.around("O-Net", networks.output),
-    )
+    networks = type(engine.networks)
     for owner, name, stage in [
         (AreaResizer, "__init__", "sums"),
-        (AreaResizer, "level", "pyramid"),
-        (AreaResizer, "crops", "crops"),
+        (networks, "cells", "P-Net"),
+        (networks, "refine", "R-Net"),
+        (networks, "output", "O-Net"),
         (proposals, "suppress_by_union", "suppression"),
         (cascade, "suppress_by_union", "suppression"),
         (cascade, "suppress_by_minimum", "suppression"),

@@ -23,7 +23,7 @@ from tests.engine.golden import (
 )
 from worker.errors import EngineError
 from worker.inference import models
-from worker.inference.engine import Engine, EngineOptions, create_engine
+from worker.inference.engine import Engine, EngineOptions, Kernels, create_engine
 from worker.inference.openvino_engine import BatchNetwork, OpenVinoNetwork
 
 EngineOf = Callable[[EngineOptions], Engine]
@@ -33,18 +33,22 @@ DEFAULT = EngineOptions(faces="all")
 PORTRAIT = FRAMES / "grace_hopper.jpg"
 
 
+@pytest.mark.parametrize("kernels", ["compiled", "openvino"])
 @pytest.mark.parametrize("color", ["bgr", "rgb"])
-def test_sample_frames_get_fers_own_answers(engine_of: EngineOf, color: Color) -> None:
-    engine = engine_of(replace(AS_FER, detector_color=color))
+def test_sample_frames_get_fers_own_answers(
+    engine_of: EngineOf, color: Color, kernels: Kernels
+) -> None:
+    engine = engine_of(replace(AS_FER, detector_color=color, kernels=kernels))
     for _, image, frame in pictures(read_golden(OWN_GOLDEN), FRAMES):
         assert_same_faces(engine.analyze(image, "all").faces, frame[color])
 
 
+@pytest.mark.parametrize("kernels", ["compiled", "openvino"])
 @pytest.mark.parametrize("color", ["bgr", "rgb"])
 def test_photographs_get_fers_own_answers(
-    engine_of: EngineOf, color: Color, shared: Path, subtests: pytest.Subtests
+    engine_of: EngineOf, color: Color, kernels: Kernels, shared: Path, subtests: pytest.Subtests
 ) -> None:
-    engine = engine_of(replace(AS_FER, detector_color=color))
+    engine = engine_of(replace(AS_FER, detector_color=color, kernels=kernels))
     golden = read_golden(shared / "golden_fer.json")
     for name, image, frame in pictures(golden, shared / "photos"):
         with subtests.test(photo=name):

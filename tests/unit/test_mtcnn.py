@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from worker.inference.mtcnn import detect_faces
-from worker.inference.networks import Network, Networks
+from worker.inference.tiled import Network, TiledNetworks
 
 Floats = NDArray[np.float32]
 IMAGE = np.random.default_rng(0).integers(0, 256, (160, 200, 3), np.uint8)
@@ -44,7 +44,7 @@ def proposing_nothing(pictures: Floats) -> list[Floats]:
 
 
 def test_without_proposals_nobody_else_is_asked() -> None:
-    networks = Networks(proposing_nothing, never, never)
+    networks = TiledNetworks(proposing_nothing, never, never)
     faces = detect_faces(IMAGE, networks, min_face_size=20)
     assert faces.boxes.shape == (0, 4)
     assert len(faces) == 0
@@ -52,13 +52,13 @@ def test_without_proposals_nobody_else_is_asked() -> None:
 
 @pytest.mark.parametrize("shape", [(19, 300, 3), (300, 19, 3), (1, 1, 3)])
 def test_in_a_frame_smaller_than_the_smallest_face_nobody_is_asked(shape: tuple[int, ...]) -> None:
-    faces = detect_faces(np.zeros(shape, np.uint8), Networks(never, never, never), 20)
+    faces = detect_faces(np.zeros(shape, np.uint8), TiledNetworks(never, never, never), 20)
     assert len(faces) == 0
 
 
 def test_what_the_second_network_refuses_the_third_does_not_see() -> None:
     asked: list[tuple[int, ...]] = []
-    networks = Networks(proposing(every=1000), answering(0.7, asked), never)
+    networks = TiledNetworks(proposing(every=1000), answering(0.7, asked), never)
     assert len(detect_faces(IMAGE, networks, min_face_size=20)) == 0
     assert [shape[1:] for shape in asked] == [(3, 24, 24)]
 
@@ -66,7 +66,7 @@ def test_what_the_second_network_refuses_the_third_does_not_see() -> None:
 def test_candidates_are_scored_in_batches_of_a_bounded_size() -> None:
     refined: list[tuple[int, ...]] = []
     # Every fourth cell: their boxes overlap too little to suppress each other.
-    networks = Networks(proposing(every=4), answering(0.9, refined), answering(0.9, []))
+    networks = TiledNetworks(proposing(every=4), answering(0.9, refined), answering(0.9, []))
     image = np.zeros((600, 800, 3), np.uint8)
     detect_faces(image, networks, min_face_size=20)
     assert len(refined) > 1
@@ -75,7 +75,7 @@ def test_candidates_are_scored_in_batches_of_a_bounded_size() -> None:
 
 
 def test_faces_come_largest_first_with_the_last_networks_scores() -> None:
-    networks = Networks(proposing(every=1000), answering(0.9, []), answering(0.8, []))
+    networks = TiledNetworks(proposing(every=1000), answering(0.9, []), answering(0.8, []))
     # One cell a level, all in one corner; the last suppression leaves the ones not inside another.
     faces = detect_faces(IMAGE, networks, min_face_size=20)
     areas = np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1)
@@ -89,7 +89,7 @@ def test_the_unsure_ones_change_nothing_in_the_others() -> None:
         scores = np.linspace(0.71, 0.99, len(pictures), dtype=np.float32)[:, None]
         return [np.hstack([1 - scores, scores]), np.zeros((len(pictures), 4), np.float32)]
 
-    networks = Networks(proposing(every=8), answering(0.9, []), output)
+    networks = TiledNetworks(proposing(every=8), answering(0.9, []), output)
     every = detect_faces(IMAGE, networks, min_face_size=20)
     sure = detect_faces(IMAGE, networks, min_face_size=20, min_probability=0.9)
     assert 0 < len(sure) < len(every)

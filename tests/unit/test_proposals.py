@@ -5,9 +5,10 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from worker.inference import proposals
+from worker.inference import tiled
 from worker.inference.proposals import propose
 from worker.inference.pyramid import AreaResizer
+from worker.inference.tiled import Network, TiledNetworks
 
 Floats = NDArray[np.float32]
 PICTURE = AreaResizer(np.random.default_rng(0).integers(0, 256, (231, 317, 3), np.uint8))
@@ -21,17 +22,24 @@ def by_pixels(pictures: Floats) -> list[Floats]:
     return [maps, np.zeros((1, 4, *probability.shape[1:]), np.float32)]
 
 
+def with_pnet(pnet: Network) -> TiledNetworks:
+    def never(_: Floats) -> list[Floats]:
+        raise AssertionError("asked")
+
+    return TiledNetworks(pnet, never, never)
+
+
 @pytest.mark.parametrize("tile", [24, 34, 64, 100])
 @pytest.mark.parametrize("scale", [0.6, 0.43, 0.3])
 def test_tiles_find_the_cells_of_the_whole_level_in_their_order(
     tile: int, scale: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = propose(PICTURE, by_pixels, scale)
-    monkeypatch.setattr(proposals, "_TILE", tile)
-    tiled = propose(PICTURE, by_pixels, scale)
+    whole = propose(PICTURE, with_pnet(by_pixels), scale)
+    monkeypatch.setattr(tiled, "_TILE", tile)
+    in_tiles = propose(PICTURE, with_pnet(by_pixels), scale)
     assert len(whole) > 50 > len(set(whole.scores.tolist()))
-    assert np.array_equal(tiled.boxes, whole.boxes)
-    assert np.array_equal(tiled.scores, whole.scores)
+    assert np.array_equal(in_tiles.boxes, whole.boxes)
+    assert np.array_equal(in_tiles.scores, whole.scores)
 
 
 def test_the_network_meets_few_shapes_whatever_the_picture() -> None:
@@ -42,7 +50,7 @@ def test_the_network_meets_few_shapes_whatever_the_picture() -> None:
         return [0 * answer for answer in by_pixels(pictures)]
 
     for side in range(60, 500, 7):
-        propose(AreaResizer(np.zeros((side, 2 * side, 3), np.uint8)), noting, 0.6)
+        propose(AreaResizer(np.zeros((side, 2 * side, 3), np.uint8)), with_pnet(noting), 0.6)
     assert max(sides) <= 256
     assert {-side % 16 for side in sides} == {0, 1}  # even and odd ones
 
@@ -50,8 +58,8 @@ def test_the_network_meets_few_shapes_whatever_the_picture() -> None:
 def test_around_a_region_the_cells_are_those_of_the_whole_level() -> None:
     scale = 0.6
     region = np.array([100, 80, 180, 170], np.float32)
-    whole = propose(PICTURE, by_pixels, scale)
-    around = propose(PICTURE, by_pixels, scale, region)
+    whole = propose(PICTURE, with_pnet(by_pixels), scale)
+    around = propose(PICTURE, with_pnet(by_pixels), scale, region)
     # Cells a third of their side from the border of what was looked at have all their rivals.
     inner = (around.boxes[:, :2] > region[:2] - 6).all(axis=1) & (
         around.boxes[:, 2:] < region[2:] + 6
@@ -65,4 +73,4 @@ def test_around_a_region_the_cells_are_those_of_the_whole_level() -> None:
 
 @pytest.mark.parametrize("region", [(-50, -50, -40, -40), (400, 10, 500, 60)])
 def test_a_region_outside_the_picture_has_no_cells(region: tuple[int, ...]) -> None:
-    assert len(propose(PICTURE, by_pixels, 0.6, np.array(region, np.float32))) == 0
+    assert len(propose(PICTURE, with_pnet(by_pixels), 0.6, np.array(region, np.float32))) == 0

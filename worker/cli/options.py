@@ -9,7 +9,7 @@ import click
 
 from schemas import FaceSelection
 from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig
-from worker.inference.engine import EngineName, EngineOptions
+from worker.inference.engine import EngineName, EngineOptions, Kernels
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -86,13 +86,19 @@ def engine_options(
         show_default="tight",
         help="What the emotion network is shown of a face.",
     )
+    @click.option(
+        "--kernels",
+        type=click.Choice(get_args(Kernels)),
+        default="auto",
+        help="What runs the detector in the engine openvino: compiled code, or OpenVINO.",
+    )
     @wraps(command)
     def with_engine(
         *args: Any, engine: EngineName, compat: str | None, faces: FaceSelection, **kwargs: Any
     ) -> Result:
         as_fer = compat == "fer" or engine == "fer"
         base = EngineOptions.as_fer(engine, faces) if as_fer else EngineOptions(engine, faces)
-        names = ("detector_color", "min_face_probability", "min_face_size", "crop")
+        names = ("detector_color", "min_face_probability", "min_face_size", "crop", "kernels")
         given = {name: kwargs.pop(name) for name in names}
         chosen = {name: value for name, value in given.items() if value is not None}
         return command(dataclasses.replace(base, **chosen), *args, **kwargs)
@@ -109,4 +115,5 @@ def engine_arguments(options: EngineOptions) -> list[str]:
         f"--min-face-probability={options.min_face_probability}",
         f"--min-face-size={options.min_face_size}",
         f"--crop={options.crop}",
+        f"--kernels={options.kernels}",
     ]

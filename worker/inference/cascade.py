@@ -1,5 +1,6 @@
 """The candidates of one picture on their way through MTCNN's cascade."""
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
@@ -10,8 +11,8 @@ from worker.inference.networks import (
     Candidates,
     Floats,
     Indices,
-    Network,
     Networks,
+    Scores,
     areas,
     regressed,
     squared,
@@ -21,8 +22,8 @@ from worker.inference.suppression import suppress_by_minimum, suppress_by_union
 
 REFINE_THRESHOLD: Final = 0.7
 OUTPUT_THRESHOLD: Final = 0.7
-_BATCH = 32
-"""Candidates shown to R-Net or O-Net at once: their activations stay in the second-level cache."""
+
+_Network = Callable[[AreaResizer, NDArray[np.int32]], Scores]
 
 _CANDIDATE = np.dtype(
     [
@@ -74,9 +75,9 @@ class Cascade:
         asked = np.flatnonzero(np.isnan(known["refined_score"]))
         if len(asked):
             boxes = known["proposed"][asked]
-            scores, regressions = self._ask(self._networks.refine, boxes, 24)
-            known["refined"][asked] = squared(regressed(boxes, regressions, pixel=1))
-            known["refined_score"][asked] = scores
+            answers = self._ask(self._networks.refine, boxes)
+            known["refined"][asked] = squared(regressed(boxes, answers.regressions, pixel=1))
+            known["refined_score"][asked] = answers.scores
         passed = np.flatnonzero(known["refined_score"] > REFINE_THRESHOLD)
         candidates = known[passed]
         return passed[suppress_by_union(candidates["proposed"], candidates["refined_score"], 0.7)]
@@ -85,9 +86,9 @@ class Cascade:
         """Third stage: show some refined candidates to O-Net."""
         if len(asked):
             boxes = self.known["refined"][asked]
-            scores, regressions = self._ask(self._networks.output, boxes, 48)
-            self.known["face"][asked] = regressed(boxes, regressions, pixel=1)
-            self.known["face_score"][asked] = scores
+            answers = self._ask(self._networks.output, boxes)
+            self.known["face"][asked] = regressed(boxes, answers.regressions, pixel=1)
+            self.known["face_score"][asked] = answers.scores
 
     def faces(self, refined: Indices) -> Indices:
         """The faces among refined candidates: those O-Net believes in, each face once.
@@ -114,20 +115,16 @@ class Cascade:
         """Boxes and scores of faces."""
         return Candidates(self.known["face"][faces], self.known["face_score"][faces])
 
-    def _ask(self, network: Network, boxes: Floats, size: int) -> tuple[Floats, Floats]:
-        """Show candidates to R-Net or O-Net: scores (N,) and regressions (N, 4)."""
+    def _ask(self, network: _Network, boxes: Floats) -> Scores:
+        """Show candidates to R-Net or O-Net."""
         corners = _pixels(boxes, self._picture.height, self._picture.width)
         # A box wholly outside the picture has nothing to score. facenet-pytorch fails there.
         visible = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(axis=1))
-        scores, regressions = (
-            np.zeros(len(boxes), np.float32),
-            np.zeros((len(boxes), 4), np.float32),
-        )
-        for start in range(0, len(visible), _BATCH):
-            batch = visible[start : start + _BATCH]
-            probabilities, moves = network(self._picture.crops(corners[batch], size))
-            scores[batch], regressions[batch] = probabilities[:, 1], moves
-        return scores, regressions
+        answers = Scores(np.zeros(len(boxes), np.float32), np.zeros((len(boxes), 4), np.float32))
+        if len(visible):
+            seen = network(self._picture, corners[visible])
+            answers.scores[visible], answers.regressions[visible] = seen.scores, seen.regressions
+        return answers
 
 
 def _pixels(boxes: Floats, height: int, width: int) -> NDArray[np.int32]:

@@ -62,14 +62,14 @@ def detect_largest_face(
     while levels and (largest is None or largest.side < CELL / levels[0] * _GROWTH):
         coarse = list(takewhile(lambda scale: scale * shorter < _COARSE_SIDE, levels))
         for _ in coarse or range(1):
-            cascade.add(propose(picture, networks.proposal, levels.popleft()))
+            cascade.add(propose(picture, networks, levels.popleft()))
         largest = _settle(cascade)
 
     if largest is None:
         return cascade.candidates(np.empty(0, np.int64))
     if levels:
         for scale in levels:
-            cascade.add(propose(picture, networks.proposal, scale, largest.region))
+            cascade.add(propose(picture, networks, scale, largest.region))
         if _settle(cascade) != largest:
             return detect_faces(image, networks, min_face_size, min_probability)[:1]
     return Candidates(largest.box[None], np.array([largest.score]))

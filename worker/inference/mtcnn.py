@@ -37,7 +37,7 @@ def detect_faces(
     picture = AreaResizer(image)
     cascade = Cascade(picture, networks, min_probability)
     for scale in reversed(pyramid_scales(picture.height, picture.width, min_face_size)):
-        cascade.add(propose(picture, networks.proposal, scale))
+        cascade.add(propose(picture, networks, scale))
     refined = cascade.refine()
     cascade.output(refined)
     return cascade.candidates(cascade.faces(refined))

@@ -1,44 +1,78 @@
-"""The three networks of the cascade, as functions, and the boxes that pass between them.
+"""The three networks of the cascade as it uses them, and the boxes that pass between them.
 
 Boxes here are (N, 4) float32 corners x1, y1, x2, y2 in pixels of the picture. The arithmetic stays
 in float32 and in facenet-pytorch's order: another one rounds differently.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from worker.inference.pyramid import AreaResizer, Window
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 
-
-class Network(Protocol):
-    """One of the three networks."""
-
-    def __call__(self, pictures: Floats, /) -> Sequence[Floats]:
-        """Score pictures.
-
-        Args:
-            pictures: (N, 3, H, W), about -1 to 1. R-Net takes 24x24, O-Net 48x48, P-Net any size.
-
-        Returns:
-            Probabilities (N, 2), no face and face, and box regressions (N, 4), both float32. From
-            P-Net they are maps: (N, 2, h, w) and (N, 4, h, w), one value a cell.
-        """
-        ...
+STRIDE: Final = 2
+"""Pixels of a level from one cell of P-Net to the next."""
 
 
 @dataclass(frozen=True)
-class Networks:
-    """The cascade's three networks."""
+class Cells:
+    """What P-Net says of cells of a level: N of them, row by row."""
 
-    proposal: Network
-    refine: Network
-    output: Network
+    corners: Floats
+    """(N, 2) column and row in the level of a cell's first pixel."""
+    scores: Floats
+    """(N,) probability that there is a face."""
+    regressions: Floats
+    """(N, 4)"""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What R-Net or O-Net says of candidates."""
+
+    scores: Floats
+    """(N,) probability that there is a face."""
+    regressions: Floats
+    """(N, 4)"""
+
+
+class Networks(Protocol):
+    """The cascade's three networks, each looking at a picture. Safe for threads.
+
+    What a network says of a cell or a candidate does not depend on the others, to the last bit.
+    """
+
+    def cells(self, picture: AreaResizer, scale: float, window: Window, threshold: float) -> Cells:
+        """P-Net: cells of a level that look like a face.
+
+        Args:
+            picture: the picture.
+            scale: the level's.
+            window: the part of the level to look at, 12 pixels or more a side. It begins at even
+                pixels, and ends at even ones or where the level ends.
+            threshold: the least score of the cells wanted.
+        """
+        ...
+
+    def refine(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
+        """R-Net, on candidates.
+
+        Args:
+            picture: the picture.
+            corners: (N, 4) left, top, right, bottom in pixels of the picture, the last two
+                exclusive; inside the picture and not empty.
+        """
+        ...
+
+    def output(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
+        """O-Net, on candidates; see `refine`."""
+        ...
 
 
 @dataclass(frozen=True)

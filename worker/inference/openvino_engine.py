@@ -1,14 +1,15 @@
-"""The default engine: fer's networks on OpenVINO, its cascade and crops in numpy.
+"""The default engine: fer's networks, the detector's compiled or on OpenVINO, without fer.
 
 Under `EngineOptions.as_fer` boxes are fer's own and scores within its rounding (tests/engine).
 """
 
+import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import cv2
 import numpy as np
@@ -17,13 +18,16 @@ from numpy.typing import NDArray
 from schemas import FaceSelection
 from worker.errors import EngineError
 from worker.inference import models
+from worker.inference.compiled import CompiledNetworks, Library, find_library
 from worker.inference.detection import Detection, detections
 from worker.inference.engine import Analysis, EngineOptions, Face
 from worker.inference.expression import EmotionNetwork, classify_faces
 from worker.inference.largest import detect_largest_face
+from worker.inference.memory import keep_freed_memory
 from worker.inference.mtcnn import detect_faces
-from worker.inference.networks import Networks
+from worker.inference.networks import Floats, Networks
 from worker.inference.pyramid import CELL
+from worker.inference.tiled import TiledNetworks
 
 if TYPE_CHECKING:
     from worker.inference.engine import BGRImage
@@ -33,18 +37,26 @@ try:
 except ImportError as error:
     raise EngineError(f"OpenVINO cannot be loaded: {error}") from error
 
+_Loaded = TypeVar("_Loaded")
+
+log = logging.getLogger(__name__)
+
 _LARGEST_BATCH = 32
 
 
 class OpenVinoEngine:
-    """Implements `Engine` on OpenVINO's CPU plugin, in f32.
+    """Implements `Engine`, in f32.
+
+    The emotion network runs on OpenVINO's CPU plugin; MTCNN's networks as compiled code, or on
+    OpenVINO too.
 
     Args:
         options: how to look for faces.
         threads: how many threads call `analyze` side by side; each has a core's worth of OpenVINO.
 
     Raises:
-        EngineError: a model file is missing or broken; faces under 12 pixels are asked for.
+        EngineError: a model file is missing or broken; faces under 12 pixels are asked for;
+            `kernels="compiled"` where nothing was compiled.
     """
 
     def __init__(self, options: EngineOptions, threads: int) -> None:
@@ -52,11 +64,12 @@ class OpenVinoEngine:
             raise EngineError(f"the detector sees no faces under {CELL} pixels")
         self.options = options
         cv2.setNumThreads(1)  # the pool's threads are the parallelism
+        keep_freed_memory()
         # The CPU plugin gives the thread that creates it a signal stack (for AMX) and frees that
         # with the last model, whoever stands on it then: the next signal would end the process.
         # So it is created by a thread that has ended before anybody could.
         with ThreadPoolExecutor(1) as loader:
-            self.networks, self._emotion = loader.submit(_load_networks, threads).result()
+            self.networks, self._emotion = loader.submit(_load, options, threads).result()
 
     def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
         """Analyse one frame; see `Engine.analyze`."""
@@ -85,27 +98,62 @@ class OpenVinoEngine:
         return detections(faces.boxes, faces.scores, options.min_face_probability, image.shape)
 
 
-def _load_networks(threads: int) -> tuple[Networks, EmotionNetwork]:
+def _load(options: EngineOptions, threads: int) -> tuple[Networks, EmotionNetwork]:
     core = openvino.Core()
-    proposal = OpenVinoNetwork(core, models.FOLDER / "pnet.onnx", threads)
-    refine, output, emotion = (
-        BatchNetwork(core, models.FOLDER / f"{name}.onnx", threads)
-        for name in ("rnet", "onet", "emotion")
+    library = find_library() if options.kernels != "openvino" else None
+    if library is None and options.kernels == "compiled":
+        raise EngineError(
+            "the compiled kernels are missing: there was no C++ compiler to build them"
+        )
+    if library is None and options.kernels == "auto":
+        log.warning("the compiled kernels are missing; OpenVINO takes twice their time")
+    detector = _compiled(core, library) if library else _on_openvino(core, threads)
+    return detector, BatchNetwork(core, models.FOLDER / "emotion.onnx", threads)
+
+
+def _compiled(core: openvino.Core, library: Library) -> CompiledNetworks:
+    networks = CompiledNetworks(
+        library,
+        *(_weights(core, models.FOLDER / f"{name}.onnx") for name in ("pnet", "rnet", "onet")),
     )
-    return Networks(proposal, refine, output), emotion
+    log.info("compiled kernels for %s", library.instructions)
+    return networks
+
+
+def _on_openvino(core: openvino.Core, threads: int) -> TiledNetworks:
+    return TiledNetworks(
+        OpenVinoNetwork(core, models.FOLDER / "pnet.onnx", threads),
+        *(BatchNetwork(core, models.FOLDER / f"{name}.onnx", threads) for name in ("rnet", "onet")),
+    )
+
+
+def _weights(core: openvino.Core, path: Path) -> dict[str, Floats]:
+    """The weights in a model file, by their names."""
+    model = _reading(path, lambda: core.read_model(path))
+    return {
+        node.get_friendly_name(): node.data.copy()
+        for node in model.get_ops()
+        if node.get_type_name() == "Constant"
+    }
+
+
+def _reading(path: Path, load: Callable[[], _Loaded]) -> _Loaded:
+    if not path.is_file():
+        raise EngineError(f"model file {path} is missing: fer-worker export-models writes it")
+    try:
+        return load()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise EngineError(f"OpenVINO cannot load {path}: {reason}") from error
 
 
 class OpenVinoNetwork:
     """One network, compiled once, with an inference request for every thread that calls it."""
 
     def __init__(self, core: openvino.Core, path: Path, threads: int) -> None:
-        if not path.is_file():
-            raise EngineError(f"model file {path} is missing: fer-worker export-models writes it")
-        try:
-            self.compiled = core.compile_model(path, "CPU", _cpu_settings(threads))
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[-1]
-            raise EngineError(f"OpenVINO cannot load {path}: {reason}") from error
+        self.compiled = _reading(
+            path, lambda: core.compile_model(path, "CPU", _cpu_settings(threads))
+        )
         self._local = threading.local()
 
     def __call__(self, batch: NDArray[np.float32], /) -> Sequence[NDArray[np.float32]]:

@@ -55,6 +55,11 @@ class AreaResizer:
     Args:
         image: (height, width, 3) uint8; the order of the channels is kept. A view of a picture with
             its channels reversed is as good as a copy.
+
+    Attributes:
+        height: of the picture.
+        width: of the picture.
+        sums: its integral image, (3, height + 1, width + 1) int32.
     """
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
@@ -66,9 +71,9 @@ class AreaResizer:
         self._memory = _Memory.take(3 * shape[1] * shape[2])
         # A plane a channel, as the networks take them. Over 8 Mpx the sums wrap around; differences
         # still hold.
-        self._sums = self._memory[: 3 * shape[1] * shape[2]].reshape(shape)
+        self.sums = self._memory[: 3 * shape[1] * shape[2]].reshape(shape)
         plane = np.empty((self.height, self.width), np.uint8)
-        for channel, sums in zip(channels, self._sums, strict=True):
+        for channel, sums in zip(channels, self.sums, strict=True):
             cv2.integral(cv2.extractChannel(image, channel, plane), sums, sdepth=cv2.CV_32S)
 
     def __del__(self) -> None:
@@ -89,7 +94,7 @@ class AreaResizer:
         for start in range(0, y2 - y1, _ROWS):
             rows_here = slice(start, start + _ROWS)
             first, last, means = top[rows_here], bottom[rows_here], level[:, :, rows_here]
-            for sums, binned in zip(self._sums, means[0], strict=True):
+            for sums, binned in zip(self.sums, means[0], strict=True):
                 # Rows first: it leaves less to gather.
                 strips = sums[last, across]
                 strips -= sums[first, across]
@@ -119,7 +124,7 @@ class AreaResizer:
             row + column[:, None] for row in (lower, upper) for column in (right, left)
         ]
         crops = np.empty((len(corners), 3, size, size), np.float32)
-        for channel, sums in enumerate(self._sums):
+        for channel, sums in enumerate(self.sums):
             flat = sums.reshape(-1)
             lower_right, lower_left, upper_right, upper_left = map(flat.take, corner_indices)
             lower_right -= lower_left

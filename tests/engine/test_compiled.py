@@ -1,0 +1,148 @@
+"""The compiled networks, with each instruction set of this CPU, against OpenVINO and numpy."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from tests.engine.conftest import Views
+from worker.errors import EngineError
+from worker.inference import openvino_engine
+from worker.inference.compiled import find_library
+from worker.inference.engine import Engine, EngineOptions, create_engine
+from worker.inference.networks import Networks
+from worker.inference.openvino_engine import OpenVinoEngine
+from worker.inference.pyramid import AreaResizer, Window
+
+Picture = NDArray[np.uint8]
+EngineOf = Callable[[EngineOptions], Engine]
+
+
+def noise(height: int, width: int) -> Picture:
+    return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def networks_of(engine: Engine) -> Networks:
+    assert isinstance(engine, OpenVinoEngine)
+    return engine.networks
+
+
+@pytest.fixture(scope="session")
+def on_openvino(engine_of: EngineOf) -> Networks:
+    return networks_of(engine_of(EngineOptions(kernels="openvino")))
+
+
+@pytest.fixture(scope="session", params=["avx512", "avx2", "baseline"])
+def compiled(request: pytest.FixtureRequest) -> Networks:
+    with pytest.MonkeyPatch.context() as patched:
+        try:
+            library = find_library(request.param)
+        except ValueError:
+            pytest.skip(f"this CPU has no {request.param}")
+        patched.setattr(openvino_engine, "find_library", lambda: library)
+        return networks_of(create_engine(EngineOptions(kernels="compiled"), threads=1))
+
+
+def test_the_best_instruction_set_is_chosen() -> None:
+    library = find_library()
+    assert library is not None
+    assert library.instructions in ("avx512", "avx2", "baseline")
+    with pytest.raises(ValueError, match="abacus"):
+        find_library("abacus")
+
+
+@given(st.integers(12, 90), st.integers(12, 90), st.sampled_from([1.0, 0.77, 0.6, 0.31]), st.data())
+@settings(deadline=None, max_examples=150)
+def test_cells_of_a_window_are_those_of_openvino(
+    compiled: Networks,
+    on_openvino: Networks,
+    height: int,
+    width: int,
+    scale: float,
+    data: st.DataObject,
+) -> None:
+    picture = AreaResizer(noise(round(height / scale), round(width / scale)))
+    columns, rows = picture.level_size(scale)
+    left, top = (data.draw(st.integers(0, (side - 12) // 2)) * 2 for side in (columns, rows))
+    window = Window(left, top, columns, rows)
+    if data.draw(st.booleans()):  # one that ends within the level, after even numbers of pixels
+        window = Window(left, top, left + (columns - left) // 2 * 2, top + (rows - top) // 2 * 2)
+    expected = on_openvino.cells(picture, scale, window, 0.001)
+    cells = compiled.cells(picture, scale, window, 0.001)
+    assert np.array_equal(cells.corners, expected.corners)
+    np.testing.assert_allclose(cells.scores, expected.scores, atol=2e-6)
+    np.testing.assert_allclose(cells.regressions, expected.regressions, atol=2e-6)
+
+
+def test_cells_of_photographs_are_those_of_openvino(
+    compiled: Networks, on_openvino: Networks, views: Views
+) -> None:
+    found = 0
+    for image in views(12):
+        picture = AreaResizer(image)
+        for scale in (0.6, 0.3):
+            window = Window(0, 0, *picture.level_size(scale))
+            expected = on_openvino.cells(picture, scale, window, 0.6)
+            cells = compiled.cells(picture, scale, window, 0.6)
+            assert np.array_equal(cells.corners, expected.corners)
+            np.testing.assert_allclose(cells.scores, expected.scores, atol=5e-6)
+            np.testing.assert_allclose(cells.regressions, expected.regressions, atol=2e-6)
+            found += len(cells.scores)
+    assert found > 100
+
+
+@pytest.mark.parametrize("count", [1, 2, 9, 10, 11, 37])
+def test_candidates_get_the_scores_of_openvino_however_many(
+    compiled: Networks, on_openvino: Networks, views: Views, count: int
+) -> None:
+    chance = np.random.default_rng(count)
+    for image in views(6):
+        picture = AreaResizer(image)
+        size = (picture.width, picture.height)
+        first = chance.integers(0, size, (count, 2))
+        last = chance.integers(first, size) + 1
+        corners = np.hstack([first, last]).astype(np.int32)
+        corners[0] = (0, 0, *size)
+        for ask in ("refine", "output"):
+            expected = getattr(on_openvino, ask)(picture, corners)
+            answers = getattr(compiled, ask)(picture, corners)
+            np.testing.assert_allclose(answers.scores, expected.scores, atol=5e-6)
+            np.testing.assert_allclose(answers.regressions, expected.regressions, atol=5e-6)
+            alone = getattr(compiled, ask)(picture, corners[-1:])
+            assert np.array_equal(alone.scores, answers.scores[-1:])
+            assert np.array_equal(alone.regressions, answers.regressions[-1:])
+
+
+def test_sums_stay_exact_where_the_integral_image_wraps_around(
+    compiled: Networks, on_openvino: Networks
+) -> None:
+    picture = AreaResizer(np.full((3000, 3000, 3), 255, np.uint8))  # 2.3e9 a channel, over 2**31
+    corners = np.array([[2900, 2900, 3000, 3000], [0, 0, 3000, 3000]], np.int32)
+    expected, answers = (one.refine(picture, corners) for one in (on_openvino, compiled))
+    np.testing.assert_allclose(answers.scores, expected.scores, atol=2e-6)
+
+
+def test_what_does_not_lie_in_the_picture_never_reaches_the_compiled_code(
+    compiled: Networks,
+) -> None:
+    picture = AreaResizer(noise(50, 60))
+    for corner in ([0, 0, 61, 50], [0, 0, 60, 51], [-1, 0, 9, 9], [5, 5, 5, 9], [9, 9, 5, 12]):
+        with pytest.raises(ValueError, match="in "):
+            compiled.refine(picture, np.array([corner], np.int32))
+    for window in (Window(0, 0, 10, 30), Window(0, 0, 38, 30), Window(-2, 0, 30, 30)):
+        with pytest.raises(ValueError, match="in "):
+            compiled.cells(picture, 0.6, window, 0.6)
+
+
+def test_without_compiled_code_openvino_does_it_all_unless_it_was_asked_for(
+    monkeypatch: pytest.MonkeyPatch, views: Views, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(openvino_engine, "find_library", lambda: None)
+    engine = create_engine(EngineOptions(), threads=1)
+    assert "twice" in caplog.text
+    assert any(engine.analyze(image, "first").faces for image in views(4))
+    with pytest.raises(EngineError, match="compiler"):
+        create_engine(EngineOptions(kernels="compiled"), threads=1)

@@ -1,0 +1,120 @@
+"""The shared library, called by ctypes. What it is handed is checked here: C++ believes it."""
+
+import ctypes
+import itertools
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from worker.inference.networks import STRIDE, Floats
+from worker.inference.pyramid import AreaResizer, Window
+
+_FLOATS = np.ctypeslib.ndpointer(np.float32, flags="C")
+_INTS = np.ctypeslib.ndpointer(np.int32, flags="C")
+_LONGS = np.ctypeslib.ndpointer(np.int64, flags="C")
+_PICTURE: list[Any] = [ctypes.c_int, _INTS, ctypes.c_int64, ctypes.c_int64]
+
+
+class Library:
+    """The compiled code with one of the instruction sets that it has.
+
+    Args:
+        path: the shared library.
+        instructions: `avx512`, `avx2` or `baseline`; by default the best one that this CPU has.
+
+    Raises:
+        ValueError: this CPU or the library does not have it.
+    """
+
+    def __init__(self, path: Path, instructions: str | None = None) -> None:
+        library = ctypes.CDLL(str(path))
+        names = _instruction_sets(library)
+        if instructions is None:
+            instructions = next(filter(None, names))
+        self.instructions: Final = instructions
+        self._index = names.index(instructions)
+        self._propose = library.mtcnn_propose
+        self._propose.restype = ctypes.c_int64
+        self._propose.argtypes = [
+            *_PICTURE, ctypes.c_int64, ctypes.c_int64, _LONGS,
+            _FLOATS, ctypes.c_float, _FLOATS, ctypes.c_int64,
+        ]  # fmt: skip
+        self._score = library.mtcnn_score
+        self._score.argtypes = [
+            *_PICTURE, _INTS, ctypes.c_int64, ctypes.c_int, _FLOATS, _FLOATS,
+        ]  # fmt: skip
+
+    def propose(
+        self, picture: AreaResizer, scale: float, window: Window, weights: Floats, least: float
+    ) -> Floats:
+        """Run P-Net over a window of a level.
+
+        Returns:
+            (N, 7) float32: a cell's column and row, counted from the window's first, its surplus
+            (the difference of the two logits), at least `least`, and its regression.
+
+        Raises:
+            ValueError: the window is not in the level, or smaller than a cell.
+        """
+        columns, rows = (
+            (side - 1) // STRIDE - 4
+            for side in (window.right - window.left, window.bottom - window.top)
+        )
+        size = picture.level_size(scale)
+        inside = Window(
+            max(0, window.left),
+            max(0, window.top),
+            min(size[0], window.right),
+            min(size[1], window.bottom),
+        )
+        if min(columns, rows) < 1 or window != inside:
+            raise ValueError(f"{window} is too small, or not in a level of {size}")
+        found = np.empty((rows * columns, 7), np.float32)  # untouched memory costs nothing
+        count = self._propose(
+            self._index, picture.sums, picture.height, picture.width, *size,
+            np.array(window, np.int64), weights, least, found, len(found),
+        )  # fmt: skip
+        if count < 0:
+            raise MemoryError
+        return found[:count]
+
+    def score(
+        self, picture: AreaResizer, corners: NDArray[np.int32], weights: Floats, *, output: bool
+    ) -> Floats:
+        """Run R-Net, or O-Net for `output`, on candidates.
+
+        Returns:
+            (N, 5) float32: the surplus of each, and its regression.
+
+        Raises:
+            ValueError: a candidate is not in the picture, or empty.
+        """
+        left, top, right, bottom = corners.T
+        across = (left >= 0) & (left < right) & (right <= picture.width)
+        down = (top >= 0) & (top < bottom) & (bottom <= picture.height)
+        if not (across & down).all():
+            raise ValueError(f"a candidate is empty or not in the picture: {corners}")
+        answers = np.empty((len(corners), 5), np.float32)
+        failed = self._score(
+            self._index, picture.sums, picture.height, picture.width,
+            np.ascontiguousarray(corners), len(corners), output, weights, answers,
+        )  # fmt: skip
+        if failed:
+            raise MemoryError
+        return answers
+
+
+def find_library(instructions: str | None = None) -> Library | None:
+    """Load the compiled code, or return None where it was not built; see `Library`."""
+    for path in Path(__file__).parent.glob("_mtcnn*.so"):
+        return Library(path, instructions)
+    return None
+
+
+def _instruction_sets(library: ctypes.CDLL) -> list[str]:
+    """Those of the library, the best one first; empty strings for those that this CPU lacks."""
+    library.mtcnn_instructions.restype = ctypes.c_char_p
+    names = map(library.mtcnn_instructions, itertools.count())
+    return [name.decode() for name in itertools.takewhile(lambda name: name is not None, names)]

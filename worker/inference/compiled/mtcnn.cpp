@@ -1,0 +1,235 @@
+// MTCNN's networks, each with the resizing that feeds it, in float32. Called by ctypes, which lets go
+// of the interpreter lock meanwhile; __init__.py checks what it hands over.
+//
+// A picture is given as the integral image of each of its channels: (3, height + 1, width + 1) int32.
+// Maps between layers keep the channels of a pixel together; only pictures have a plane a channel.
+// Nothing is kept from one call to the next.
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <vector>
+
+namespace {
+
+/// Sixteen channels of a pixel. The compiler splits it where registers are shorter.
+typedef float Vector __attribute__((vector_size(64)));
+
+__attribute__((always_inline)) inline Vector load(const float *from) {
+    Vector vector;
+    std::memcpy(&vector, from, sizeof vector);
+    return vector;
+}
+
+__attribute__((always_inline)) inline void store(float *to, Vector vector) {
+    std::memcpy(to, &vector, sizeof vector);
+}
+
+struct Picture {
+    const int32_t *sums;
+    size_t height, width;
+
+    const int32_t *row(int channel, size_t y) const {
+        return sums + (channel * (height + 1) + y) * (width + 1);
+    }
+};
+
+/// The bins of facenet-pytorch's resizing, interpolate(mode="area"): of n pixels, output i of o is
+/// the mean of the pixels floor(i * n / o) <= p < ceil((i + 1) * n / o).
+struct Bins {
+    std::vector<int32_t> starts, ends;
+    std::vector<float> lengths;
+
+    /// Bins first <= i < last of `count` over the pixels start <= p < end.
+    Bins(int64_t start, int64_t end, int64_t count, int64_t first, int64_t last) {
+        const int64_t pixels = end - start;
+        for (int64_t i = first; i < last; i++) {
+            starts.push_back(int32_t(start + i * pixels / count));
+            ends.push_back(int32_t(start + ((i + 1) * pixels + count - 1) / count));
+            lengths.push_back(float(ends.back() - starts.back()));
+        }
+    }
+    Bins(int64_t start, int64_t end, int64_t count) : Bins(start, end, count, 0, count) {}
+};
+
+/// Room for a row of a picture and for the sums over its bins.
+struct Scratch {
+    std::vector<int32_t> strip, sums;
+    Scratch(size_t width, size_t bins) : strip(width + 1), sums(bins) {}
+};
+
+/// The last rows of a map, by their number; a vector more fits behind each.
+template <int kept> class Ring {
+  public:
+    explicit Ring(size_t width) : stride_(width + 16), floats_(kept * stride_) {}
+    float *operator[](int row) { return floats_.data() + size_t(row % kept) * stride_; }
+
+  private:
+    size_t stride_;
+    std::vector<float> floats_;
+};
+
+/// A convolution with its PReLU: how it is laid out, and where its weights are.
+///
+/// An output pixel takes in `taps` neighbouring floats of each of `rows` rows; those of the next one
+/// begin `step` floats further. Channels come in blocks of 32, the last may be one of 16, filled up
+/// with zeros. A block has (rows, taps, channels) weights, its biases and its slopes.
+template <int rows_, int taps_, int step_, int channels_> struct Layer {
+    static constexpr int rows = rows_, taps = taps_, step = step_, channels = channels_;
+    static constexpr int filled = (channels + 15) / 16 * 16;
+    const float *weights;
+
+    /// Begin where `at` points, and move it to the end.
+    explicit Layer(const float *&at) : weights(at) { at += (rows * taps + 2) * filled; }
+    const float *block(int channel) const { return weights + (rows * taps + 2) * channel; }
+};
+
+/// What a network says: two logits, four regressions, and filling.
+struct Answer {
+    float surplus; // log(p / (1 - p)) of the face's probability p: the difference of the logits
+    float regression[4];
+
+    Answer() = default;
+    explicit Answer(const float *heads) : surplus(heads[1] - heads[0]) {
+        std::copy_n(heads + 2, 4, regression);
+    }
+};
+
+struct Cell {
+    float x, y;
+    Answer answer;
+};
+
+/// The layers of the three networks. Pictures have a row for each channel, maps one for all.
+struct PNet {
+    Layer<9, 3, 1, 10> first;
+    Layer<3, 3 * 10, 10, 16> second;
+    Layer<3, 3 * 16, 16, 32> third;
+    Layer<1, 32, 32, 16> heads;
+
+    explicit PNet(const float *at) : first(at), second(at), third(at), heads(at) {}
+};
+
+struct RNet {
+    static constexpr int side = 24, largest_map = 22 * 22 * 28 + 16;
+    using Dense = Layer<1, 3 * 3 * 64, 3 * 3 * 64, 128>;
+    using Heads = Layer<1, 128, 128, 16>;
+    Layer<9, 3, 1, 28> first;
+    Layer<3, 3 * 28, 28, 48> second;
+    Layer<2, 2 * 48, 48, 64> third;
+    Dense dense;
+    Heads heads;
+
+    explicit RNet(const float *at) : first(at), second(at), third(at), dense(at), heads(at) {}
+};
+
+struct ONet {
+    static constexpr int side = 48, largest_map = 46 * 46 * 32 + 16;
+    using Dense = Layer<1, 3 * 3 * 128, 3 * 3 * 128, 256>;
+    using Heads = Layer<1, 256, 256, 16>;
+    Layer<9, 3, 1, 32> first;
+    Layer<3, 3 * 32, 32, 64> second;
+    Layer<3, 3 * 64, 64, 64> third;
+    Layer<2, 2 * 64, 64, 128> fourth;
+    Dense dense;
+    Heads heads;
+
+    explicit ONet(const float *at)
+        : first(at), second(at), third(at), fourth(at), dense(at), heads(at) {}
+};
+
+namespace baseline {
+template <int vectors> constexpr int MOST = vectors == 1 ? 3 : 1;
+#include "kernels.inc"
+} // namespace baseline
+
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define BY_CPU
+#pragma GCC push_options
+#pragma GCC target("avx2,fma")
+namespace avx2 {
+template <int vectors> constexpr int MOST = vectors == 1 ? 6 : 3;
+#include "kernels.inc"
+} // namespace avx2
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512")
+namespace avx512 {
+template <int vectors> constexpr int MOST = vectors == 1 ? 14 : 10;
+#include "kernels.inc"
+} // namespace avx512
+#pragma GCC pop_options
+#endif
+
+struct Kernels {
+    const char *name;
+    bool supported;
+    decltype(&baseline::propose) propose;
+    decltype(&baseline::score<RNet>) refine;
+    decltype(&baseline::score<ONet>) output;
+};
+
+/// The best ones first.
+const std::vector<Kernels> all = {
+#ifdef BY_CPU
+    {"avx512",
+     __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+         __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"),
+     avx512::propose, avx512::score<RNet>, avx512::score<ONet>},
+    {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), avx2::propose,
+     avx2::score<RNet>, avx2::score<ONet>},
+#endif
+    {"baseline", true, baseline::propose, baseline::score<RNet>, baseline::score<ONet>},
+};
+
+} // namespace
+
+extern "C" {
+
+/// The name of the instruction set at `index`, the best one first; null behind the last one, empty
+/// where this CPU does not have it.
+const char *mtcnn_instructions(int index) {
+    if (index >= int(all.size()))
+        return nullptr;
+    return all[index].supported ? all[index].name : "";
+}
+
+/// P-Net over a window of the picture at `columns` x `rows` pixels: cells that look like a face.
+///
+/// Returns how many there are, or -1 where memory is short. window: left, top, right, bottom in pixels
+/// of the level, 11 apart at least. least: log(p / (1 - p)) of the least probability p. cells:
+/// (room, 7) column and row in the window, log(p / (1 - p)), regression; row by row.
+int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int64_t width, int64_t columns,
+                      int64_t rows, const int64_t *window, const float *weights, float least,
+                      float *cells, int64_t room) try {
+    const Picture picture{sums, size_t(height), size_t(width)};
+    const Bins across(0, width, columns, window[0], window[2]);
+    const Bins down(0, height, rows, window[1], window[3]);
+    static_assert(sizeof(Cell) == 7 * sizeof(float));
+    return int64_t(all[instructions].propose(picture, down, across, PNet(weights), least,
+                                   reinterpret_cast<Cell *>(cells), size_t(room)));
+} catch (const std::bad_alloc &) {
+    return -1;
+}
+
+/// R-Net (`output` = 0) or O-Net (1) on candidates. Returns 0, or -1 where memory is short.
+///
+/// corners: (count, 4) left, top, right, bottom in pixels, the last two exclusive; inside the picture
+/// and not empty. answers: (count, 5) log(p / (1 - p)), regression.
+int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t width, const int32_t *corners,
+                int64_t count, int output, const float *weights, float *answers) try {
+    const Picture picture{sums, size_t(height), size_t(width)};
+    Answer *const to = reinterpret_cast<Answer *>(answers);
+    static_assert(sizeof(Answer) == 5 * sizeof(float));
+    if (output)
+        all[instructions].output(picture, corners, size_t(count), ONet(weights), to);
+    else
+        all[instructions].refine(picture, corners, size_t(count), RNet(weights), to);
+    return 0;
+} catch (const std::bad_alloc &) {
+    return -1;
+}
+}
