@@ -72,20 +72,19 @@ def _print(name: str, row: list[float]) -> None:
 def _timed_engine(engine: Engine, watch: Stopwatch) -> Callable[[bytes], object]:
     """Put the stopwatch around the stages of an OpenVINO engine; returns decode and analyse."""
     from worker.config import FrameLimits
-    from worker.inference import cascade, openvino_engine, proposals
+    from worker.inference import openvino_engine
     from worker.inference.frames import decode_frame
     from worker.inference.pyramid import AreaResizer
 
     assert isinstance(engine, openvino_engine.OpenVinoEngine), "only the OpenVINO engine has stages"
-    networks = type(engine.networks)
+    kernels = type(engine.kernels)
     for owner, name, stage in [
         (AreaResizer, "__init__", "sums"),
-        (networks, "cells", "P-Net"),
-        (networks, "refine", "R-Net"),
-        (networks, "output", "O-Net"),
-        (proposals, "suppress_by_union", "suppression"),
-        (cascade, "suppress_by_union", "suppression"),
-        (cascade, "suppress_by_minimum", "suppression"),
+        (kernels, "cells", "P-Net"),
+        (kernels, "refine", "R-Net"),
+        (kernels, "output", "O-Net"),
+        (kernels, "suppress_by_union", "suppression"),
+        (kernels, "suppress_by_minimum", "suppression"),
         (openvino_engine, "classify_faces", "emotion"),
     ]:
         patch.object(owner, name, watch.around(stage, getattr(owner, name))).start()

@@ -13,7 +13,7 @@ from worker.errors import EngineError
 from worker.inference import openvino_engine
 from worker.inference.compiled import find_library
 from worker.inference.engine import Engine, EngineOptions, create_engine
-from worker.inference.networks import Networks
+from worker.inference.kernels import Kernels
 from worker.inference.openvino_engine import OpenVinoEngine
 from worker.inference.pyramid import AreaResizer, Window
 
@@ -25,25 +25,25 @@ def noise(height: int, width: int) -> Picture:
     return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def networks_of(engine: Engine) -> Networks:
+def kernels_of(engine: Engine) -> Kernels:
     assert isinstance(engine, OpenVinoEngine)
-    return engine.networks
+    return engine.kernels
 
 
 @pytest.fixture(scope="session")
-def on_openvino(engine_of: EngineOf) -> Networks:
-    return networks_of(engine_of(EngineOptions(kernels="openvino")))
+def on_openvino(engine_of: EngineOf) -> Kernels:
+    return kernels_of(engine_of(EngineOptions(kernels="openvino")))
 
 
 @pytest.fixture(scope="session", params=["avx512", "avx2", "baseline"])
-def compiled(request: pytest.FixtureRequest) -> Networks:
+def compiled(request: pytest.FixtureRequest) -> Kernels:
     with pytest.MonkeyPatch.context() as patched:
         try:
             library = find_library(request.param)
         except ValueError:
             pytest.skip(f"this CPU has no {request.param}")
         patched.setattr(openvino_engine, "find_library", lambda: library)
-        return networks_of(create_engine(EngineOptions(kernels="compiled"), threads=1))
+        return kernels_of(create_engine(EngineOptions(kernels="compiled"), threads=1))
 
 
 def test_the_best_instruction_set_is_chosen() -> None:
@@ -57,8 +57,8 @@ def test_the_best_instruction_set_is_chosen() -> None:
 @given(st.integers(12, 90), st.integers(12, 90), st.sampled_from([1.0, 0.77, 0.6, 0.31]), st.data())
 @settings(deadline=None, max_examples=150)
 def test_cells_of_a_window_are_those_of_openvino(
-    compiled: Networks,
-    on_openvino: Networks,
+    compiled: Kernels,
+    on_openvino: Kernels,
     height: int,
     width: int,
     scale: float,
@@ -78,7 +78,7 @@ def test_cells_of_a_window_are_those_of_openvino(
 
 
 def test_cells_of_photographs_are_those_of_openvino(
-    compiled: Networks, on_openvino: Networks, views: Views
+    compiled: Kernels, on_openvino: Kernels, views: Views
 ) -> None:
     found = 0
     for image in views(12):
@@ -96,7 +96,7 @@ def test_cells_of_photographs_are_those_of_openvino(
 
 @pytest.mark.parametrize("count", [1, 2, 9, 10, 11, 37])
 def test_candidates_get_the_scores_of_openvino_however_many(
-    compiled: Networks, on_openvino: Networks, views: Views, count: int
+    compiled: Kernels, on_openvino: Kernels, views: Views, count: int
 ) -> None:
     chance = np.random.default_rng(count)
     for image in views(6):
@@ -117,7 +117,7 @@ def test_candidates_get_the_scores_of_openvino_however_many(
 
 
 def test_sums_stay_exact_where_the_integral_image_wraps_around(
-    compiled: Networks, on_openvino: Networks
+    compiled: Kernels, on_openvino: Kernels
 ) -> None:
     picture = AreaResizer(np.full((3000, 3000, 3), 255, np.uint8))  # 2.3e9 a channel, over 2**31
     corners = np.array([[2900, 2900, 3000, 3000], [0, 0, 3000, 3000]], np.int32)
@@ -126,7 +126,7 @@ def test_sums_stay_exact_where_the_integral_image_wraps_around(
 
 
 def test_what_does_not_lie_in_the_picture_never_reaches_the_compiled_code(
-    compiled: Networks,
+    compiled: Kernels,
 ) -> None:
     picture = AreaResizer(noise(50, 60))
     for corner in ([0, 0, 61, 50], [0, 0, 60, 51], [-1, 0, 9, 9], [5, 5, 5, 9], [9, 9, 5, 12]):

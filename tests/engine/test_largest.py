@@ -18,8 +18,8 @@ from tests.engine.golden import FRAMES, OWN_GOLDEN, pictures, read_golden, read_
 from tests.engine.scenes import Paste, Picture, Scene, scenes
 from worker.inference import largest
 from worker.inference.engine import Engine, EngineOptions
+from worker.inference.kernels import Candidates
 from worker.inference.mtcnn import detect_faces
-from worker.inference.networks import Candidates
 
 EngineOf = Callable[[EngineOptions], Engine]
 

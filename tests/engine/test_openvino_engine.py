@@ -23,7 +23,7 @@ from tests.engine.golden import (
 )
 from worker.errors import EngineError
 from worker.inference import models
-from worker.inference.engine import Engine, EngineOptions, Kernels, create_engine
+from worker.inference.engine import Engine, EngineOptions, KernelsName, create_engine
 from worker.inference.openvino_engine import BatchNetwork, OpenVinoNetwork
 
 EngineOf = Callable[[EngineOptions], Engine]
@@ -36,7 +36,7 @@ PORTRAIT = FRAMES / "grace_hopper.jpg"
 @pytest.mark.parametrize("kernels", ["compiled", "openvino"])
 @pytest.mark.parametrize("color", ["bgr", "rgb"])
 def test_sample_frames_get_fers_own_answers(
-    engine_of: EngineOf, color: Color, kernels: Kernels
+    engine_of: EngineOf, color: Color, kernels: KernelsName
 ) -> None:
     engine = engine_of(replace(AS_FER, detector_color=color, kernels=kernels))
     for _, image, frame in pictures(read_golden(OWN_GOLDEN), FRAMES):
@@ -46,7 +46,7 @@ def test_sample_frames_get_fers_own_answers(
 @pytest.mark.parametrize("kernels", ["compiled", "openvino"])
 @pytest.mark.parametrize("color", ["bgr", "rgb"])
 def test_photographs_get_fers_own_answers(
-    engine_of: EngineOf, color: Color, kernels: Kernels, shared: Path, subtests: pytest.Subtests
+    engine_of: EngineOf, color: Color, kernels: KernelsName, shared: Path, subtests: pytest.Subtests
 ) -> None:
     engine = engine_of(replace(AS_FER, detector_color=color, kernels=kernels))
     golden = read_golden(shared / "golden_fer.json")

@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from worker.inference.mtcnn import detect_faces
-from worker.inference.tiled import Network, TiledNetworks
+from worker.inference.numpy_kernels import Network, NumpyKernels
 
 Floats = NDArray[np.float32]
 IMAGE = np.random.default_rng(0).integers(0, 256, (160, 200, 3), np.uint8)
@@ -44,40 +44,40 @@ def proposing_nothing(pictures: Floats) -> list[Floats]:
 
 
 def test_without_proposals_nobody_else_is_asked() -> None:
-    networks = TiledNetworks(proposing_nothing, never, never)
-    faces = detect_faces(IMAGE, networks, min_face_size=20)
+    kernels = NumpyKernels(proposing_nothing, never, never)
+    faces = detect_faces(IMAGE, kernels, min_face_size=20)
     assert faces.boxes.shape == (0, 4)
     assert len(faces) == 0
 
 
 @pytest.mark.parametrize("shape", [(19, 300, 3), (300, 19, 3), (1, 1, 3)])
 def test_in_a_frame_smaller_than_the_smallest_face_nobody_is_asked(shape: tuple[int, ...]) -> None:
-    faces = detect_faces(np.zeros(shape, np.uint8), TiledNetworks(never, never, never), 20)
+    faces = detect_faces(np.zeros(shape, np.uint8), NumpyKernels(never, never, never), 20)
     assert len(faces) == 0
 
 
 def test_what_the_second_network_refuses_the_third_does_not_see() -> None:
     asked: list[tuple[int, ...]] = []
-    networks = TiledNetworks(proposing(every=1000), answering(0.7, asked), never)
-    assert len(detect_faces(IMAGE, networks, min_face_size=20)) == 0
+    kernels = NumpyKernels(proposing(every=1000), answering(0.7, asked), never)
+    assert len(detect_faces(IMAGE, kernels, min_face_size=20)) == 0
     assert [shape[1:] for shape in asked] == [(3, 24, 24)]
 
 
 def test_candidates_are_scored_in_batches_of_a_bounded_size() -> None:
     refined: list[tuple[int, ...]] = []
     # Every fourth cell: their boxes overlap too little to suppress each other.
-    networks = TiledNetworks(proposing(every=4), answering(0.9, refined), answering(0.9, []))
+    kernels = NumpyKernels(proposing(every=4), answering(0.9, refined), answering(0.9, []))
     image = np.zeros((600, 800, 3), np.uint8)
-    detect_faces(image, networks, min_face_size=20)
+    detect_faces(image, kernels, min_face_size=20)
     assert len(refined) > 1
     assert {shape[0] for shape in refined[:-1]} == {32}
     assert refined[-1][0] <= 32
 
 
 def test_faces_come_largest_first_with_the_last_networks_scores() -> None:
-    networks = TiledNetworks(proposing(every=1000), answering(0.9, []), answering(0.8, []))
+    kernels = NumpyKernels(proposing(every=1000), answering(0.9, []), answering(0.8, []))
     # One cell a level, all in one corner; the last suppression leaves the ones not inside another.
-    faces = detect_faces(IMAGE, networks, min_face_size=20)
+    faces = detect_faces(IMAGE, kernels, min_face_size=20)
     areas = np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1)
     assert len(faces) >= 1
     assert (np.diff(areas) <= 0).all()
@@ -89,8 +89,8 @@ def test_the_unsure_ones_change_nothing_in_the_others() -> None:
         scores = np.linspace(0.71, 0.99, len(pictures), dtype=np.float32)[:, None]
         return [np.hstack([1 - scores, scores]), np.zeros((len(pictures), 4), np.float32)]
 
-    networks = TiledNetworks(proposing(every=8), answering(0.9, []), output)
-    every = detect_faces(IMAGE, networks, min_face_size=20)
-    sure = detect_faces(IMAGE, networks, min_face_size=20, min_probability=0.9)
+    kernels = NumpyKernels(proposing(every=8), answering(0.9, []), output)
+    every = detect_faces(IMAGE, kernels, min_face_size=20)
+    sure = detect_faces(IMAGE, kernels, min_face_size=20, min_probability=0.9)
     assert 0 < len(sure) < len(every)
     assert np.array_equal(sure.boxes, every.boxes[every.scores >= 0.9])

@@ -5,10 +5,10 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from worker.inference import tiled
+from worker.inference import numpy_kernels
+from worker.inference.numpy_kernels import Network, NumpyKernels
 from worker.inference.proposals import propose
 from worker.inference.pyramid import AreaResizer
-from worker.inference.tiled import Network, TiledNetworks
 
 Floats = NDArray[np.float32]
 PICTURE = AreaResizer(np.random.default_rng(0).integers(0, 256, (231, 317, 3), np.uint8))
@@ -22,11 +22,11 @@ def by_pixels(pictures: Floats) -> list[Floats]:
     return [maps, np.zeros((1, 4, *probability.shape[1:]), np.float32)]
 
 
-def with_pnet(pnet: Network) -> TiledNetworks:
+def with_pnet(pnet: Network) -> NumpyKernels:
     def never(_: Floats) -> list[Floats]:
         raise AssertionError("asked")
 
-    return TiledNetworks(pnet, never, never)
+    return NumpyKernels(pnet, never, never)
 
 
 @pytest.mark.parametrize("tile", [24, 34, 64, 100])
@@ -35,7 +35,7 @@ def test_tiles_find_the_cells_of_the_whole_level_in_their_order(
     tile: int, scale: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = propose(PICTURE, with_pnet(by_pixels), scale)
-    monkeypatch.setattr(tiled, "_TILE", tile)
+    monkeypatch.setattr(numpy_kernels, "_TILE", tile)
     in_tiles = propose(PICTURE, with_pnet(by_pixels), scale)
     assert len(whole) > 50 > len(set(whole.scores.tolist()))
     assert np.array_equal(in_tiles.boxes, whole.boxes)

@@ -9,7 +9,7 @@ import click
 
 from schemas import FaceSelection
 from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig
-from worker.inference.engine import EngineName, EngineOptions, Kernels
+from worker.inference.engine import EngineName, EngineOptions, KernelsName
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -88,7 +88,7 @@ def engine_options(
     )
     @click.option(
         "--kernels",
-        type=click.Choice(get_args(Kernels)),
+        type=click.Choice(get_args(KernelsName)),
         default="auto",
         help="What runs the detector in the engine openvino: compiled code, or OpenVINO.",
     )

@@ -7,18 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.inference.detection import shows_in
-from worker.inference.networks import (
+from worker.inference.kernels import (
     Candidates,
     Floats,
     Indices,
-    Networks,
+    Kernels,
     Scores,
     areas,
     regressed,
     squared,
 )
 from worker.inference.pyramid import AreaResizer
-from worker.inference.suppression import suppress_by_minimum, suppress_by_union
 
 REFINE_THRESHOLD: Final = 0.7
 OUTPUT_THRESHOLD: Final = 0.7
@@ -45,16 +44,16 @@ class Cascade:
 
     Args:
         picture: the picture.
-        networks: the three networks.
+        kernels: the heavy steps.
         min_probability: faces O-Net is less sure of are dropped. It changes nothing in the others:
             one suppresses only those of lower scores.
     """
 
     def __init__(
-        self, picture: AreaResizer, networks: Networks, min_probability: float = 0.0
+        self, picture: AreaResizer, kernels: Kernels, min_probability: float = 0.0
     ) -> None:
         self._picture = picture
-        self._networks = networks
+        self._kernels = kernels
         self._min_probability = min_probability
         self.known: NDArray[Any] = np.empty(0, _CANDIDATE)
 
@@ -75,18 +74,22 @@ class Cascade:
         asked = np.flatnonzero(np.isnan(known["refined_score"]))
         if len(asked):
             boxes = known["proposed"][asked]
-            answers = self._ask(self._networks.refine, boxes)
+            answers = self._ask(self._kernels.refine, boxes)
             known["refined"][asked] = squared(regressed(boxes, answers.regressions, pixel=1))
             known["refined_score"][asked] = answers.scores
         passed = np.flatnonzero(known["refined_score"] > REFINE_THRESHOLD)
         candidates = known[passed]
-        return passed[suppress_by_union(candidates["proposed"], candidates["refined_score"], 0.7)]
+        return passed[
+            self._kernels.suppress_by_union(
+                candidates["proposed"], candidates["refined_score"], 0.7
+            )
+        ]
 
     def output(self, asked: Indices) -> None:
         """Third stage: show some refined candidates to O-Net."""
         if len(asked):
             boxes = self.known["refined"][asked]
-            answers = self._ask(self._networks.output, boxes)
+            answers = self._ask(self._kernels.output, boxes)
             self.known["face"][asked] = regressed(boxes, answers.regressions, pixel=1)
             self.known["face_score"][asked] = answers.scores
 
@@ -100,7 +103,7 @@ class Cascade:
         """
         believed = self.believed(refined)
         faces = self.known[believed]
-        kept = believed[suppress_by_minimum(faces["face"], faces["face_score"], 0.7)]
+        kept = believed[self._kernels.suppress_by_minimum(faces["face"], faces["face_score"], 0.7)]
         boxes = self.known["face"][kept]
         shown = shows_in(boxes, self._picture.height, self._picture.width)
         # Reversed, as facenet-pytorch has it: of equal areas the later one comes first.

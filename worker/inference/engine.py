@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     """An upright picture: (height, width, 3), uint8, channels in the order blue, green, red."""
 
 EngineName = Literal["openvino", "fer"]
-Kernels = Literal["auto", "compiled", "openvino"]
+KernelsName = Literal["auto", "compiled", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class EngineOptions:
     crop: Literal["tight", "fer"] = "tight"
     """What the emotion network is shown: a square with a margin of -5 % moved down 2 %, or FER's
     square with 10 px on every side."""
-    kernels: Kernels = "auto"
+    kernels: KernelsName = "auto"
     """What runs the detector's networks in the engine openvino: code compiled at installation, or
     OpenVINO, which takes about twice the time. The answers are the same. auto: what is there."""
 

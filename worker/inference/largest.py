@@ -33,8 +33,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.inference.cascade import Cascade
+from worker.inference.kernels import Candidates, Floats, Indices, Kernels, Mask, areas
 from worker.inference.mtcnn import detect_faces
-from worker.inference.networks import Candidates, Floats, Indices, Mask, Networks, areas
 from worker.inference.proposals import propose
 from worker.inference.pyramid import CELL, AreaResizer, pyramid_scales
 
@@ -48,30 +48,30 @@ _COARSE_SIDE: Final = 100
 
 def detect_largest_face(
     image: NDArray[np.uint8],
-    networks: Networks,
+    kernels: Kernels,
     min_face_size: int,
     min_probability: float = 0.0,
 ) -> Candidates:
     """Find the first of the faces that `detect_faces` finds, given the same; at most one."""
     picture = AreaResizer(image)
     shorter = min(picture.height, picture.width)
-    cascade = Cascade(picture, networks, min_probability)
+    cascade = Cascade(picture, kernels, min_probability)
     levels = deque(reversed(pyramid_scales(picture.height, picture.width, min_face_size)))
     largest: _Largest | None = None
 
     while levels and (largest is None or largest.side < CELL / levels[0] * _GROWTH):
         coarse = list(takewhile(lambda scale: scale * shorter < _COARSE_SIDE, levels))
         for _ in coarse or range(1):
-            cascade.add(propose(picture, networks, levels.popleft()))
+            cascade.add(propose(picture, kernels, levels.popleft()))
         largest = _settle(cascade)
 
     if largest is None:
         return cascade.candidates(np.empty(0, np.int64))
     if levels:
         for scale in levels:
-            cascade.add(propose(picture, networks, scale, largest.region))
+            cascade.add(propose(picture, kernels, scale, largest.region))
         if _settle(cascade) != largest:
-            return detect_faces(image, networks, min_face_size, min_probability)[:1]
+            return detect_faces(image, kernels, min_face_size, min_probability)[:1]
     return Candidates(largest.box[None], np.array([largest.score]))
 
 

@@ -1,6 +1,6 @@
 """The MTCNN face detector: facenet-pytorch 2.5.3's cascade, written out in numpy.
 
-Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks"
+Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Kernels"
 (2016): P-Net scores every cell of a pyramid of pictures, R-Net and O-Net score what is left. Held
 to facenet-pytorch's own results box for box. Knows no inference library: the networks are
 functions.
@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.inference.cascade import Cascade
-from worker.inference.networks import Candidates, Networks
+from worker.inference.kernels import Candidates, Kernels
 from worker.inference.proposals import propose
 from worker.inference.pyramid import AreaResizer, pyramid_scales
 
 
 def detect_faces(
     image: NDArray[np.uint8],
-    networks: Networks,
+    kernels: Kernels,
     min_face_size: int,
     min_probability: float = 0.0,
 ) -> Candidates:
@@ -27,7 +27,7 @@ def detect_faces(
 
     Args:
         image: (height, width, 3) uint8. The networks were trained on RGB; fer hands over BGR.
-        networks: the three networks.
+        kernels: the heavy steps.
         min_face_size: side in pixels of the smallest face looked for; at least 12.
         min_probability: faces that O-Net is less sure of are dropped.
 
@@ -35,9 +35,9 @@ def detect_faces(
         Faces with at least a pixel inside the picture, the largest area first.
     """
     picture = AreaResizer(image)
-    cascade = Cascade(picture, networks, min_probability)
+    cascade = Cascade(picture, kernels, min_probability)
     for scale in reversed(pyramid_scales(picture.height, picture.width, min_face_size)):
-        cascade.add(propose(picture, networks, scale))
+        cascade.add(propose(picture, kernels, scale))
     refined = cascade.refine()
     cascade.output(refined)
     return cascade.candidates(cascade.faces(refined))

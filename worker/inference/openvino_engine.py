@@ -18,16 +18,16 @@ from numpy.typing import NDArray
 from schemas import FaceSelection
 from worker.errors import EngineError
 from worker.inference import models
-from worker.inference.compiled import CompiledNetworks, Library, find_library
+from worker.inference.compiled import CompiledKernels, Library, find_library
 from worker.inference.detection import Detection, detections
 from worker.inference.engine import Analysis, EngineOptions, Face
 from worker.inference.expression import EmotionNetwork, classify_faces
+from worker.inference.kernels import Floats, Kernels
 from worker.inference.largest import detect_largest_face
 from worker.inference.memory import keep_freed_memory
 from worker.inference.mtcnn import detect_faces
-from worker.inference.networks import Floats, Networks
+from worker.inference.numpy_kernels import NumpyKernels
 from worker.inference.pyramid import CELL
-from worker.inference.tiled import TiledNetworks
 
 if TYPE_CHECKING:
     from worker.inference.engine import BGRImage
@@ -69,7 +69,7 @@ class OpenVinoEngine:
         # with the last model, whoever stands on it then: the next signal would end the process.
         # So it is created by a thread that has ended before anybody could.
         with ThreadPoolExecutor(1) as loader:
-            self.networks, self._emotion = loader.submit(_load, options, threads).result()
+            self.kernels, self._emotion = loader.submit(_load, options, threads).result()
 
     def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
         """Analyse one frame; see `Engine.analyze`."""
@@ -94,11 +94,11 @@ class OpenVinoEngine:
         if options.detector_color == "rgb":
             image = image[:, :, ::-1]
         detect = {"first": detect_largest_face, "all": detect_faces}[which]
-        faces = detect(image, self.networks, options.min_face_size, options.min_face_probability)
+        faces = detect(image, self.kernels, options.min_face_size, options.min_face_probability)
         return detections(faces.boxes, faces.scores, options.min_face_probability, image.shape)
 
 
-def _load(options: EngineOptions, threads: int) -> tuple[Networks, EmotionNetwork]:
+def _load(options: EngineOptions, threads: int) -> tuple[Kernels, EmotionNetwork]:
     core = openvino.Core()
     library = find_library() if options.kernels != "openvino" else None
     if library is None and options.kernels == "compiled":
@@ -111,17 +111,17 @@ def _load(options: EngineOptions, threads: int) -> tuple[Networks, EmotionNetwor
     return detector, BatchNetwork(core, models.FOLDER / "emotion.onnx", threads)
 
 
-def _compiled(core: openvino.Core, library: Library) -> CompiledNetworks:
-    networks = CompiledNetworks(
+def _compiled(core: openvino.Core, library: Library) -> CompiledKernels:
+    kernels = CompiledKernels(
         library,
         *(_weights(core, models.FOLDER / f"{name}.onnx") for name in ("pnet", "rnet", "onet")),
     )
     log.info("compiled kernels for %s", library.instructions)
-    return networks
+    return kernels
 
 
-def _on_openvino(core: openvino.Core, threads: int) -> TiledNetworks:
-    return TiledNetworks(
+def _on_openvino(core: openvino.Core, threads: int) -> NumpyKernels:
+    return NumpyKernels(
         OpenVinoNetwork(core, models.FOLDER / "pnet.onnx", threads),
         *(BatchNetwork(core, models.FOLDER / f"{name}.onnx", threads) for name in ("rnet", "onet")),
     )

@@ -4,15 +4,14 @@ from typing import Final
 
 import numpy as np
 
-from worker.inference.networks import Candidates, Floats, Networks, regressed, squared
+from worker.inference.kernels import Candidates, Floats, Kernels, regressed, squared
 from worker.inference.pyramid import CELL, AreaResizer, Window
-from worker.inference.suppression import suppress_by_union
 
 PROPOSAL_THRESHOLD: Final = 0.6
 
 
 def propose(
-    picture: AreaResizer, networks: Networks, scale: float, region: Floats | None = None
+    picture: AreaResizer, kernels: Kernels, scale: float, region: Floats | None = None
 ) -> Candidates:
     """Cells of one level that look like a face, moved to where P-Net sees it, made square.
 
@@ -22,7 +21,7 @@ def propose(
 
     Args:
         picture: the picture.
-        networks: of which P-Net is asked.
+        kernels: of which P-Net is asked.
         scale: the level's.
         region: (4,) x1, y1, x2, y2 in pixels of the picture: only cells around it are looked at.
 
@@ -32,12 +31,12 @@ def propose(
     window = _around(region, scale, picture.level_size(scale))
     if min(window.right - window.left, window.bottom - window.top) < CELL:
         return Candidates(np.empty((0, 4), np.float32), np.empty(0, np.float32))
-    found = networks.cells(picture, scale, window, PROPOSAL_THRESHOLD)
+    found = kernels.cells(picture, scale, window, PROPOSAL_THRESHOLD)
     # The +1 and the missing -1 are the Caffe original's, which counted pixels from 1.
     boxes = np.hstack(
         [np.floor((found.corners + 1) / scale), np.floor((found.corners + CELL) / scale)]
     )
-    kept = suppress_by_union(boxes, found.scores, 0.5)
+    kept = kernels.suppress_by_union(boxes, found.scores, 0.5)
     moved = regressed(boxes[kept], found.regressions[kept], pixel=0)
     return Candidates(squared(moved), found.scores[kept])
 

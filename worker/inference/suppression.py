@@ -27,7 +27,7 @@ def suppress_by_union(boxes: Boxes, scores: Scores, threshold: float) -> Indices
 
     Of equal scores the box that comes first wins.
     """
-    order = np.argsort(-scores, kind="stable")
+    order = by_score(scores, first_of_equals=True)
     areas = _areas(boxes, pixel=0)
 
     def overlap(a: Indices, b: Indices) -> NDArray[np.float32]:
@@ -48,7 +48,7 @@ def suppress_by_minimum(boxes: Boxes, scores: Scores, threshold: float) -> Indic
     are longer by 1. Of equal scores the box that comes last wins: there the order is that of a
     reversed `argsort`, which leaves ties to numpy's build; here they do not depend on other boxes.
     """
-    order = np.argsort(scores, kind="stable")[::-1]
+    order = by_score(scores, first_of_equals=False)
     areas = _areas(boxes, pixel=1)
 
     def overlap(a: Indices, b: Indices) -> NDArray[np.float32]:
@@ -60,6 +60,13 @@ def suppress_by_minimum(boxes: Boxes, scores: Scores, threshold: float) -> Indic
         pair[:, overlap(*pair) > threshold] for pair in _sharing_columns(boxes[:, ::2], pixel=1)
     ]
     return _walk(order, conflicts)
+
+
+def by_score(scores: Scores, *, first_of_equals: bool) -> Indices:
+    """The order of the walk: the highest score first; of equal ones the first box, or the last."""
+    if first_of_equals:
+        return np.argsort(-scores, kind="stable")
+    return np.ascontiguousarray(np.argsort(scores, kind="stable")[::-1])
 
 
 def _sharing_columns(spans: NDArray[np.float32], pixel: int) -> Iterator[Indices]:

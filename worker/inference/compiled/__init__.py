@@ -1,11 +1,11 @@
 """The cascade's networks as compiled code (mtcnn.cpp), each with the resizing that feeds it.
 
-It computes what `TiledNetworks` does with OpenVINO and numpy, in about half the time, lets go of
+It computes what `NumpyKernels` does with OpenVINO and numpy, in about half the time, lets go of
 the interpreter lock while it does, and keeps no memory for the shapes that it meets. It is built
 where there is a C++ compiler at installation; where there was none, `find_library` returns None.
 """
 
+from worker.inference.compiled.kernels import CompiledKernels
 from worker.inference.compiled.library import Library, find_library
-from worker.inference.compiled.networks import CompiledNetworks
 
-__all__ = ["CompiledNetworks", "Library", "find_library"]
+__all__ = ["CompiledKernels", "Library", "find_library"]

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.inference.networks import STRIDE, Floats
+from worker.inference.kernels import STRIDE, Floats, Indices
 from worker.inference.pyramid import AreaResizer, Window
 
 _FLOATS = np.ctypeslib.ndpointer(np.float32, flags="C")
@@ -44,6 +44,12 @@ class Library:
         self._score = library.mtcnn_score
         self._score.argtypes = [
             *_PICTURE, _INTS, ctypes.c_int64, ctypes.c_int, _FLOATS, _FLOATS,
+        ]  # fmt: skip
+
+        self._suppress = library.mtcnn_suppress
+        self._suppress.restype = ctypes.c_int64
+        self._suppress.argtypes = [
+            _FLOATS, _LONGS, ctypes.c_int64, ctypes.c_float, ctypes.c_float, ctypes.c_int, _LONGS,
         ]  # fmt: skip
 
     def propose(
@@ -104,6 +110,33 @@ class Library:
         if failed:
             raise MemoryError
         return answers
+
+    def suppress(
+        self, boxes: Floats, order: Indices, threshold: float, *, pixel: int, by_minimum: bool
+    ) -> Indices:
+        """Walk boxes (N, 4) in an order, and drop those that overlap an earlier, kept one too much.
+
+        Args:
+            boxes: see above.
+            order: (N,) which box comes when.
+            threshold: more overlap is too much.
+            pixel: what is added to sides.
+            by_minimum: overlap is measured by the smaller area, not by the union.
+
+        Returns:
+            The indices of the kept ones, in that order.
+        """
+        if boxes.shape != (len(order), 4) or not np.array_equal(
+            np.sort(order), np.arange(len(boxes))
+        ):
+            raise ValueError(f"not the order of {boxes.shape} boxes: {order}")
+        kept = np.empty(len(boxes), np.int64)
+        count = self._suppress(
+            np.ascontiguousarray(boxes), order, len(boxes), threshold, pixel, by_minimum, kept
+        )
+        if count < 0:
+            raise MemoryError
+        return kept[:count]
 
 
 def find_library(instructions: str | None = None) -> Library | None:

@@ -164,6 +164,58 @@ template <int vectors> constexpr int MOST = vectors == 1 ? 14 : 10;
 #pragma GCC pop_options
 #endif
 
+// ---- Suppression: see suppression.py -----------------------------------------------------------
+
+/// The boxes that stay, of `count` boxes (x1, y1, x2, y2), in the order given: the indices of those
+/// whose overlap with no earlier one that stays is over the threshold.
+///
+/// pixel: what is added to sides. The arithmetic is that of suppression.py, so no step may be fused.
+#if defined(__GNUC__) && !defined(__clang__)
+__attribute__((optimize("fp-contract=off")))
+#endif
+std::vector<int64_t> suppress(const float *boxes, const int64_t *order, int64_t count,
+                              float threshold, float pixel, bool by_minimum) {
+    std::vector<int64_t> by_left(count);
+    std::vector<float> lefts, areas(count);
+    float widest = 0;
+    for (int64_t i = 0; i < count; i++) {
+        const float *box = boxes + 4 * i;
+        const float width = box[2] - box[0] + pixel, height = box[3] - box[1] + pixel;
+        areas[i] = width * height;
+        widest = std::max(widest, width);
+        by_left[i] = i;
+    }
+    std::sort(by_left.begin(), by_left.end(),
+              [&](int64_t a, int64_t b) { return boxes[4 * a] < boxes[4 * b]; });
+    for (const int64_t i : by_left)
+        lefts.push_back(boxes[4 * i]);
+
+    std::vector<int64_t> kept;
+    std::vector<bool> dropped(count);
+    for (int64_t rank = 0; rank < count; rank++) {
+        const int64_t i = order[rank];
+        if (dropped[i])
+            continue;
+        kept.push_back(i);
+        const float *a = boxes + 4 * i;
+        // Only boxes that share columns. Rounding may take a little from `widest`: hence the 1.
+        const auto first = std::lower_bound(lefts.begin(), lefts.end(), a[0] - widest - 1);
+        for (auto at = first; at != lefts.end() && *at < a[2] + pixel; ++at) {
+            const int64_t j = by_left[at - lefts.begin()];
+            const float *b = boxes + 4 * j;
+            const float width = std::min(a[2], b[2]) - std::max(a[0], b[0]) + pixel;
+            const float height = std::min(a[3], b[3]) - std::max(a[1], b[1]) + pixel;
+            if (width <= 0 || height <= 0 || j == i)
+                continue;
+            const float shared = width * height, both = areas[i] + areas[j];
+            const float whole = by_minimum ? std::min(areas[i], areas[j]) : both - shared;
+            if (shared / whole > threshold)
+                dropped[j] = true;
+        }
+    }
+    return kept;
+}
+
 struct Kernels {
     const char *name;
     bool supported;
@@ -229,6 +281,19 @@ int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t w
     else
         all[instructions].refine(picture, corners, size_t(count), RNet(weights), to);
     return 0;
+} catch (const std::bad_alloc &) {
+    return -1;
+}
+
+/// Suppression. Returns how many boxes stay, or -1 where memory is short.
+///
+/// boxes: (count, 4). order: their indices, in which they are looked at. by_minimum: overlap is measured
+/// by the smaller area, not by the union. kept: room for the indices of those that stay.
+int64_t mtcnn_suppress(const float *boxes, const int64_t *order, int64_t count, float threshold,
+                       float pixel, int by_minimum, int64_t *kept) try {
+    const std::vector<int64_t> stay = suppress(boxes, order, count, threshold, pixel, by_minimum);
+    std::copy(stay.begin(), stay.end(), kept);
+    return int64_t(stay.size());
 } catch (const std::bad_alloc &) {
     return -1;
 }

@@ -1,4 +1,4 @@
-"""The three networks of the cascade as it uses them, and the boxes that pass between them.
+"""The heavy steps of the cascade, which come in two makes, and the boxes that pass between them.
 
 Boxes here are (N, 4) float32 corners x1, y1, x2, y2 in pixels of the picture. The arithmetic stays
 in float32 and in facenet-pytorch's order: another one rounds differently.
@@ -42,8 +42,8 @@ class Scores:
     """(N, 4)"""
 
 
-class Networks(Protocol):
-    """The cascade's three networks, each looking at a picture. Safe for threads.
+class Kernels(Protocol):
+    """The cascade's three networks, each looking at a picture, and suppression. Safe for threads.
 
     What a network says of a cell or a candidate does not depend on the others, to the last bit.
     """
@@ -72,6 +72,14 @@ class Networks(Protocol):
 
     def output(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
         """O-Net, on candidates; see `refine`."""
+        ...
+
+    def suppress_by_union(self, boxes: Floats, scores: Floats, threshold: float) -> Indices:
+        """See `suppression.suppress_by_union`."""
+        ...
+
+    def suppress_by_minimum(self, boxes: Floats, scores: Floats, threshold: float) -> Indices:
+        """See `suppression.suppress_by_minimum`."""
         ...
 
 

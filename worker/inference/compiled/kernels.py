@@ -1,4 +1,4 @@
-"""The three networks on the compiled code, and their weights as it reads them."""
+"""The heavy steps on the compiled code, and the weights of the networks as it reads them."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.inference.compiled.library import Library
-from worker.inference.networks import STRIDE, Cells, Floats, Scores
+from worker.inference.kernels import STRIDE, Cells, Floats, Indices, Scores
 from worker.inference.pyramid import AreaResizer, Window
+from worker.inference.suppression import by_score
 
 Weights = Mapping[str, Floats]
 """Of one network, by the names of facenet-pytorch's state dict."""
@@ -17,8 +18,8 @@ _BLOCK: Final = 32
 _VECTOR: Final = 16
 
 
-class CompiledNetworks:
-    """Implements `Networks`. Safe for threads: it keeps nothing but weights.
+class CompiledKernels:
+    """Implements `Kernels`. Safe for threads: it keeps nothing but weights.
 
     Args:
         library: see `find_library`.
@@ -54,7 +55,7 @@ class CompiledNetworks:
         )
 
     def cells(self, picture: AreaResizer, scale: float, window: Window, threshold: float) -> Cells:
-        """Run P-Net; see `Networks.cells`."""
+        """Run P-Net; see `Kernels.cells`."""
         # From a little less than the threshold on: the probability itself decides.
         least = float(np.log(threshold / (1 - threshold))) - 1e-3
         found = self._library.propose(picture, scale, window, self._pnet, least)
@@ -64,14 +65,24 @@ class CompiledNetworks:
         return Cells(corners, scores, found[:, 3:])
 
     def refine(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
-        """Run R-Net; see `Networks.refine`."""
+        """Run R-Net; see `Kernels.refine`."""
         answers = self._library.score(picture, corners, self._rnet, output=False)
         return Scores(_probabilities(answers[:, 0]), answers[:, 1:])
 
     def output(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
-        """Run O-Net; see `Networks.output`."""
+        """Run O-Net; see `Kernels.output`."""
         answers = self._library.score(picture, corners, self._onet, output=True)
         return Scores(_probabilities(answers[:, 0]), answers[:, 1:])
+
+    def suppress_by_union(self, boxes: Floats, scores: Floats, threshold: float) -> Indices:
+        """See `suppression.suppress_by_union`."""
+        order = by_score(scores, first_of_equals=True)
+        return self._library.suppress(boxes, order, threshold, pixel=0, by_minimum=False)
+
+    def suppress_by_minimum(self, boxes: Floats, scores: Floats, threshold: float) -> Indices:
+        """See `suppression.suppress_by_minimum`."""
+        order = by_score(scores, first_of_equals=False)
+        return self._library.suppress(boxes, order, threshold, pixel=1, by_minimum=True)
 
 
 def _probabilities(surpluses: Floats) -> Floats:

@@ -1,4 +1,4 @@
-"""The cascade's networks as functions of arrays, fed by numpy: with OpenVINO, wherever it runs."""
+"""The cascade's heavy steps in numpy, around networks that are functions of arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,8 @@ from typing import Final, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.inference.networks import STRIDE, Cells, Floats, Scores
+from worker.inference import suppression
+from worker.inference.kernels import STRIDE, Cells, Floats, Scores
 from worker.inference.pyramid import CELL, AreaResizer, Window
 
 _SHARED: Final = CELL - STRIDE
@@ -38,15 +39,18 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True)
-class TiledNetworks:
-    """Implements `Networks`: P-Net sees a level in tiles of a few sizes, the others see batches."""
+class NumpyKernels:
+    """Implements `Kernels`: P-Net sees a level in tiles of a few sizes, the others see batches."""
 
     pnet: Network
     rnet: Network
     onet: Network
 
+    suppress_by_union = staticmethod(suppression.suppress_by_union)
+    suppress_by_minimum = staticmethod(suppression.suppress_by_minimum)
+
     def cells(self, picture: AreaResizer, scale: float, window: Window, threshold: float) -> Cells:
-        """Run P-Net; see `Networks.cells`."""
+        """Run P-Net; see `Kernels.cells`."""
         level = picture.level(scale, window)
         found = [
             self._cells(level[:, :, y1:y2, x1:x2], (window.left + x1, window.top + y1), threshold)
@@ -58,11 +62,11 @@ class TiledNetworks:
         return Cells(corners[order], scores[order], regressions[order])
 
     def refine(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
-        """Run R-Net; see `Networks.refine`."""
+        """Run R-Net; see `Kernels.refine`."""
         return _score(self.rnet, picture, corners, 24)
 
     def output(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
-        """Run O-Net; see `Networks.output`."""
+        """Run O-Net; see `Kernels.output`."""
         return _score(self.onet, picture, corners, 48)
 
     def _cells(
