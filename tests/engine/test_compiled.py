@@ -35,7 +35,7 @@ def on_openvino(engine_of: EngineOf) -> Kernels:
     return kernels_of(engine_of(EngineOptions(kernels="openvino")))
 
 
-@pytest.fixture(scope="session", params=["avx512", "avx2", "baseline"])
+@pytest.fixture(scope="session", params=["avx512_bf16", "avx512", "avx2", "baseline"])
 def compiled(request: pytest.FixtureRequest) -> Kernels:
     with pytest.MonkeyPatch.context() as patched:
         try:
@@ -49,7 +49,7 @@ def compiled(request: pytest.FixtureRequest) -> Kernels:
 def test_the_best_instruction_set_is_chosen() -> None:
     library = find_library()
     assert library is not None
-    assert library.instructions in ("avx512", "avx2", "baseline")
+    assert library.instructions in ("avx512_bf16", "avx512", "avx2", "baseline")
     with pytest.raises(ValueError, match="abacus"):
         find_library("abacus")
 

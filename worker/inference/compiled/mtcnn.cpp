@@ -13,7 +13,15 @@
 #include <new>
 #include <vector>
 
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+#define BY_CPU
+#include <immintrin.h>
+#endif
+
 namespace {
+
+/// How far the difference of two logits may be off where bfloat16 guesses it; twice what was seen.
+constexpr float MARGIN = 0.5f;
 
 /// Sixteen channels of a pixel. The compiler splits it where registers are shorter.
 typedef float Vector __attribute__((vector_size(64)));
@@ -62,14 +70,14 @@ struct Scratch {
 };
 
 /// The last rows of a map, by their number; a vector more fits behind each.
-template <int kept> class Ring {
+template <int kept, class Number = float> class Ring {
   public:
-    explicit Ring(size_t width) : stride_(width + 16), floats_(kept * stride_) {}
-    float *operator[](int row) { return floats_.data() + size_t(row % kept) * stride_; }
+    explicit Ring(size_t width) : stride_(width + 16), numbers_(kept * stride_) {}
+    Number *operator[](int row) { return numbers_.data() + size_t(row % kept) * stride_; }
 
   private:
     size_t stride_;
-    std::vector<float> floats_;
+    std::vector<Number> numbers_;
 };
 
 /// A convolution with its PReLU: how it is laid out, and where its weights are.
@@ -146,8 +154,7 @@ template <int vectors> constexpr int MOST = vectors == 1 ? 3 : 1;
 #include "kernels.inc"
 } // namespace baseline
 
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
-#define BY_CPU
+#ifdef BY_CPU
 #pragma GCC push_options
 #pragma GCC target("avx2,fma")
 namespace avx2 {
@@ -161,6 +168,15 @@ namespace avx512 {
 template <int vectors> constexpr int MOST = vectors == 1 ? 14 : 10;
 #include "kernels.inc"
 } // namespace avx512
+#pragma GCC pop_options
+#pragma GCC push_options
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,fma,prefer-vector-width=512")
+namespace avx512_bf16 {
+#define BFLOAT16
+template <int vectors> constexpr int MOST = vectors == 1 ? 14 : 10;
+#include "kernels.inc"
+#undef BFLOAT16
+} // namespace avx512_bf16
 #pragma GCC pop_options
 #endif
 
@@ -227,6 +243,8 @@ struct Kernels {
 /// The best ones first.
 const std::vector<Kernels> all = {
 #ifdef BY_CPU
+    {"avx512_bf16", __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"),
+     avx512_bf16::propose, avx512::score<RNet>, avx512::score<ONet>},
     {"avx512",
      __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
          __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl"),
