@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pika
+from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
 from pika.spec import Basic
@@ -30,7 +31,7 @@ class Delivery:
     properties: pika.BasicProperties
     redelivered: bool
     tag: int
-    channel: Channel = field(repr=False)
+    channel: Channel | BlockingChannel = field(repr=False)
 
     def ack(self) -> None:
         """Tell the broker that the message is done with. Only on the connection's thread."""
@@ -51,6 +52,11 @@ class Delivery:
     def reply_to(self) -> str | None:
         """The queue that the sender reads answers from."""
         return _text(self.properties.reply_to)
+
+    @property
+    def message_id(self) -> str | None:
+        """The name of this one message; a copy has another."""
+        return _text(self.properties.message_id)
 
     @property
     def content_type(self) -> str | None:

@@ -28,7 +28,7 @@ SUSPECTS_DELIVERY_LIMIT = 2
 """Returns to the queue before a message is dead-lettered: three deliveries."""
 
 READING_DELIVERY_LIMIT = 1_000_000
-"""Reading with get-and-requeue counts as a delivery. -1 means unlimited on RabbitMQ 4 and
+"""Looking at a message counts as a delivery. -1 means unlimited on RabbitMQ 4 and
 `drop at once` on 3.10; this works on both."""
 
 Arguments = Mapping[str, str | int]
@@ -81,19 +81,12 @@ class Topology:
     @cached_property
     def dead(self) -> Queue:
         """Buried requests, with the reason in their headers, for an operator to look at."""
-        return self._quorum(
-            "frames.dead",
-            {
-                "x-delivery-limit": READING_DELIVERY_LIMIT,
-                "x-max-length-bytes": 256 * MIB,
-                "x-overflow": "drop-head",
-            },
-        )
+        return self._to_be_looked_at("frames.dead")
 
     @cached_property
     def results(self) -> Queue:
         """Results without a reader: no `reply_to`, or its queue is gone."""
-        return self._quorum("results", {"x-max-length-bytes": 256 * MIB, "x-overflow": "drop-head"})
+        return self._to_be_looked_at("results")
 
     @property
     def declared(self) -> tuple[Queue, ...]:
@@ -121,6 +114,16 @@ class Topology:
 
     def _quorum(self, name: str, arguments: Arguments) -> Queue:
         return Queue(f"{self.namespace}.{name}", {"x-queue-type": "quorum", **arguments})
+
+    def _to_be_looked_at(self, name: str) -> Queue:
+        return self._quorum(
+            name,
+            {
+                "x-delivery-limit": READING_DELIVERY_LIMIT,
+                "x-max-length-bytes": 256 * MIB,
+                "x-overflow": "drop-head",
+            },
+        )
 
     def _dead_lettering(self, name: str, arguments: Arguments) -> Queue:
         # At-least-once dead-lettering works only with reject-publish on the source.
