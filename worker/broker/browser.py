@@ -6,10 +6,11 @@ all of it back at once, by closing the channel; then the order is what it was. (
 nack of many messages at once, return them in any order.)
 """
 
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Self, TypeVar
+from typing import NamedTuple, Self, TypeVar
 
 import pika
 from pika.adapters.blocking_connection import BlockingChannel
@@ -26,21 +27,23 @@ from worker.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerE
 
 Summary = TypeVar("Summary")
 
-WHOLE_QUEUE = 65_535
-"""Messages that one consumer may hold: the largest prefetch there is."""
+MOST_HELD = 65_535
+"""The largest prefetch there is."""
 
 AT_A_TIME = 16
 """Messages that are taken together: few enough to hold in memory, 16 MiB each at most."""
 
-TURN_S = 10.0
-"""How long others who read the queue are waited for."""
-
 SILENCE_S = 30.0
 """How long the next message may take: it has up to 16 MiB, and the line may be slow."""
 
-POLL_S = 0.25
+POLL_S = 0.05
 
 NOT_FOUND = 404
+
+
+class _Consumer(NamedTuple):
+    channel: BlockingChannel
+    tag: str
 
 
 class Browser:
@@ -50,13 +53,21 @@ class Browser:
     that comes about. One reader at a time: others would see only what this one does not hold.
     """
 
-    def __init__(self, broker: BrokerConfig, queue: Queue, wait_s: float = 10.0) -> None:
+    def __init__(
+        self,
+        broker: BrokerConfig,
+        queue: Queue,
+        wait_s: float = 10.0,
+        hold: int = MOST_HELD,
+    ) -> None:
         """Connect.
 
         Args:
             broker: where the queue is.
             queue: the one to read.
-            wait_s: how long a broker that is not up yet is waited for, in seconds.
+            wait_s: how long a broker that is not up yet is waited for, in seconds; and then others
+                who read the queue.
+            hold: messages that one consumer holds; of a longer queue several hold a part each.
 
         Raises:
             BrokerRefusedError: the broker refuses us.
@@ -65,6 +76,8 @@ class Browser:
         self.queue = queue.name
         self.topology = Topology(broker.namespace)
         self.connection = connect(broker, "operator", wait_s)
+        self._wait_s = wait_s
+        self._hold = hold
         self._inbox: deque[Delivery] = deque()
 
     def __enter__(self) -> Self:
@@ -93,13 +106,14 @@ class Browser:
         Raises:
             FerWorkerError: others read the queue, or not all of it came.
         """
-        left = self._wait_for_turn()
+        left, _ = self._begin(self._hold)
         while left:
-            share = min(left, WHOLE_QUEUE)
-            self._consume(self.connection.channel(), share)
+            share = min(left, self._hold)
             for _ in range(share):
                 yield self._receive()
             left -= share
+            if left:
+                self._consume(self.connection.channel(), min(left, self._hold))
 
     def survey(
         self, limit: int, summarize: Callable[[Delivery], Summary]
@@ -122,21 +136,40 @@ class Browser:
         Raises:
             FerWorkerError: others read the queue, or not all of it came.
         """
-        waiting = self._wait_for_turn()
-        left = waiting if limit is None else min(waiting, limit)
-        channel = self.connection.channel()
-        while left:
+        left, consumer = self._begin(AT_A_TIME, limit)
+        while left and consumer is not None:
             share = min(left, AT_A_TIME)
-            consumer_tag = self._consume(channel, share)
             group = [self._receive() for _ in range(share)]
-            # From here on an ack does not bring the next message, which would go back out of turn.
-            channel.basic_cancel(consumer_tag)
-            yield group
+            # Cancelled first, or each ack would bring a message that then goes back out of turn.
+            # The next one begins at once: who reads until the end is seen to do so by others.
+            consumer.channel.basic_cancel(consumer.tag)
             left -= share
+            if left:
+                consumer = self._consume(consumer.channel, min(left, AT_A_TIME))
+            yield group
 
-    def _consume(self, channel: BlockingChannel, prefetch: int) -> str:
+    def _begin(self, prefetch: int, limit: int | None = None) -> tuple[int, _Consumer | None]:
+        """Consume as the only one; return how many messages there are to be read, up to `limit`.
+
+        Nobody consumes where there are none.
+        """
+        give_up = time.monotonic() + self._wait_s
+        while True:
+            waiting = self._wait_for_turn(give_up)
+            left = waiting if limit is None else min(waiting, limit)
+            if not left:
+                return 0, None
+            consumer = self._consume(self.connection.channel(), min(left, prefetch))
+            if self._ask().consumer_count == 1:
+                return left, consumer
+            # Another one began in the same moment, and sees us as we see him.
+            consumer.channel.close()
+            self._inbox.clear()
+            self.connection.sleep(random.uniform(POLL_S, 10 * POLL_S))
+
+    def _consume(self, channel: BlockingChannel, prefetch: int) -> _Consumer:
         channel.basic_qos(prefetch_count=prefetch)
-        return str(channel.basic_consume(self.queue, self._on_message))
+        return _Consumer(channel, channel.basic_consume(self.queue, self._on_message))
 
     def _on_message(
         self,
@@ -166,12 +199,11 @@ class Browser:
             self.connection.process_data_events(POLL_S)
         return self._inbox.popleft()
 
-    def _wait_for_turn(self) -> int:
+    def _wait_for_turn(self, give_up: float) -> int:
         """Wait until nobody reads the queue, and return how many messages are in it.
 
         The broker counts a reader until everything he held is in the queue again.
         """
-        give_up = time.monotonic() + TURN_S
         while (found := self._ask()).consumer_count:
             if time.monotonic() > give_up:
                 raise FerWorkerError(f"somebody else is reading {self.queue}; try again later")

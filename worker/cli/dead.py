@@ -111,8 +111,10 @@ def _count(done: Iterator[str], word: str) -> None:
     """Say how many are done, also where the rest fails."""
     number = 0
     try:
-        for _ in done:
-            number += 1
+        with Console(stderr=True).status("") as status:
+            for _ in done:
+                number += 1
+                status.update(f"{number} {word} ...")
     finally:
         click.echo(f"{number} {word}")
 
@@ -181,13 +183,13 @@ def _contents(letter: OpenedLetter) -> Group:
             captured = frame.captured_at and frame.captured_at.isoformat()
             table.add_row(str(index), _value(frame.id), _value(captured), str(len(frame.jpeg)))
         frames.append(table)
-    return Group(
-        _facts("dead letter", facts),
-        _facts("properties", letter.properties),
-        _facts("headers", letter.headers),
-        _facts("body", body),
-        *frames,
-    )
+    sections = {
+        "dead letter": facts,
+        "properties": letter.properties,
+        "headers": letter.headers,
+        "body": body,
+    }
+    return Group(*(_facts(title, facts) for title, facts in sections.items() if facts), *frames)
 
 
 def _facts(title: str, facts: Any) -> Table:
