@@ -76,6 +76,7 @@ class Browser:
         self.queue = queue.name
         self.topology = Topology(broker.namespace)
         self.connection = connect(broker, "operator", wait_s)
+        self._asking = self.connection.channel()
         self._wait_s = wait_s
         self._hold = hold
         self._inbox: deque[Delivery] = deque()
@@ -211,10 +212,7 @@ class Browser:
         return int(found.message_count)
 
     def _ask(self) -> QueueMethod.DeclareOk:
-        channel = self.connection.channel()
-        found = channel.queue_declare(self.queue, passive=True).method
-        channel.close()
-        return found
+        return self._asking.queue_declare(self.queue, passive=True).method
 
 
 def _translate(error: AMQPError) -> FerWorkerError:
