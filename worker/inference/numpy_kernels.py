@@ -61,11 +61,11 @@ class NumpyKernels:
         order = np.lexsort(corners.T)  # row by row through the level, whatever the tiles
         return Cells(corners[order], scores[order], regressions[order])
 
-    def refine(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
+    def refine(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
         """Run R-Net; see `Kernels.refine`."""
         return _score(self.rnet, picture, corners, 24)
 
-    def output(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
+    def output(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
         """Run O-Net; see `Kernels.output`."""
         return _score(self.onet, picture, corners, 48)
 

@@ -100,13 +100,13 @@ class OpenVinoEngine:
 
 def _load(options: EngineOptions, threads: int) -> tuple[Kernels, EmotionNetwork]:
     core = openvino.Core()
-    library = find_library() if options.kernels != "openvino" else None
-    if library is None and options.kernels == "compiled":
-        raise EngineError(
-            "the compiled kernels are missing: there was no C++ compiler to build them"
-        )
-    if library is None and options.kernels == "auto":
-        log.warning("the compiled kernels are missing; OpenVINO takes twice their time")
+    library = None
+    if options.kernels != "openvino":
+        library = find_library(guesses=options.kernels != "compiled-f32")
+        if library is None and options.kernels != "auto":
+            raise EngineError("the compiled kernels are missing: there was no C++ compiler")
+        if library is None:
+            log.warning("the compiled kernels are missing; OpenVINO takes twice their time")
     detector = _compiled(core, library) if library else _on_openvino(core, threads)
     return detector, BatchNetwork(core, models.FOLDER / "emotion.onnx", threads)
 

@@ -22,17 +22,21 @@ class Library:
 
     Args:
         path: the shared library.
-        instructions: `avx512`, `avx2` or `baseline`; by default the best one that this CPU has.
+        instructions: `avx512_bf16`, `avx512`, `avx2` or `baseline`; by default the best one that
+            this CPU has.
+        guesses: whether that may be one that guesses in bfloat16.
 
     Raises:
         ValueError: this CPU or the library does not have it.
     """
 
-    def __init__(self, path: Path, instructions: str | None = None) -> None:
+    def __init__(
+        self, path: Path, instructions: str | None = None, *, guesses: bool = True
+    ) -> None:
         library = ctypes.CDLL(str(path))
         names = _instruction_sets(library)
         if instructions is None:
-            instructions = next(filter(None, names))
+            instructions = next(name for name in names if name and (guesses or "bf" not in name))
         self.instructions: Final = instructions
         self._index = names.index(instructions)
         self._propose = library.mtcnn_propose
@@ -43,7 +47,8 @@ class Library:
         ]  # fmt: skip
         self._score = library.mtcnn_score
         self._score.argtypes = [
-            *_PICTURE, _INTS, ctypes.c_int64, ctypes.c_int, _FLOATS, _FLOATS,
+            *_PICTURE, _INTS, ctypes.c_int64, ctypes.c_int, _FLOATS,
+            ctypes.c_float, _FLOATS,
         ]  # fmt: skip
 
         self._suppress = library.mtcnn_suppress
@@ -87,9 +92,15 @@ class Library:
         return found[:count]
 
     def score(
-        self, picture: AreaResizer, corners: NDArray[np.int32], weights: Floats, *, output: bool
+        self,
+        picture: AreaResizer,
+        corners: NDArray[np.int32],
+        weights: Floats,
+        least: float,
+        *,
+        output: bool,
     ) -> Floats:
-        """Run R-Net, or O-Net for `output`, on candidates.
+        """Run R-Net, or O-Net for `output`, on candidates. A surplus under `least` may be a guess.
 
         Returns:
             (N, 5) float32: the surplus of each, and its regression.
@@ -105,7 +116,7 @@ class Library:
         answers = np.empty((len(corners), 5), np.float32)
         failed = self._score(
             self._index, picture.sums, picture.height, picture.width,
-            np.ascontiguousarray(corners), len(corners), output, weights, answers,
+            np.ascontiguousarray(corners), len(corners), output, weights, least, answers,
         )  # fmt: skip
         if failed:
             raise MemoryError
@@ -125,11 +136,16 @@ class Library:
 
         Returns:
             The indices of the kept ones, in that order.
+
+        Raises:
+            ValueError: the order is none of all boxes; a box is not finite.
         """
         if boxes.shape != (len(order), 4) or not np.array_equal(
             np.sort(order), np.arange(len(boxes))
         ):
-            raise ValueError(f"not the order of {boxes.shape} boxes: {order}")
+            raise ValueError(f"not an order of {len(boxes)} boxes: {order}")
+        if not np.isfinite(boxes).all():
+            raise ValueError("a box is not finite")
         kept = np.empty(len(boxes), np.int64)
         count = self._suppress(
             np.ascontiguousarray(boxes), order, len(boxes), threshold, pixel, by_minimum, kept
@@ -139,10 +155,10 @@ class Library:
         return kept[:count]
 
 
-def find_library(instructions: str | None = None) -> Library | None:
+def find_library(instructions: str | None = None, *, guesses: bool = True) -> Library | None:
     """Load the compiled code, or return None where it was not built; see `Library`."""
     for path in Path(__file__).parent.glob("_mtcnn*.so"):
-        return Library(path, instructions)
+        return Library(path, instructions, guesses=guesses)
     return None
 
 
