@@ -121,12 +121,12 @@ def test_guesses_in_bfloat16_decide_nothing(views: Views) -> None:
             last = np.minimum(first + round(12 / scale), (picture.width, picture.height))
             corners = np.hstack([first, last]).astype(np.int32)
             if len(corners):
-                answers = [one.refine(picture, corners, 0.7) for one in (guessing, exact)]
-                over = [answer.scores > 0.7 for answer in answers]
-                assert np.array_equal(*over)
-                assert np.array_equal(*(a.scores[over[0]] for a in answers))
-                assert np.array_equal(*(a.regressions[over[0]] for a in answers))
-                seen += int(over[0].sum())
+                guess, truth = (one.refine(picture, corners, 0.7) for one in (guessing, exact))
+                over = truth.scores > 0.7
+                assert np.array_equal(guess.scores > 0.7, over)
+                assert np.array_equal(guess.scores[over], truth.scores[over])
+                assert np.array_equal(guess.regressions[over], truth.regressions[over])
+                seen += int(over.sum())
     assert seen > 100
 
 
