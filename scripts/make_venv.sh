@@ -34,6 +34,11 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     fi
 fi
 
+# The detector is compiled, where that can be; without a compiler it takes twice the time.
+if ! command -v c++ >/dev/null; then
+    scripts/apt_install.sh "A C++ compiler" g++ || echo "Going on without a C++ compiler." >&2
+fi
+
 echo "Installing $project into $venv" >&2
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
     --constraint constraints.txt --editable "$project"

@@ -2,6 +2,7 @@
 
 import ctypes
 import itertools
+from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 from typing import Any, Final
 
@@ -157,8 +158,9 @@ class Library:
 
 def find_library(instructions: str | None = None, *, guesses: bool = True) -> Library | None:
     """Load the compiled code, or return None where it was not built; see `Library`."""
-    for path in Path(__file__).parent.glob("_mtcnn*.so"):
-        return Library(path, instructions, guesses=guesses)
+    for suffix in EXTENSION_SUFFIXES:  # setuptools names it as a module of this Python
+        if (path := Path(__file__).parent / f"_mtcnn{suffix}").is_file():
+            return Library(path, instructions, guesses=guesses)
     return None
 
 
