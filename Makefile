@@ -30,8 +30,9 @@ check: .venv/dev.stamp ## format, lint, types, layers and the tests that need no
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not broker and not reference" tests/unit tests/contract
 
-test-reference: reference ## compare with the fer library itself: installs 8 GB
+test-reference: reference ## compare with the fer library itself (installs 8 GB); largest faces everywhere
 	.venv-reference/bin/python -m pytest -m reference $(PYTEST_ARGS)
+	FER_WORKER_TEST_EVERY_FRAME=1 .venv-reference/bin/python $(PYTEST) tests/engine/test_largest.py
 
 bench: reference ## measure it beside the fer library: installs 8 GB, takes a quarter of an hour
 	.venv-reference/bin/python -m benchmarks $(BENCH_ARGS)
