@@ -15,7 +15,7 @@ from worker.inference.pyramid import AreaResizer, Window
 _FLOATS = np.ctypeslib.ndpointer(np.float32, flags="C")
 _INTS = np.ctypeslib.ndpointer(np.int32, flags="C")
 _LONGS = np.ctypeslib.ndpointer(np.int64, flags="C")
-_PICTURE: list[Any] = [ctypes.c_int, _INTS, ctypes.c_int64, ctypes.c_int64]
+_PICTURE: list[Any] = [ctypes.c_int, _INTS, ctypes.c_int64, ctypes.c_int64, ctypes.c_int]
 
 
 class Library:
@@ -85,7 +85,7 @@ class Library:
             raise ValueError(f"{window} is too small, or not in a level of {size}")
         found = np.empty((rows * columns, 7), np.float32)  # untouched memory costs nothing
         count = self._propose(
-            self._index, picture.sums, picture.height, picture.width, *size,
+            *self._of(picture), *size,
             np.array(window, np.int64), weights, least, found, len(found),
         )  # fmt: skip
         if count < 0:
@@ -116,7 +116,7 @@ class Library:
             raise ValueError(f"a candidate is empty or not in the picture: {corners}")
         answers = np.empty((len(corners), 5), np.float32)
         failed = self._score(
-            self._index, picture.sums, picture.height, picture.width,
+            *self._of(picture),
             np.ascontiguousarray(corners), len(corners), output, weights, least, answers,
         )  # fmt: skip
         if failed:
@@ -154,6 +154,9 @@ class Library:
         if count < 0:
             raise MemoryError
         return kept[:count]
+
+    def _of(self, picture: AreaResizer) -> tuple[object, ...]:
+        return self._index, picture.sums, picture.height, picture.width, picture.is_reversed
 
 
 def find_library(instructions: str | None = None, *, guesses: bool = True) -> Library | None:

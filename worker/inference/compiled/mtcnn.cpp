@@ -1,8 +1,8 @@
 // MTCNN's networks, each with the resizing that feeds it, in float32. Called by ctypes, which lets go
 // of the interpreter lock meanwhile; __init__.py checks what it hands over.
 //
-// A picture is given as the integral image of each of its channels: (3, height + 1, width + 1) int32.
-// Maps between layers keep the channels of a pixel together; only pictures have a plane a channel.
+// A picture is given as its integral image: (height + 1, width + 1, 3) int32. Resized pictures have a
+// plane a channel; in maps between layers the channels of a pixel lie together.
 // Nothing is kept from one call to the next.
 
 #include <algorithm>
@@ -40,10 +40,10 @@ __attribute__((always_inline)) inline void store(float *to, Vector vector) {
 struct Picture {
     const int32_t *sums;
     size_t height, width;
+    bool is_reversed; // the channels of `sums`
 
-    const int32_t *row(int channel, size_t y) const {
-        return sums + (channel * (height + 1) + y) * (width + 1);
-    }
+    const int32_t *row(size_t y) const { return sums + y * (width + 1) * 3; }
+    int place(int channel) const { return is_reversed ? 2 - channel : channel; }
 };
 
 /// The bins of facenet-pytorch's resizing, interpolate(mode="area"): of n pixels, output i of o is
@@ -51,6 +51,8 @@ struct Picture {
 struct Bins {
     std::vector<int32_t> starts, ends;
     std::vector<float> lengths;
+
+    size_t size() const { return lengths.size(); }
 
     /// Bins first <= i < last of `count` over the pixels start <= p < end.
     Bins(int64_t start, int64_t end, int64_t count, int64_t first, int64_t last) {
@@ -67,7 +69,7 @@ struct Bins {
 /// Room for a row of a picture and for the sums over its bins.
 struct Scratch {
     std::vector<int32_t> strip, sums;
-    Scratch(size_t width, size_t bins) : strip(width + 1), sums(bins) {}
+    Scratch(size_t width, size_t bins) : strip(3 * (width + 1)), sums(bins) {}
 };
 
 /// Two maps that turn into each other; a vector more fits behind each.
@@ -292,10 +294,10 @@ const char *mtcnn_instructions(int index) {
 /// Returns how many there are, or -1 where memory is short. window: left, top, right, bottom in pixels
 /// of the level, 11 apart at least. least: log(p / (1 - p)) of the least probability p. cells:
 /// (room, 7) column and row in the window, log(p / (1 - p)), regression; row by row.
-int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int64_t width, int64_t columns,
-                      int64_t rows, const int64_t *window, const float *weights, float least,
+int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int64_t width, int is_reversed,
+                      int64_t columns, int64_t rows, const int64_t *window, const float *weights, float least,
                       float *cells, int64_t room) try {
-    const Picture picture{sums, size_t(height), size_t(width)};
+    const Picture picture{sums, size_t(height), size_t(width), bool(is_reversed)};
     const Bins across(0, width, columns, window[0], window[2]);
     const Bins down(0, height, rows, window[1], window[3]);
     static_assert(sizeof(Cell) == 7 * sizeof(float));
@@ -310,9 +312,9 @@ int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int
 /// corners: (count, 4) left, top, right, bottom in pixels, the last two exclusive; inside the picture
 /// and not empty. least: under this log(p / (1 - p)), R-Net may be a little off. answers: (count, 5)
 /// log(p / (1 - p)), regression.
-int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t width, const int32_t *corners,
+int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t width, int is_reversed, const int32_t *corners,
                 int64_t count, int output, const float *weights, float least, float *answers) try {
-    const Picture picture{sums, size_t(height), size_t(width)};
+    const Picture picture{sums, size_t(height), size_t(width), bool(is_reversed)};
     Answer *const to = reinterpret_cast<Answer *>(answers);
     static_assert(sizeof(Answer) == 5 * sizeof(float));
     if (output)
