@@ -291,18 +291,18 @@ const char *mtcnn_instructions(int index) {
 
 /// P-Net over a window of the picture at `columns` x `rows` pixels: cells that look like a face.
 ///
-/// Returns how many there are, or -1 where memory is short. window: left, top, right, bottom in pixels
-/// of the level, 11 apart at least. least: log(p / (1 - p)) of the least probability p. cells:
-/// (room, 7) column and row in the window, log(p / (1 - p)), regression; row by row.
-int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int64_t width, int is_reversed,
-                      int64_t columns, int64_t rows, const int64_t *window, const float *weights, float least,
+/// Returns how many there are, or -1 where memory is short. left, top, right, bottom: the window, in
+/// pixels of the level; its sides have 11 at least. least: log(p / (1 - p)) of the least probability
+/// p. cells: (room, 7) column and row in the window, log(p / (1 - p)), regression; row by row.
+int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int64_t width,
+                      int is_reversed, int64_t columns, int64_t rows, int64_t left, int64_t top,
+                      int64_t right, int64_t bottom, const float *weights, float least,
                       float *cells, int64_t room) try {
     const Picture picture{sums, size_t(height), size_t(width), bool(is_reversed)};
-    const Bins across(0, width, columns, window[0], window[2]);
-    const Bins down(0, height, rows, window[1], window[3]);
+    const Bins across(0, width, columns, left, right), down(0, height, rows, top, bottom);
     static_assert(sizeof(Cell) == 7 * sizeof(float));
     return int64_t(all[instructions].propose(picture, down, across, PNet(weights), least,
-                                   reinterpret_cast<Cell *>(cells), size_t(room)));
+                                             reinterpret_cast<Cell *>(cells), size_t(room)));
 } catch (const std::bad_alloc &) {
     return -1;
 }
@@ -312,8 +312,9 @@ int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int
 /// corners: (count, 4) left, top, right, bottom in pixels, the last two exclusive; inside the picture
 /// and not empty. least: under this log(p / (1 - p)), R-Net may be a little off. answers: (count, 5)
 /// log(p / (1 - p)), regression.
-int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t width, int is_reversed, const int32_t *corners,
-                int64_t count, int output, const float *weights, float least, float *answers) try {
+int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t width,
+                int is_reversed, const int32_t *corners, int64_t count, int output,
+                const float *weights, float least, float *answers) try {
     const Picture picture{sums, size_t(height), size_t(width), bool(is_reversed)};
     Answer *const to = reinterpret_cast<Answer *>(answers);
     static_assert(sizeof(Answer) == 5 * sizeof(float));
@@ -326,12 +327,16 @@ int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t w
     return -1;
 }
 
-/// Suppression. Returns how many boxes stay, or -1 where memory is short.
+/// Suppression. Returns how many boxes stay, -1 where memory is short, or -2 where the order names a
+/// box that is not there, or a box is not finite.
 ///
 /// boxes: (count, 4). order: their indices, in which they are looked at. by_minimum: overlap is measured
 /// by the smaller area, not by the union. kept: room for the indices of those that stay.
 int64_t mtcnn_suppress(const float *boxes, const int64_t *order, int64_t count, float threshold,
                        float pixel, int by_minimum, int64_t *kept) try {
+    if (!std::all_of(order, order + count, [&](int64_t i) { return 0 <= i && i < count; }) ||
+        !std::all_of(boxes, boxes + 4 * count, [](float side) { return std::isfinite(side); }))
+        return -2;
     const std::vector<int64_t> stay = suppress(boxes, order, count, threshold, pixel, by_minimum);
     std::copy(stay.begin(), stay.end(), kept);
     return int64_t(stay.size());
