@@ -26,6 +26,7 @@ test: .venv/dev.stamp rabbitmq ## all tests, but for those that need the fer lib
 check: .venv/dev.stamp ## format, lint, types, layers and the tests that need no broker
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/clang-format --dry-run --Werror worker/inference/compiled/*.cpp worker/inference/compiled/*.inc
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not broker and not reference" tests/unit tests/contract

@@ -1,9 +1,9 @@
-// MTCNN's networks, each with the resizing that feeds it, in float32. Called by ctypes, which lets go
-// of the interpreter lock meanwhile; __init__.py checks what it hands over.
+// MTCNN's networks, each with the resizing that feeds it, in float32. Called by ctypes, which lets
+// go of the interpreter lock meanwhile; __init__.py checks what it hands over.
 //
-// A picture is given as its integral image: (height + 1, width + 1, 3) int32. Resized pictures have a
-// plane a channel; in maps between layers the channels of a pixel lie together.
-// Nothing is kept from one call to the next.
+// A picture is given as its integral image: (height + 1, width + 1, 3) int32. Resized pictures have
+// a plane a channel; in maps between layers the channels of a pixel lie together. Nothing is kept
+// from one call to the next.
 
 #include <algorithm>
 #include <cmath>
@@ -20,8 +20,8 @@
 
 namespace {
 
-/// How far the difference of two logits may be off where bfloat16 guesses it. Of 60,000 cells in 160
-/// pictures none was off by 0.1.
+/// How far the difference of two logits may be off where bfloat16 guesses it. Of 60,000 cells in
+/// 160 pictures none was off by 0.1.
 constexpr float MARGIN = 0.25f;
 
 /// Sixteen channels of a pixel. The compiler splits it where registers are shorter.
@@ -96,9 +96,9 @@ template <int kept, class Number = float> class Ring {
 
 /// A convolution with its PReLU: how it is laid out, and where its weights are.
 ///
-/// An output pixel takes in `taps` neighbouring floats of each of `rows` rows; those of the next one
-/// begin `step` floats further. Channels come in blocks of 32, the last may be one of 16, filled up
-/// with zeros. A block has (rows, taps, channels) weights, its biases and its slopes.
+/// An output pixel takes in `taps` neighbouring floats of each of `rows` rows; those of the next
+/// one begin `step` floats further. Channels come in blocks of 32, the last may be one of 16,
+/// filled up with zeros. A block has (rows, taps, channels) weights, its biases and its slopes.
 template <int rows_, int taps_, int step_, int channels_> struct Layer {
     static constexpr int rows = rows_, taps = taps_, step = step_, channels = channels_;
     static constexpr int filled = (channels + 15) / 16 * 16;
@@ -203,7 +203,8 @@ template <int vectors> constexpr int MOST = vectors == 1 ? 14 : 10;
 /// The boxes that stay, of `count` boxes (x1, y1, x2, y2), in the order given: the indices of those
 /// whose overlap with no earlier one that stays is over the threshold.
 ///
-/// pixel: what is added to sides. The arithmetic is that of suppression.py, so no step may be fused.
+/// pixel: what is added to sides. The arithmetic is that of suppression.py, so no step may be
+/// fused.
 #if defined(__GNUC__) && !defined(__clang__)
 __attribute__((optimize("fp-contract=off")))
 #endif
@@ -291,9 +292,10 @@ const char *mtcnn_instructions(int index) {
 
 /// P-Net over a window of the picture at `columns` x `rows` pixels: cells that look like a face.
 ///
-/// Returns how many there are, or -1 where memory is short. left, top, right, bottom: the window, in
-/// pixels of the level; its sides have 11 at least. least: log(p / (1 - p)) of the least probability
-/// p. cells: (room, 7) column and row in the window, log(p / (1 - p)), regression; row by row.
+/// Returns how many there are, or -1 where memory is short. left, top, right, bottom: the window,
+/// in pixels of the level; its sides have 11 at least. least: log(p / (1 - p)) of the least
+/// probability p. cells: (room, 7) column and row in the window, log(p / (1 - p)), regression; row
+/// by row.
 int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int64_t width,
                       int is_reversed, int64_t columns, int64_t rows, int64_t left, int64_t top,
                       int64_t right, int64_t bottom, const float *weights, float least,
@@ -309,9 +311,9 @@ int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int
 
 /// R-Net (`output` = 0) or O-Net (1) on candidates. Returns 0, or -1 where memory is short.
 ///
-/// corners: (count, 4) left, top, right, bottom in pixels, the last two exclusive; inside the picture
-/// and not empty. least: under this log(p / (1 - p)), R-Net may be a little off. answers: (count, 5)
-/// log(p / (1 - p)), regression.
+/// corners: (count, 4) left, top, right, bottom in pixels, the last two exclusive; inside the
+/// picture and not empty. least: under this log(p / (1 - p)), R-Net may be a little off. answers:
+/// (count, 5) log(p / (1 - p)), regression.
 int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t width,
                 int is_reversed, const int32_t *corners, int64_t count, int output,
                 const float *weights, float least, float *answers) try {
@@ -327,11 +329,11 @@ int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t w
     return -1;
 }
 
-/// Suppression. Returns how many boxes stay, -1 where memory is short, or -2 where the order names a
-/// box that is not there, or a box is not finite.
+/// Suppression. Returns how many boxes stay, -1 where memory is short, or -2 where the order names
+/// a box that is not there, or a box is not finite.
 ///
-/// boxes: (count, 4). order: their indices, in which they are looked at. by_minimum: overlap is measured
-/// by the smaller area, not by the union. kept: room for the indices of those that stay.
+/// boxes: (count, 4). order: their indices, in which they are looked at. by_minimum: overlap is
+/// measured by the smaller area, not by the union. kept: room for the indices of those that stay.
 int64_t mtcnn_suppress(const float *boxes, const int64_t *order, int64_t count, float threshold,
                        float pixel, int by_minimum, int64_t *kept) try {
     if (!std::all_of(order, order + count, [&](int64_t i) { return 0 <= i && i < count; }) ||
