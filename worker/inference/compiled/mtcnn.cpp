@@ -168,7 +168,11 @@ struct ONet {
 };
 
 namespace baseline {
+#ifdef __aarch64__ // 32 registers of 4 floats; others have 16
+template <int vectors> constexpr int MOST = vectors == 1 ? 6 : 3;
+#else
 template <int vectors> constexpr int MOST = vectors == 1 ? 3 : 1;
+#endif
 #include "kernels.inc"
 } // namespace baseline
 
