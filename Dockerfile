@@ -13,6 +13,8 @@ FROM base AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 WORKDIR /src
+# For the detector, which is compiled.
+RUN apt-get update && apt-get install --yes --no-install-recommends g++
 RUN python -m venv /opt/fer-worker
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 RUN pip install --constraint constraints.txt . && pip uninstall --yes fer-worker

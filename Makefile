@@ -1,4 +1,5 @@
-# What is missing is installed first: `.venv` here, and by apt, after saying so, RabbitMQ and venv.
+# What is missing is installed first: `.venv` here, and by apt, after saying so, RabbitMQ, venv and a
+# C++ compiler.
 # PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS="-k name" goes to pytest,
 # BENCH_ARGS="--images FOLDER" to the benchmarks.
 
@@ -7,6 +8,7 @@
 .PHONY: help venv rabbitmq demo test check reference test-reference bench asyncapi clean
 
 BIN := .venv/bin
+BUILT_FROM := pyproject.toml constraints.txt $(wildcard worker/inference/compiled/*.cpp worker/inference/compiled/*.inc)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 # Each test process may run a broker and worker processes of its own; two keep two cores busy.
@@ -24,12 +26,14 @@ test: .venv/dev.stamp rabbitmq ## all tests, but for those that need the fer lib
 check: .venv/dev.stamp ## format, lint, types, layers and the tests that need no broker
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/clang-format --dry-run --Werror worker/inference/compiled/*.cpp worker/inference/compiled/*.inc
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not broker and not reference" tests/unit tests/contract
 
-test-reference: reference ## compare with the fer library itself: installs 8 GB
+test-reference: reference ## compare with the fer library itself (installs 8 GB); largest faces everywhere
 	.venv-reference/bin/python -m pytest -m reference $(PYTEST_ARGS)
+	FER_WORKER_TEST_EVERY_FRAME=1 .venv-reference/bin/python $(PYTEST) tests/engine/test_largest.py
 
 bench: reference ## measure it beside the fer library: installs 8 GB, takes a quarter of an hour
 	.venv-reference/bin/python -m benchmarks $(BENCH_ARGS)
@@ -40,7 +44,7 @@ asyncapi: ## validate schemas/asyncapi.yaml; needs npm
 venv: .venv/dev.stamp ## the development environment, in .venv
 
 clean: ## remove all that was made here
-	rm -rf .venv .venv-reference build dist demo-output *.egg-info
+	rm -rf .venv .venv-reference build dist demo-output *.egg-info worker/inference/compiled/*.so
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
@@ -51,15 +55,15 @@ reference:
 rabbitmq:
 	@scripts/install_rabbitmq.sh
 
-.venv/default.stamp: pyproject.toml constraints.txt
+.venv/default.stamp: $(BUILT_FROM)
 	@scripts/make_venv.sh .venv .
 	@touch $@
 
-.venv/dev.stamp: pyproject.toml constraints.txt
+.venv/dev.stamp: $(BUILT_FROM)
 	@scripts/make_venv.sh .venv '.[dev]'
 	@touch .venv/default.stamp $@
 
-.venv-reference/reference.stamp: pyproject.toml constraints.txt
+.venv-reference/reference.stamp: $(BUILT_FROM)
 	@scripts/make_venv.sh .venv-reference '.[fer,export,bench,dev]'
 	@scripts/check_opencv.sh .venv-reference
 	@touch $@

@@ -1,4 +1,4 @@
-"""The bound of the broker path: pika's `SelectConnection` and nothing else around it.
+"""The measure of the broker path: pika's `SelectConnection` and nothing else around it.
 
 Consume, publish a confirmed reply, ack when it is confirmed, as many in flight as the prefetch.
 """

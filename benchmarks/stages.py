@@ -1,9 +1,10 @@
 """Where the time of a frame goes, stage by stage: milliseconds of one core.
 
-python -m benchmarks.stages FOLDER [--compat fer] [--faces all] …
+python -m benchmarks.stages [FOLDER] [--compat fer] [--faces all] [--kernels openvino] …
 
-Takes the engine options of the worker's commands. Each picture is analysed once unmeasured, then
-`--repeat` times; the time is the process's, so that other programs hardly show in it.
+Takes the engine options of the worker's commands, and a folder of pictures instead of the default
+set. Each picture is analysed once unmeasured, then `--repeat` times; the time is the process's, so
+that other programs hardly show in it.
 """
 
 import time
@@ -15,6 +16,7 @@ from unittest.mock import patch
 
 import click
 
+from benchmarks.pictures import default_pictures, own_pictures
 from worker.cli.options import engine_options
 from worker.inference.engine import Engine, EngineOptions, create_engine
 
@@ -43,24 +45,25 @@ class Stopwatch:
 
 @click.command(help=__doc__)
 @engine_options
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument(
+    "folder", type=click.Path(exists=True, file_okay=False, path_type=Path), required=False
+)
 @click.option("--repeat", default=5, show_default=True)
-def main(options: EngineOptions, folder: Path, repeat: int) -> None:
+def main(options: EngineOptions, folder: Path | None, repeat: int) -> None:
     """Print a row a picture and the means."""
     watch = Stopwatch()
     analyze = _timed_engine(create_engine(options, threads=1), watch)
     rows = []
     click.echo(f"{'':24}{'total':>8}" + "".join(f"{stage:>12}" for stage in STAGES))
-    for path in sorted(folder.glob("*.jp*g")):
-        jpeg = path.read_bytes()
-        analyze(jpeg)
+    for picture in own_pictures(folder) if folder else default_pictures():
+        analyze(picture.jpeg)
         watch.seconds.clear()
         started = time.process_time()
         for _ in range(repeat):
-            analyze(jpeg)
+            analyze(picture.jpeg)
         watch.seconds["total"] = time.process_time() - started
         rows.append([watch.seconds[stage] / repeat * 1e3 for stage in ("total", *STAGES)])
-        _print(path.name, rows[-1])
+        _print(picture.name, rows[-1])
     if rows:
         _print("mean", [sum(column) / len(rows) for column in zip(*rows, strict=True)])
 

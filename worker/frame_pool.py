@@ -8,10 +8,10 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from queue import SimpleQueue
 
 from schemas import BatchRequest, BatchResult, ErrorCode
 from worker.analysis import analyze_frame
@@ -41,6 +41,10 @@ class Job:
     started: float = field(default_factory=time.perf_counter)
 
 
+_Step = Callable[[], None]
+"""What a thread of the pool does at once: read a request, or analyse a frame."""
+
+
 class _Batch:
     """A job once it is read: the outcomes of its frames as they come in, in any order."""
 
@@ -66,7 +70,7 @@ class FramePool:
     """
 
     def __init__(self, engine: Engine, threads: int, limits: Limits, worker: str) -> None:
-        """Start no work yet.
+        """Start the threads.
 
         Args:
             engine: warmed up, safe for that many threads.
@@ -77,24 +81,37 @@ class FramePool:
         self._engine = engine
         self._limits = limits
         self._worker = worker
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="frames")
+        # Not an executor: it makes a future for every task, and nobody here looks at one.
+        self._tasks: SimpleQueue[tuple[Job, _Step] | None] = SimpleQueue()
+        self._threads = [
+            threading.Thread(target=self._work, name=f"frames_{number}", daemon=True)
+            for number in range(threads)
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def submit(self, job: Job) -> None:
         """Queue a job; returns at once."""
-        self._threads.submit(self._guarded, job, partial(self._read, job))
+        self._tasks.put((job, partial(self._read, job)))
 
     def shutdown(self) -> None:
-        """Drop what is queued and take nothing more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """End the threads, once they have done what is queued."""
+        for _ in self._threads:
+            self._tasks.put(None)
 
-    def _guarded(self, job: Job, step: Callable[[], None]) -> None:
+    def _work(self) -> None:
+        while (task := self._tasks.get()) is not None:
+            self._guarded(*task)
+            del task  # or its request would be kept until the next one comes
+
+    def _guarded(self, job: Job, step: _Step) -> None:
         if not job.is_wanted():
             return
         try:
             step()
         except MessageError as error:
             job.on_end(error)
-        except Exception:
+        except BaseException:  # nothing may end a thread of the pool
             log.exception("%s: unexpected fault", job.delivery.correlation_id)
             job.on_end(MessageError(ErrorCode.INTERNAL_ERROR, "the worker failed on this request"))
 
@@ -115,7 +132,7 @@ class FramePool:
             return
         batch = _Batch(job, request)
         for index in range(1, len(request.frames)):
-            self._threads.submit(self._guarded, job, partial(self._analyze, batch, index))
+            self._tasks.put((job, partial(self._analyze, batch, index)))
         self._analyze(batch, 0)  # by this thread: a batch of one never changes hands
 
     def _analyze(self, batch: _Batch, index: int) -> None:

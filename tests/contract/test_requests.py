@@ -3,17 +3,21 @@
 import base64
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 import pika
 import pytest
 
-from schemas import Emotion, ErrorCode, FrameEmotion, Status
+from schemas import Emotion, ErrorCode, FaceSelection, FrameEmotion, Status
 from tests.engines import BrokenEngine, GatedEngine, SizeEngine, plain_jpeg
 from tests.serving import Sender, request, serving, supervising
 from tests.waiting import wait_until
 from worker.config import BrokerConfig, FrameLimits, Limits
+from worker.inference.engine import Analysis
+
+if TYPE_CHECKING:
+    from worker.inference.engine import BGRImage
 
 pytestmark = pytest.mark.broker
 
@@ -212,6 +216,23 @@ def test_fault_of_the_engine_is_an_error_without_its_secrets(
         result = sender.receive(sender.send(request(JPEG)))
     assert [error.code for error in result.errors] == [ErrorCode.INTERNAL_ERROR]
     assert "secret" not in result.model_dump_json()
+
+
+def test_thread_of_the_pool_outlives_whatever_an_engine_raises(
+    broker: BrokerConfig, sender: Sender
+) -> None:
+    class LeavingEngine(SizeEngine):
+        def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
+            if self.analysed == 0:
+                self.analysed += 1
+                raise SystemExit("as some libraries do")
+            return super().analyze(image, faces)
+
+    with serving(broker, LeavingEngine(), threads=1):
+        first = sender.receive(sender.send(request(JPEG)))
+        second = sender.receive(sender.send(request(JPEG)))
+    assert [error.code for error in first.errors] == [ErrorCode.INTERNAL_ERROR]
+    assert second.status is Status.SUCCESS
 
 
 def test_request_past_its_deadline_is_answered_expired_without_inference(

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tests.engine.conftest import Views
 from worker.errors import EngineError
-from worker.inference import openvino_engine
+from worker.inference import openvino_engine, suppression
 from worker.inference.compiled import find_library
 from worker.inference.engine import Engine, EngineOptions, create_engine
 from worker.inference.kernels import Kernels
@@ -35,15 +35,19 @@ def on_openvino(engine_of: EngineOf) -> Kernels:
     return kernels_of(engine_of(EngineOptions(kernels="openvino")))
 
 
+def compiled_with(instructions: str) -> Kernels:
+    library = find_library(instructions)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(openvino_engine, "find_library", lambda **_: library)
+        return kernels_of(create_engine(EngineOptions(kernels="compiled"), threads=1))
+
+
 @pytest.fixture(scope="session", params=["avx512_bf16", "avx512", "avx2", "baseline"])
 def compiled(request: pytest.FixtureRequest) -> Kernels:
-    with pytest.MonkeyPatch.context() as patched:
-        try:
-            library = find_library(request.param)
-        except ValueError:
-            pytest.skip(f"this CPU has no {request.param}")
-        patched.setattr(openvino_engine, "find_library", lambda: library)
-        return kernels_of(create_engine(EngineOptions(kernels="compiled"), threads=1))
+    try:
+        return compiled_with(request.param)
+    except ValueError:
+        pytest.skip(f"this CPU has no {request.param}")
 
 
 def test_the_best_instruction_set_is_chosen() -> None:
@@ -52,6 +56,9 @@ def test_the_best_instruction_set_is_chosen() -> None:
     assert library.instructions in ("avx512_bf16", "avx512", "avx2", "baseline")
     with pytest.raises(ValueError, match="abacus"):
         find_library("abacus")
+    exact = find_library(guesses=False)
+    assert exact is not None
+    assert "bf16" not in exact.instructions
 
 
 @given(st.integers(12, 90), st.integers(12, 90), st.sampled_from([1.0, 0.77, 0.6, 0.31]), st.data())
@@ -70,8 +77,8 @@ def test_cells_of_a_window_are_those_of_openvino(
     window = Window(left, top, columns, rows)
     if data.draw(st.booleans()):  # one that ends within the level, after even numbers of pixels
         window = Window(left, top, left + (columns - left) // 2 * 2, top + (rows - top) // 2 * 2)
-    expected = on_openvino.cells(picture, scale, window, 0.001)
-    cells = compiled.cells(picture, scale, window, 0.001)
+    expected = on_openvino.cells(picture, scale, window, 1e-12)
+    cells = compiled.cells(picture, scale, window, 1e-12)
     assert np.array_equal(cells.corners, expected.corners)
     np.testing.assert_allclose(cells.scores, expected.scores, atol=2e-6)
     np.testing.assert_allclose(cells.regressions, expected.regressions, atol=2e-6)
@@ -94,6 +101,60 @@ def test_cells_of_photographs_are_those_of_openvino(
     assert found > 100
 
 
+def test_guesses_in_bfloat16_decide_nothing(views: Views) -> None:
+    try:
+        guessing, exact = (compiled_with(name) for name in ("avx512_bf16", "avx512"))
+    except ValueError:
+        pytest.skip("this CPU does not compute with bfloat16")
+    seen = 0
+    for image in views(40):
+        picture = AreaResizer(image)
+        for scale in (0.6, 0.43, 0.3, 0.15):
+            window = Window(0, 0, *picture.level_size(scale))
+            guessed, expected = (
+                one.cells(picture, scale, window, 0.6) for one in (guessing, exact)
+            )
+            assert np.array_equal(guessed.corners, expected.corners)
+            assert np.array_equal(guessed.scores, expected.scores)
+            assert np.array_equal(guessed.regressions, expected.regressions)
+            first = np.floor(expected.corners / scale).astype(np.int32)
+            last = np.minimum(first + round(12 / scale), (picture.width, picture.height))
+            corners = np.hstack([first, last]).astype(np.int32)
+            if len(corners):
+                guess, truth = (one.refine(picture, corners, 0.7) for one in (guessing, exact))
+                over = truth.scores > 0.7
+                assert np.array_equal(guess.scores > 0.7, over)
+                assert np.array_equal(guess.scores[over], truth.scores[over])
+                assert np.array_equal(guess.regressions[over], truth.regressions[over])
+                seen += int(over.sum())
+    assert seen > 100
+
+
+@given(st.integers(0, 60), st.integers(0, 2**32), st.sampled_from([0.5, 0.7]))
+@settings(deadline=None)
+def test_suppression_keeps_what_numpys_keeps(
+    compiled: Kernels, count: int, seed: int, threshold: float
+) -> None:
+    chance = np.random.default_rng(seed)
+    corners = chance.uniform(-20, 40, (count, 2))
+    boxes = np.hstack([corners, corners + chance.uniform(0, 50, (count, 2))]).astype(np.float32)
+    scores = chance.choice(max(1, count // 2), count).astype(np.float32)  # some are equal
+    for suppress in ("suppress_by_union", "suppress_by_minimum"):
+        kept = getattr(compiled, suppress)(boxes, scores, threshold)
+        assert kept.tolist() == getattr(suppression, suppress)(boxes, scores, threshold).tolist()
+
+
+def test_an_order_that_is_none_never_reaches_the_compiled_code() -> None:
+    library = find_library()
+    assert library is not None
+    boxes = np.zeros((3, 4), np.float32)
+    for order in ([0, 1], [0, 1, 3], [0, 1, -1], [2**40, 1, 2]):
+        with pytest.raises(ValueError, match="order"):
+            library.suppress(boxes, np.array(order), 0.5, pixel=0, by_minimum=False)
+    with pytest.raises(ValueError, match="finite"):
+        library.suppress(boxes * np.nan, np.arange(3), 0.5, pixel=0, by_minimum=False)
+
+
 @pytest.mark.parametrize("count", [1, 2, 9, 10, 11, 37])
 def test_candidates_get_the_scores_of_openvino_however_many(
     compiled: Kernels, on_openvino: Kernels, views: Views, count: int
@@ -107,11 +168,11 @@ def test_candidates_get_the_scores_of_openvino_however_many(
         corners = np.hstack([first, last]).astype(np.int32)
         corners[0] = (0, 0, *size)
         for ask in ("refine", "output"):
-            expected = getattr(on_openvino, ask)(picture, corners)
-            answers = getattr(compiled, ask)(picture, corners)
+            expected = getattr(on_openvino, ask)(picture, corners, 1e-12)
+            answers = getattr(compiled, ask)(picture, corners, 1e-12)
             np.testing.assert_allclose(answers.scores, expected.scores, atol=5e-6)
             np.testing.assert_allclose(answers.regressions, expected.regressions, atol=5e-6)
-            alone = getattr(compiled, ask)(picture, corners[-1:])
+            alone = getattr(compiled, ask)(picture, corners[-1:], 1e-12)
             assert np.array_equal(alone.scores, answers.scores[-1:])
             assert np.array_equal(alone.regressions, answers.regressions[-1:])
 
@@ -121,7 +182,7 @@ def test_sums_stay_exact_where_the_integral_image_wraps_around(
 ) -> None:
     picture = AreaResizer(np.full((3000, 3000, 3), 255, np.uint8))  # 2.3e9 a channel, over 2**31
     corners = np.array([[2900, 2900, 3000, 3000], [0, 0, 3000, 3000]], np.int32)
-    expected, answers = (one.refine(picture, corners) for one in (on_openvino, compiled))
+    expected, answers = (one.refine(picture, corners, 1e-12) for one in (on_openvino, compiled))
     np.testing.assert_allclose(answers.scores, expected.scores, atol=2e-6)
 
 
@@ -131,7 +192,7 @@ def test_what_does_not_lie_in_the_picture_never_reaches_the_compiled_code(
     picture = AreaResizer(noise(50, 60))
     for corner in ([0, 0, 61, 50], [0, 0, 60, 51], [-1, 0, 9, 9], [5, 5, 5, 9], [9, 9, 5, 12]):
         with pytest.raises(ValueError, match="in "):
-            compiled.refine(picture, np.array([corner], np.int32))
+            compiled.refine(picture, np.array([corner], np.int32), 0.7)
     for window in (Window(0, 0, 10, 30), Window(0, 0, 38, 30), Window(-2, 0, 30, 30)):
         with pytest.raises(ValueError, match="in "):
             compiled.cells(picture, 0.6, window, 0.6)
@@ -140,7 +201,7 @@ def test_what_does_not_lie_in_the_picture_never_reaches_the_compiled_code(
 def test_without_compiled_code_openvino_does_it_all_unless_it_was_asked_for(
     monkeypatch: pytest.MonkeyPatch, views: Views, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(openvino_engine, "find_library", lambda: None)
+    monkeypatch.setattr(openvino_engine, "find_library", lambda **_: None)
     engine = create_engine(EngineOptions(), threads=1)
     assert "twice" in caplog.text
     assert any(engine.analyze(image, "first").faces for image in views(4))

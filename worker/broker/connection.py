@@ -26,6 +26,7 @@ from pika.exceptions import (
 )
 
 from worker.broker.topology import PRECONDITION_FAILED
+from worker.broker.transport import IOServices
 from worker.config import BrokerConfig, mask_password
 from worker.errors import BrokerRefusedError, FerWorkerError
 
@@ -168,7 +169,7 @@ class Connection:
             on_open_callback=self._on_open,
             on_open_error_callback=self._on_closed,
             on_close_callback=self._on_closed,
-            custom_ioloop=self._loop,
+            custom_ioloop=IOServices(self._loop),
         )
 
     def _on_open(self, connection: SelectConnection) -> None:

@@ -50,6 +50,7 @@ class Publisher:
         """Open the channel; `on_ready` is called once messages may be published."""
         self._on_ready = on_ready
         self._channel: Channel | None = None
+        self._id = uuid.uuid4().hex
         self._next_tag = 1
         self._pending: dict[int, _Pending] = {}
         open_channel(connection, self._on_channel)
@@ -68,7 +69,7 @@ class Publisher:
         if self._channel is None or not self._channel.is_open:
             return
         if message.properties.message_id is None:
-            message.properties.message_id = uuid.uuid4().hex
+            message.properties.message_id = f"{self._id}.{self._next_tag}"
         self._pending[self._next_tag] = _Pending(message.properties.message_id, on_confirmation)
         self._next_tag += 1
         self._channel.basic_publish(

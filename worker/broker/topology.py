@@ -109,8 +109,7 @@ class Topology:
 
     def is_workers_own(self, queue: str) -> bool:
         """Whether a queue is one that workers and supervisors read, and so no place for replies."""
-        own = (self.frames.name, self.control)
-        return any(queue == name or queue.startswith(f"{name}.") for name in own)
+        return f"{queue}.".startswith((f"{self.frames.name}.", f"{self.control}."))
 
     def _quorum(self, name: str, arguments: Arguments) -> Queue:
         return Queue(f"{self.namespace}.{name}", {"x-queue-type": "quorum", **arguments})

@@ -22,7 +22,7 @@ from worker.inference.pyramid import AreaResizer
 REFINE_THRESHOLD: Final = 0.7
 OUTPUT_THRESHOLD: Final = 0.7
 
-_Network = Callable[[AreaResizer, NDArray[np.int32]], Scores]
+_Network = Callable[[AreaResizer, NDArray[np.int32], float], Scores]
 
 _CANDIDATE = np.dtype(
     [
@@ -59,9 +59,10 @@ class Cascade:
 
     def add(self, proposals: Candidates) -> None:
         """Add what P-Net proposes on a level finer than all those before."""
-        added = np.full(len(proposals), np.nan, _CANDIDATE)
+        known = np.full(len(proposals) + len(self.known), np.nan, _CANDIDATE)
+        known[len(proposals) :] = self.known
+        added = known[: len(proposals)]
         added["proposed"], added["proposed_score"] = proposals.boxes, proposals.scores
-        known = np.concatenate([added, self.known])
         self.known = known[np.argsort(-known["proposed_score"], kind="stable")]
 
     def refine(self) -> Indices:
@@ -74,7 +75,7 @@ class Cascade:
         asked = np.flatnonzero(np.isnan(known["refined_score"]))
         if len(asked):
             boxes = known["proposed"][asked]
-            answers = self._ask(self._kernels.refine, boxes)
+            answers = self._ask(self._kernels.refine, boxes, REFINE_THRESHOLD)
             known["refined"][asked] = squared(regressed(boxes, answers.regressions, pixel=1))
             known["refined_score"][asked] = answers.scores
         passed = np.flatnonzero(known["refined_score"] > REFINE_THRESHOLD)
@@ -89,7 +90,7 @@ class Cascade:
         """Third stage: show some refined candidates to O-Net."""
         if len(asked):
             boxes = self.known["refined"][asked]
-            answers = self._ask(self._kernels.output, boxes)
+            answers = self._ask(self._kernels.output, boxes, OUTPUT_THRESHOLD)
             self.known["face"][asked] = regressed(boxes, answers.regressions, pixel=1)
             self.known["face_score"][asked] = answers.scores
 
@@ -118,14 +119,14 @@ class Cascade:
         """Boxes and scores of faces."""
         return Candidates(self.known["face"][faces], self.known["face_score"][faces])
 
-    def _ask(self, network: _Network, boxes: Floats) -> Scores:
+    def _ask(self, network: _Network, boxes: Floats, threshold: float) -> Scores:
         """Show candidates to R-Net or O-Net."""
         corners = _pixels(boxes, self._picture.height, self._picture.width)
         # A box wholly outside the picture has nothing to score. facenet-pytorch fails there.
         visible = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(axis=1))
         answers = Scores(np.zeros(len(boxes), np.float32), np.zeros((len(boxes), 4), np.float32))
         if len(visible):
-            seen = network(self._picture, corners[visible])
+            seen = network(self._picture, corners[visible], threshold)
             answers.scores[visible], answers.regressions[visible] = seen.scores, seen.regressions
         return answers
 

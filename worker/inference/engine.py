@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     """An upright picture: (height, width, 3), uint8, channels in the order blue, green, red."""
 
 EngineName = Literal["openvino", "fer"]
-KernelsName = Literal["auto", "compiled", "openvino"]
+KernelsName = Literal["auto", "compiled", "compiled-f32", "openvino"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,8 @@ class EngineOptions:
     square with 10 px on every side."""
     kernels: KernelsName = "auto"
     """What runs the detector's networks in the engine openvino: code compiled at installation, or
-    OpenVINO, which takes about twice the time. The answers are the same. auto: what is there."""
+    OpenVINO, which takes about twice the time. The answers are the same. auto: what is there.
+    Compiled code guesses in bfloat16 where the CPU can, and f32 decides; compiled-f32 does not."""
 
     @classmethod
     def as_fer(

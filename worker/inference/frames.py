@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas import ErrorCode
 from worker.config import FrameLimits
@@ -25,7 +26,7 @@ _TOO_LATE = {0xD8, 0xD9, 0xDA}  # SOI, EOI, SOS: a frame header comes before the
 _MAX_SEGMENTS = 1000
 """Before the frame header. Real files have a few dozen; a hostile one could have millions."""
 
-_SCAN = b"\xff\xda"
+_SCAN = (0xFF, 0xDA)
 _MAX_SCANS = 500
 """A progressive JPEG has about ten. Each takes as long as the picture is large, and 60 bytes."""
 
@@ -60,15 +61,18 @@ def decode_frame(jpeg: bytes, limits: FrameLimits) -> "BGRImage":
     if min(width, height) < limits.min_side:
         text = f"the frame has {width}x{height} pixels; its sides must have {limits.min_side}"
         raise FrameError(ErrorCode.FRAME_TOO_SMALL, text)
-    if jpeg.count(_SCAN) > _MAX_SCANS:
+    data = np.frombuffer(jpeg, np.uint8)
+    # `bytes.count` takes eight times as long, and the interpreter lock with it.
+    scans = np.count_nonzero((data[:-1] == _SCAN[0]) & (data[1:] == _SCAN[1]))
+    if scans > _MAX_SCANS:
         raise FrameError(ErrorCode.BROKEN_JPEG, f"the JPEG has more than {_MAX_SCANS} scans")
-    return _decode(jpeg, width, height)
+    return _decode(data, width, height)
 
 
-def _decode(jpeg: bytes, width: int, height: int) -> "BGRImage":
+def _decode(jpeg: NDArray[np.uint8], width: int, height: int) -> "BGRImage":
     # OpenCV 4.10 filled what was cut off with the picture decoded before it; 4.14 refuses.
     try:
-        image = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
+        image = cv2.imdecode(jpeg, cv2.IMREAD_COLOR)
     except cv2.error:
         image = None
     if image is None or image.shape not in {(height, width, 3), (width, height, 3)}:

@@ -45,7 +45,8 @@ class Scores:
 class Kernels(Protocol):
     """The cascade's three networks, each looking at a picture, and suppression. Safe for threads.
 
-    What a network says of a cell or a candidate does not depend on the others, to the last bit.
+    What a network says of a cell or a candidate over the threshold does not depend on the others,
+    to the last bit.
     """
 
     def cells(self, picture: AreaResizer, scale: float, window: Window, threshold: float) -> Cells:
@@ -60,17 +61,18 @@ class Kernels(Protocol):
         """
         ...
 
-    def refine(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
+    def refine(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
         """R-Net, on candidates.
 
         Args:
             picture: the picture.
             corners: (N, 4) left, top, right, bottom in pixels of the picture, the last two
                 exclusive; inside the picture and not empty.
+            threshold: what is said of those with lower scores may be a little off.
         """
         ...
 
-    def output(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
+    def output(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
         """O-Net, on candidates; see `refine`."""
         ...
 
@@ -110,7 +112,7 @@ def areas(boxes: Floats) -> Floats:
 def regressed(boxes: Floats, regressions: Floats, pixel: int) -> Floats:
     """Corners moved by shares of the box's sides; sides are longer by `pixel`."""
     sides = boxes[:, 2:] - boxes[:, :2] + np.float32(pixel)
-    moved: Floats = boxes + regressions * np.tile(sides, 2)
+    moved: Floats = boxes + regressions * np.hstack([sides, sides])
     return moved
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.inference import suppression
-from worker.inference.kernels import STRIDE, Cells, Floats, Scores
+from worker.inference.kernels import STRIDE, Cells, Floats, Indices, Scores
 from worker.inference.pyramid import CELL, AreaResizer, Window
 
 _SHARED: Final = CELL - STRIDE
@@ -46,9 +46,6 @@ class NumpyKernels:
     rnet: Network
     onet: Network
 
-    suppress_by_union = staticmethod(suppression.suppress_by_union)
-    suppress_by_minimum = staticmethod(suppression.suppress_by_minimum)
-
     def cells(self, picture: AreaResizer, scale: float, window: Window, threshold: float) -> Cells:
         """Run P-Net; see `Kernels.cells`."""
         level = picture.level(scale, window)
@@ -61,13 +58,21 @@ class NumpyKernels:
         order = np.lexsort(corners.T)  # row by row through the level, whatever the tiles
         return Cells(corners[order], scores[order], regressions[order])
 
-    def refine(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
+    def refine(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
         """Run R-Net; see `Kernels.refine`."""
         return _score(self.rnet, picture, corners, 24)
 
-    def output(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
+    def output(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
         """Run O-Net; see `Kernels.output`."""
         return _score(self.onet, picture, corners, 48)
+
+    def suppress_by_union(self, boxes: Floats, scores: Floats, threshold: float) -> Indices:
+        """See `suppression.suppress_by_union`."""
+        return suppression.suppress_by_union(boxes, scores, threshold)
+
+    def suppress_by_minimum(self, boxes: Floats, scores: Floats, threshold: float) -> Indices:
+        """See `suppression.suppress_by_minimum`."""
+        return suppression.suppress_by_minimum(boxes, scores, threshold)
 
     def _cells(
         self, tile: Floats, at: tuple[int, int], threshold: float

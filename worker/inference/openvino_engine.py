@@ -100,15 +100,15 @@ class OpenVinoEngine:
 
 def _load(options: EngineOptions, threads: int) -> tuple[Kernels, EmotionNetwork]:
     core = openvino.Core()
-    library = find_library() if options.kernels != "openvino" else None
-    if library is None and options.kernels == "compiled":
-        raise EngineError(
-            "the compiled kernels are missing: there was no C++ compiler to build them"
-        )
-    if library is None and options.kernels == "auto":
-        log.warning("the compiled kernels are missing; OpenVINO takes twice their time")
+    library = None
+    if options.kernels != "openvino":
+        library = find_library(guesses=options.kernels != "compiled-f32")
+        if library is None and options.kernels != "auto":
+            raise EngineError("the compiled kernels are missing: there was no C++ compiler")
+        if library is None:
+            log.warning("the compiled kernels are missing; OpenVINO takes twice their time")
     detector = _compiled(core, library) if library else _on_openvino(core, threads)
-    return detector, BatchNetwork(core, models.FOLDER / "emotion.onnx", threads)
+    return detector, BatchNetwork(core, models.FOLDER / "emotion.onnx", threads, alone=True)
 
 
 def _compiled(core: openvino.Core, library: Library) -> CompiledKernels:
@@ -123,7 +123,10 @@ def _compiled(core: openvino.Core, library: Library) -> CompiledKernels:
 def _on_openvino(core: openvino.Core, threads: int) -> NumpyKernels:
     return NumpyKernels(
         OpenVinoNetwork(core, models.FOLDER / "pnet.onnx", threads),
-        *(BatchNetwork(core, models.FOLDER / f"{name}.onnx", threads) for name in ("rnet", "onet")),
+        *(
+            BatchNetwork(core, models.FOLDER / f"{name}.onnx", threads, alone=False)
+            for name in ("rnet", "onet")
+        ),
     )
 
 
@@ -165,15 +168,22 @@ class OpenVinoNetwork:
 
 
 class BatchNetwork(OpenVinoNetwork):
-    """A network of small pictures, run on batches of 32, 16, 8, 4 and 2.
+    """A network of small pictures, run on batches of 32, 16, 8, 4, 2 and 1.
 
-    For every other length OpenVINO would compile kernels, 4 to 8 ms each. There is no batch of one:
-    O-Net's last layers multiply a single row in another order, and the last bit of a score would
-    depend on whether a picture is alone. All of them are compiled at once, when it is made.
+    For every other length OpenVINO would compile kernels, 4 to 8 ms each. All of these are compiled
+    at once, when it is made.
+
+    Args:
+        core: OpenVINO.
+        path: the model file.
+        threads: how many threads call it side by side.
+        alone: whether a picture may be alone in a batch. O-Net's last layers multiply a single row
+            in another order, and the last bit of a score would depend on whether there are others.
     """
 
-    def __init__(self, core: openvino.Core, path: Path, threads: int) -> None:
+    def __init__(self, core: openvino.Core, path: Path, threads: int, *, alone: bool) -> None:
         super().__init__(core, path, threads)
+        self._alone = alone
         _, *picture = self.compiled.input(0).partial_shape
         self(np.zeros((2 * _LARGEST_BATCH - 1, *(side.get_length() for side in picture)), "f4"))
 
@@ -181,13 +191,16 @@ class BatchNetwork(OpenVinoNetwork):
         """Run one batch of any length but 0; outputs in the order of the model file."""
         parts = []
         done, count = 0, len(batch)
-        while count - done > 1:
+        while done < count:
             size = min(_LARGEST_BATCH, 1 << (count - done).bit_length() - 1)
-            parts.append(super().__call__(batch[done : done + size]))
+            if size > 1 or self._alone:
+                parts.append(super().__call__(batch[done : done + size]))
+            else:
+                twice = np.repeat(batch[done:], 2, axis=0)
+                parts.append([output[:1] for output in super().__call__(twice)])
             done += size
-        if done < count:
-            twice = np.repeat(batch[done:], 2, axis=0)
-            parts.append([output[:1] for output in super().__call__(twice)])
+        if len(parts) == 1:
+            return parts[0]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
 

@@ -56,23 +56,23 @@ class CompiledKernels:
 
     def cells(self, picture: AreaResizer, scale: float, window: Window, threshold: float) -> Cells:
         """Run P-Net; see `Kernels.cells`."""
-        # From a little less than the threshold on: the probability itself decides.
-        least = float(np.log(threshold / (1 - threshold))) - 1e-3
-        found = self._library.propose(picture, scale, window, self._pnet, least)
+        found = self._library.propose(picture, scale, window, self._pnet, _surplus(threshold))
         scores = _probabilities(found[:, 2])
         found, scores = found[scores >= threshold], scores[scores >= threshold]
         corners = found[:, :2] * np.float32(STRIDE) + np.array(window[:2], np.float32)
         return Cells(corners, scores, found[:, 3:])
 
-    def refine(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
+    def refine(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
         """Run R-Net; see `Kernels.refine`."""
-        answers = self._library.score(picture, corners, self._rnet, output=False)
-        return Scores(_probabilities(answers[:, 0]), answers[:, 1:])
+        return _scores(
+            self._library.score(picture, corners, self._rnet, _surplus(threshold), output=False)
+        )
 
-    def output(self, picture: AreaResizer, corners: NDArray[np.int32]) -> Scores:
+    def output(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
         """Run O-Net; see `Kernels.output`."""
-        answers = self._library.score(picture, corners, self._onet, output=True)
-        return Scores(_probabilities(answers[:, 0]), answers[:, 1:])
+        return _scores(
+            self._library.score(picture, corners, self._onet, _surplus(threshold), output=True)
+        )
 
     def suppress_by_union(self, boxes: Floats, scores: Floats, threshold: float) -> Indices:
         """See `suppression.suppress_by_union`."""
@@ -83,6 +83,15 @@ class CompiledKernels:
         """See `suppression.suppress_by_minimum`."""
         order = by_score(scores, first_of_equals=False)
         return self._library.suppress(boxes, order, threshold, pixel=1, by_minimum=True)
+
+
+def _surplus(threshold: float) -> float:
+    """A little less than the surplus that makes a probability: the latter decides."""
+    return float(np.log(threshold / (1 - threshold))) - 1e-3
+
+
+def _scores(answers: Floats) -> Scores:
+    return Scores(_probabilities(answers[:, 0]), answers[:, 1:])
 
 
 def _probabilities(surpluses: Floats) -> Floats:
