@@ -1,7 +1,6 @@
 """What was buried in `fer.frames.dead`: look at it, send it to the workers again, or remove it."""
 
 import hashlib
-import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,8 +18,8 @@ from worker.broker.topology import Topology
 from worker.config import BrokerConfig, Limits
 from worker.errors import FerWorkerError, MessageError, NoWorkerQueueError, QueueFullError
 
-ID_LENGTH = 12
-"""Hexadecimal digits: few enough to type, enough to tell any number of dead letters apart."""
+ID_BYTES = 6
+"""Twelve digits: few enough to type, enough to tell any number of dead letters apart."""
 
 
 @dataclass(frozen=True)
@@ -140,16 +139,14 @@ class DeadLetters(Browser):
 
 
 def identify(delivery: Delivery) -> str:
-    """Name a dead letter, the same at every look.
+    """Name a dead letter in a few digits, the same at every look.
 
-    The publisher gave it a `message_id` of random digits when it was buried. What others put into
-    the queue is named by its content.
+    They stand for the `message_id` that it was given when it was buried; for the body, where
+    something else put it into the queue without one.
     """
-    name = delivery.message_id or ""
-    if not re.fullmatch("[0-9a-f]{32}", name):
-        content = f"{name}\n{delivery.correlation_id}\n".encode(errors="replace") + delivery.body
-        name = hashlib.sha256(content).hexdigest()
-    return name[:ID_LENGTH]
+    name = delivery.message_id
+    unique = delivery.body if name is None else name.encode()
+    return hashlib.blake2b(unique, digest_size=ID_BYTES).hexdigest()
 
 
 def _summary(delivery: Delivery) -> DeadLetter:

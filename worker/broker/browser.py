@@ -161,7 +161,7 @@ class Browser:
             if not left:
                 return 0, None
             consumer = self._consume(self.connection.channel(), min(left, prefetch))
-            if self._ask().consumer_count == 1:
+            if self._ask().consumer_count <= 1:
                 return left, consumer
             # Another one began in the same moment, and sees us as we see him.
             consumer.channel.close()
