@@ -2,8 +2,8 @@
 
 A quorum queue keeps what was returned to it in a line of its own, which is served first, and puts
 what comes back at the end of that line. So whoever looks takes hold of the whole queue and gives
-all of it back at once, by closing the channel; then the order is what it was. (`basic.get`, and a
-nack of many messages at once, return them in any order.)
+all of it back at once, by closing the channel; then the order is what it was. (`basic.get`, and on
+3.10 a nack of many messages at once, return them in any order.)
 """
 
 import random

@@ -14,6 +14,7 @@ from rich.filesize import decimal
 from rich.table import Table
 from rich.text import Text
 
+from schemas import ErrorCode
 from worker.cli.listing import list_options, print_list
 from worker.cli.options import broker_options
 from worker.cli.tables import NOTHING, moment, plain
@@ -38,7 +39,7 @@ def which_letters(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def with_letters(*args: Any, ids: tuple[str, ...], every: bool, **kwargs: Any) -> None:
         if every == bool(ids):
-            raise click.UsageError("name the dead letters by their IDs, or say --all")
+            raise click.UsageError("name dead letters by their IDs, or say --all")
         command(*args, ids=None if every else ids, **kwargs)
 
     return with_letters
@@ -120,10 +121,11 @@ def _count(done: Iterator[str], word: str) -> None:
 
 
 def _table(letters: Sequence[DeadLetter]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD, padding=0)
     table.add_column("dead letter", no_wrap=True)
-    table.add_column("why", ratio=5)
-    table.add_column("from", ratio=6, overflow="fold")
+    # As wide as the longest code, which leaves room for a UUID.
+    table.add_column("why", max_width=max(map(len, ErrorCode)))
+    table.add_column("from", overflow="fold")
     for letter in letters:
         table.add_row(_what(letter), _why(letter), _from_whom(letter), end_section=True)
     return table

@@ -81,8 +81,9 @@ def _ends_with_newline(stream: BinaryIO) -> bool:
 
 
 def _table(unread: Sequence[UnreadResult]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in ("published (UTC)", "correlation id", "camera", "status", "x-reply-to"):
+    table = Table(box=box.SIMPLE_HEAD, padding=0)
+    table.add_column("published", no_wrap=True)
+    for name in ("correlation id", "camera", "status", "x-reply-to"):
         table.add_column(name)
     for result in unread:
         values = (result.correlation_id, result.camera_id, result.status, result.x_reply_to)

@@ -19,7 +19,7 @@ def plain(text: str, style: str = "") -> Text:
 
 def moment(iso_8601: str | None) -> Text:
     """Show a time in UTC, to the second."""
-    return NOTHING if iso_8601 is None else plain(iso_8601[:19].replace("T", " "))
+    return NOTHING if iso_8601 is None else plain(f"{iso_8601[:19].replace('T', ' ')}Z")
 
 
 def render_results(results: Iterable[BatchResult]) -> Table:
