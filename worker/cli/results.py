@@ -72,7 +72,7 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
                 stream.write(b"\n")
             yield stream
     except OSError as error:
-        raise FerWorkerError(f"cannot write {path}: {error.strerror}") from error
+        raise FerWorkerError(f"cannot write {path}: {error.strerror or error}") from error
 
 
 def _ends_with_newline(stream: BinaryIO) -> bool:
