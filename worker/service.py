@@ -45,6 +45,7 @@ class _Session:
     outcomes: Outcomes
     consumers: tuple[Consumer, ...] = ()
     consuming: int = 0
+    cancelled: int = 0
     in_flight: int = 0
     lost: bool = False
 
@@ -180,14 +181,24 @@ class Service:
         self._close_if_drained()
 
     def _drain(self) -> None:
+        if self._draining:
+            return
         self._draining = True
         if self._session is None:
             self.on_lost()
             return
         for consumer in self._session.consumers:
-            consumer.cancel()
+            consumer.cancel(partial(self._cancelled, self._session))
+        self._close_if_drained()
+
+    def _cancelled(self, session: _Session) -> None:
+        session.cancelled += 1
         self._close_if_drained()
 
     def _close_if_drained(self) -> None:
-        if self._draining and self._session is not None and self._session.in_flight == 0:
+        session = self._session
+        if not self._draining or session is None:
+            return
+        # A delivery may be on its way until the broker has confirmed that it sends no more.
+        if session.cancelled == len(session.consumers) and session.in_flight == 0:
             self._connection.close()

@@ -9,7 +9,7 @@ import click
 from worker.cli.options import broker_options, engine_options
 from worker.config import DEFAULT_DRAIN_TIMEOUT_S, BrokerConfig, Limits, host_name
 from worker.cores import available_cores, plan
-from worker.inference.engine import EngineOptions
+from worker.inference.engine import EngineFactory, EngineOptions, create_engine
 from worker.logs import setup_logs
 from worker.process import WorkerConfig
 from worker.supervisor import Supervisor
@@ -66,11 +66,13 @@ class _Count(click.ParamType[int | None]):
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
 )
+@click.pass_obj
 @broker_options
 @engine_options
 def run(
     engine: EngineOptions,
     broker: BrokerConfig,
+    engine_factory: EngineFactory | None,  # whoever calls this from Python may hand one in
     processes: int | None,
     threads: int | None,
     prefetch: int | None,
@@ -103,5 +105,6 @@ def run(
         prefetch=prefetch,
         drain_timeout_s=drain_timeout,
         log_level=level,
+        create_engine=engine_factory or create_engine,
     )
     sys.exit(Supervisor(config, cores.processes, max_processes).run())
