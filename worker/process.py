@@ -47,6 +47,7 @@ class WorkerConfig:
     threads: int
     prefetch: int
     drain_timeout_s: float
+    hang_timeout_s: float
     log_level: int = logging.INFO
     create_engine: EngineFactory = create_engine
 

@@ -4,7 +4,7 @@ The connection's thread takes deliveries and ends them, and never blocks; the po
 and analyse, and never touch the connection. An ending travels back as a callback posted to it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -94,15 +94,17 @@ class Service:
     @property
     def progress(self) -> Progress:
         """A snapshot, from any thread."""
+        done = Progress(
+            batches=self._batches, frames=self._frames, working_since=self._pool.working_since
+        )
         session = self._session
         if session is None:
-            return Progress(batches=self._batches, frames=self._frames)
-        return Progress(
+            return done
+        return replace(
+            done,
             consuming=session.consuming == len(session.consumers) > 0,
             in_flight=session.in_flight,
             held=session.outcomes.held,
-            batches=self._batches,
-            frames=self._frames,
         )
 
     # What follows runs on the connection's thread.
