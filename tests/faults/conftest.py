@@ -1,10 +1,11 @@
-"""A broker that one test may break."""
+"""A broker, and a line to one, that a test may break."""
 
 from collections.abc import Iterator
 
 import pika
 import pytest
 
+from tests.forwarder import Forwarder
 from worker.broker.embedded import EmbeddedBroker
 from worker.broker.topology import Topology, declare
 from worker.config import BrokerConfig
@@ -26,3 +27,10 @@ def node() -> Iterator[EmbeddedBroker]:
 def own_broker(node: EmbeddedBroker) -> BrokerConfig:
     """That node as a worker knows it."""
     return BrokerConfig((node.url,))
+
+
+@pytest.fixture
+def line(broker: BrokerConfig) -> Iterator[Forwarder]:
+    """A line of one's own to the broker of this run."""
+    with Forwarder.to(broker) as forwarder:
+        yield forwarder

@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-from collections.abc import Iterator
 
 import pytest
 
@@ -25,12 +24,6 @@ BYTES_PER_S = 100_000
 
 PROMISED_S = 30
 """What a stalled worker holds is answered by others within this time, at the default heartbeat."""
-
-
-@pytest.fixture
-def line(broker: BrokerConfig) -> Iterator[Forwarder]:
-    with Forwarder.to(broker) as forwarder:
-        yield forwarder
 
 
 def test_every_batch_is_answered_though_the_line_is_cut_again_and_again(
