@@ -20,6 +20,12 @@ def plain_jpeg(width: int, height: int = 40) -> bytes:
     return cv2.imencode(".jpg", np.full((height, width, 3), 128, np.uint8))[1].tobytes()
 
 
+def noisy_jpeg(side: int) -> bytes:
+    """A square picture that does not compress: a byte a pixel or more."""
+    noise = np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)
+    return cv2.imencode(".jpg", noise)[1].tobytes()
+
+
 class SizeEngine:
     """Sees one happy face as large as the whole frame."""
 

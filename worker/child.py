@@ -22,14 +22,17 @@ class Child:
         context = multiprocessing.get_context("spawn")  # never fork beside OpenVINO or TensorFlow
         self.pipe, theirs = context.Pipe(duplex=True)
         self.process = context.Process(target=run_process, args=(config, theirs))
-        # Ctrl-C reaches the whole group of processes. A child inherits that it is blocked, and so
-        # sees none even while it starts: its supervisor tells it when to leave.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Ctrl-C and the end of a terminal reach the whole group of processes. A child inherits that
+        # they are blocked, and so sees none even while it starts: its supervisor tells it when to
+        # leave.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
         self.process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.started = time.monotonic()
         self.kill_at: float | None = None
+        self.outdated = False
+        """Whether another process is to take its place (a rolling restart)."""
         self._report: Report | None = None
         self._reported = self.started
         self._grace_s = config.drain_timeout_s + KILL_GRACE_S

@@ -53,9 +53,11 @@ class SteadyLoad:
         self._thread.start()
 
     def pile_up(self, batches: int) -> None:
-        """Submit some at once: the workers are busy for a while."""
+        """Submit some at once, and return when the first is answered: the rest is in work."""
+        first = len(self._futures)
         for _ in range(batches):
             self._submit()
+        self._futures[first].result(60)
 
     def goes_on(self, batches: int = 20, timeout_s: float = 60) -> None:
         """Wait until so many of the batches that are submitted from now on are answered."""

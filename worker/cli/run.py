@@ -98,7 +98,8 @@ def run(
 
     A broker that is not up yet is waited for. The first signal drains: everything taken is
     answered before the processes leave. A second one leaves at once, and the broker delivers the
-    rest to other workers.
+    rest to other workers. SIGHUP replaces the processes one after the other, each when its
+    successor is ready.
     """
     level = logging.getLevelNamesMapping()[log_level.upper()]
     setup_logs(f"{host_name()}/{os.getpid()}", level)
