@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-from schemas import MAX_FRAMES, MAX_MESSAGE_BYTES
+from schemas import MAX_FRAMES, MAX_MESSAGE_BYTES, MAX_NAME_LENGTH
 from worker.errors import FerWorkerError
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
@@ -68,9 +68,18 @@ class Limits:
     """What a worker accepts. Each limit has an error code of its own."""
 
     max_bytes: int = MAX_MESSAGE_BYTES
-    """Of a whole message."""
+    """Of a message's body."""
+    max_header_bytes: int = 16 * 1024
+    """Of a message's headers, as they are on the wire."""
     max_frames: int = MAX_FRAMES
+    max_values: int = 16_384
+    """In a body; a batch of 64 has some 270. Unbounded, a JSON of 16 MB becomes 9 GB of objects."""
+    max_id_length: int = MAX_NAME_LENGTH
+    """Characters of a camera or frame id."""
     frame: FrameLimits = FrameLimits()
+
+
+DEFAULT_LIMITS = Limits()
 
 
 def host_name() -> str:

@@ -22,7 +22,7 @@ from worker.broker.consumer import Consumer, Delivery
 from worker.broker.outcome import Outcomes
 from worker.broker.publisher import Message, Publisher
 from worker.broker.topology import Topology, declare
-from worker.config import BrokerConfig
+from worker.config import DEFAULT_LIMITS, BrokerConfig, Limits
 from worker.errors import BrokerRefusedError
 from worker.obituaries import attend
 
@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 
 OBITUARIES_PREFETCH = 8
 CONTROL_PREFETCH = 16
+
+LONGEST_COMMAND_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class ControlLink:
         on_command: Callable[[ControlRequest], None],
         on_connected: Callable[[], None],
         on_refused: Callable[[BrokerRefusedError], None],
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Store the parts; the callbacks are called on the connection's thread.
 
@@ -59,12 +62,14 @@ class ControlLink:
             on_command: called with every valid command, whomever it addresses.
             on_connected: called each time commands can be heard.
             on_refused: called if the broker refuses us.
+            limits: what the workers accept.
         """
         self._topology = Topology(broker.namespace)
         self._supervisor = supervisor
         self._on_command = on_command
         self._on_connected = on_connected
         self._on_refused = on_refused
+        self._limits = limits
         self._publisher: Publisher | None = None
         self._connection = Connection(
             broker, f"supervisor {supervisor}", self, partial(declare, topology=self._topology)
@@ -103,7 +108,9 @@ class ControlLink:
             connection,
             self._topology.obituaries.name,
             OBITUARIES_PREFETCH,
-            lambda delivery: attend(delivery, outcomes, self._supervisor, lambda: None),
+            lambda delivery: attend(
+                delivery, outcomes, self._supervisor, lambda: None, self._limits
+            ),
             on_consuming=lambda: None,
         )
         # A new name each time: after a stalled connection the broker may still hold the old one.
@@ -126,10 +133,15 @@ class ControlLink:
             # Whoever may write to the default exchange may write to every queue.
             log.warning("ignored a control message that did not come through the control exchange")
             return
+        if len(delivery.body) > LONGEST_COMMAND_BYTES:
+            log.warning("ignored a control message of %d bytes", len(delivery.body))
+            return
         try:
             command = CONTROL_COMMAND.validate_json(delivery.body)
         except ValidationError as error:
-            log.warning("ignored a control message: %s", error.errors()[0]["msg"])
+            log.warning(
+                "ignored a control message: %s", error.errors(include_input=False)[0]["msg"]
+            )
             return
         answer = partial(self._answer, delivery.properties)
         self._on_command(ControlRequest(command, answer))

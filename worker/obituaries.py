@@ -15,11 +15,17 @@ from worker.errors import MessageError
 from worker.results import expired
 
 
-def attend(delivery: Delivery, outcomes: Outcomes, worker: str, then: Callable[[], None]) -> None:
+def attend(
+    delivery: Delivery,
+    outcomes: Outcomes,
+    worker: str,
+    then: Callable[[], None],
+    limits: Limits,
+) -> None:
     """End one dead-lettered request: `expired` is answered, anything else buried as poison."""
     if death_reason(delivery) == "expired":
         result = expired(
-            _read(delivery),
+            _read(delivery, limits),
             correlation_id=delivery.correlation_id,
             redelivered=delivery.was_delivered_before,
             worker=worker,
@@ -39,8 +45,8 @@ def death_reason(delivery: Delivery) -> str | None:
     return reason if isinstance(reason, str) else None
 
 
-def _read(delivery: Delivery) -> BatchRequest | None:
+def _read(delivery: Delivery, limits: Limits) -> BatchRequest | None:
     try:
-        return decode_request(delivery.body, delivery.content_type, delivery.headers, Limits())
+        return decode_request(delivery.body, delivery.content_type, delivery.headers, limits)
     except MessageError:
         return None

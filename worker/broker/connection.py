@@ -25,6 +25,7 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
+import worker.broker.properties  # noqa: F401 - from here on pika can read all that it is sent
 from worker.broker.topology import PRECONDITION_FAILED
 from worker.broker.transport import IOServices
 from worker.config import BrokerConfig, mask_password

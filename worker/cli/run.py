@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from worker.cli.limits import limit_options
 from worker.cli.options import broker_options, engine_options
 from worker.config import DEFAULT_DRAIN_TIMEOUT_S, BrokerConfig, Limits, host_name
 from worker.cores import available_cores, plan
@@ -68,7 +69,9 @@ class _Count(click.ParamType[int | None]):
 )
 @broker_options
 @engine_options
+@limit_options
 def run(
+    limits: Limits,
     engine: EngineOptions,
     broker: BrokerConfig,
     processes: int | None,
@@ -98,7 +101,7 @@ def run(
     config = WorkerConfig(
         broker=broker,
         engine=engine,
-        limits=Limits(),
+        limits=limits,
         threads=cores.threads,
         prefetch=prefetch,
         drain_timeout_s=drain_timeout,
