@@ -51,7 +51,7 @@ def serving(
     """Run a service in this process; it drains at the end."""
     watcher = Watcher()
     pool = FramePool(engine, threads, limits or Limits(), "test/1")
-    service = Service(pool, broker, prefetch, "test/1", watcher)
+    service = Service(pool, broker, prefetch, "test/1", watcher, limits or Limits())
     service.start()
     try:
         wait_until(lambda: service.progress.consuming, what="the service consumes")
@@ -63,7 +63,7 @@ def serving(
 
 
 @contextmanager
-def supervising(broker: BrokerConfig) -> Iterator[ControlLink]:
+def supervising(broker: BrokerConfig, limits: Limits | None = None) -> Iterator[ControlLink]:
     """Run a supervisor's connection, without a supervisor, in this process."""
     connected: list[bool] = []
     link = ControlLink(
@@ -72,6 +72,7 @@ def supervising(broker: BrokerConfig) -> Iterator[ControlLink]:
         on_command=lambda _: None,
         on_connected=lambda: connected.append(True),
         on_refused=lambda _: None,
+        limits=limits or Limits(),
     )
     link.start()
     try:

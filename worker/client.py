@@ -90,11 +90,13 @@ class FerClient:
         self._topology = Topology(self._config.namespace)
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
-        self._reply_queue = self._topology.replies(uuid.uuid4().hex)
+        # With the user's name in it, permissions can keep the replies of users apart.
+        self._reply_queue = self._topology.replies(f"{self._config.user}.{uuid.uuid4().hex}")
         self._connection = Connection(self._config, "client", self, self._prepare)
         self._lock = threading.Lock()
         self._pending: dict[str, _Pending] = {}
         self._publisher: Publisher | None = None
+        self._user_id: str | None = None
         self._ready = threading.Event()
         self._refusal: BrokerRefusedError | None = None
         self._closed = False
@@ -224,6 +226,8 @@ class FerClient:
 
     def on_open(self, connection: SelectConnection) -> None:
         """Consume answers, then send whatever the broker has not confirmed."""
+        # The broker takes no other name than that of the connection; workers may ask for it.
+        self._user_id = getattr(connection.params.credentials, "username", None)
 
         def consume() -> None:
             self._consumer = Consumer(
@@ -262,6 +266,7 @@ class FerClient:
                 content_type=ContentType.MSGPACK.value,
                 correlation_id=pending.correlation_id,
                 reply_to=self._reply_queue,
+                user_id=self._user_id,
                 delivery_mode=pika.DeliveryMode.Persistent.value,
             ),
         )

@@ -3,7 +3,7 @@
 import re
 import socket
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from schemas import MAX_FRAMES, MAX_MESSAGE_BYTES, MAX_NAME_LENGTH
 from worker.errors import FerWorkerError
@@ -48,8 +48,49 @@ class BrokerConfig:
             raise FerWorkerError("not an AMQP URL, amqp://user:password@host:port/vhost")
         return cls(found, namespace)
 
+    @property
+    def user(self) -> str:
+        """The user name of the first URL."""
+        return unquote(urlsplit(self.urls[0]).username or "guest")
+
     def __str__(self) -> str:
         return ", ".join(mask_password(url) for url in self.urls)
+
+
+USER_ID = "{user_id}"
+
+
+@dataclass(frozen=True)
+class ReplyPattern:
+    """Which queues results may go to.
+
+    Args:
+        text: a regular expression for a whole name. `{user_id}` stands for the user who sent the
+            request; the broker has checked that he is who he says.
+
+    Raises:
+        ValueError: it is no regular expression.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        try:
+            self._compile("user")
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+
+    def allows(self, queue: str, user_id: str | None) -> bool:
+        """Whether a queue may be sent results for a request of this user, or of one unnamed."""
+        if user_id is None and USER_ID in self.text:
+            return False
+        try:
+            return self._compile(user_id or "").fullmatch(queue) is not None
+        except re.error:  # with this name in it, as in the name of a group
+            return False
+
+    def _compile(self, user_id: str) -> re.Pattern[str]:
+        return re.compile(self.text.replace(USER_ID, re.escape(user_id)))
 
 
 @dataclass(frozen=True)
@@ -77,6 +118,8 @@ class Limits:
     max_id_length: int = MAX_NAME_LENGTH
     """Characters of a camera or frame id."""
     frame: FrameLimits = FrameLimits()
+    replies: ReplyPattern | None = None
+    """Queues that results may go to; None: all but the workers' own."""
 
 
 DEFAULT_LIMITS = Limits()

@@ -16,6 +16,7 @@ from pika.channel import Channel
 from pydantic import ValidationError
 
 from schemas import CONTROL_COMMAND, ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
+from worker.broker.admission import Admission
 from worker.broker.codec import encode_result
 from worker.broker.connection import Connection, open_channel
 from worker.broker.consumer import Consumer, Delivery
@@ -69,7 +70,7 @@ class ControlLink:
         self._on_command = on_command
         self._on_connected = on_connected
         self._on_refused = on_refused
-        self._limits = limits
+        self._admission = Admission(self._topology, limits)
         self._publisher: Publisher | None = None
         self._connection = Connection(
             broker, f"supervisor {supervisor}", self, partial(declare, topology=self._topology)
@@ -109,7 +110,7 @@ class ControlLink:
             self._topology.obituaries.name,
             OBITUARIES_PREFETCH,
             lambda delivery: attend(
-                delivery, outcomes, self._supervisor, lambda: None, self._limits
+                delivery, outcomes, self._admission, self._supervisor, lambda: None
             ),
             on_consuming=lambda: None,
         )
@@ -147,7 +148,7 @@ class ControlLink:
         self._on_command(ControlRequest(command, answer))
 
     def _answer(self, asked: pika.BasicProperties, reply: ScaleReply | SupervisorStatus) -> None:
-        if asked.reply_to is None:
+        if asked.reply_to is None or self._topology.is_workers_own(str(asked.reply_to)):
             return
         message = Message(
             routing_key=asked.reply_to,

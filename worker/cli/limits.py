@@ -7,12 +7,26 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import click
 
 from schemas import MAX_FRAMES, MAX_NAME_LENGTH
-from worker.config import DEFAULT_LIMITS, FrameLimits, Limits
+from worker.config import DEFAULT_LIMITS, FrameLimits, Limits, ReplyPattern
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 MIB = 1024 * 1024
+
+
+class _Pattern(click.ParamType[ReplyPattern]):
+    """A regular expression."""
+
+    name = "regex"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ReplyPattern:
+        try:
+            return ReplyPattern(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 def limit_options(
@@ -68,6 +82,12 @@ def limit_options(
         default=DEFAULT_LIMITS.frame.min_side,
         help="Pixels of a frame's shorter side, at least.",
     )
+    @click.option(
+        "--reply-pattern",
+        type=_Pattern(),
+        help="Regular expression that reply_to must match as a whole; {user_id} in it is the "
+        "sender's user name, which the broker has checked.",
+    )
     @wraps(command)
     def with_limits(
         *args: Any,
@@ -79,6 +99,7 @@ def limit_options(
         max_frame_bytes: int,
         max_frame_pixels: int,
         min_frame_side: int,
+        reply_pattern: ReplyPattern | None,
         **kwargs: Any,
     ) -> Result:
         limits = Limits(
@@ -88,6 +109,7 @@ def limit_options(
             max_frames=max_frames,
             max_id_length=max_id_length,
             frame=FrameLimits(max_frame_bytes, max_frame_pixels, min_frame_side),
+            replies=reply_pattern,
         )
         return command(limits, *args, **kwargs)
 
