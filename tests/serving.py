@@ -165,9 +165,13 @@ def request(*jpegs: bytes, **fields: Any) -> dict[str, Any]:
 
 
 def command(*arguments: str, broker: BrokerConfig) -> tuple[list[str], dict[str, str]]:
-    """The command line and the environment of a `fer-worker` command."""
+    """The command line and the environment of a `fer-worker` command.
+
+    Without URLs in the configuration the arguments say where the broker is.
+    """
     environment = {name: value for name, value in os.environ.items() if "FER_WORKER" not in name}
-    environment["FER_WORKER_AMQP_URL"] = ",".join(broker.urls)
+    if broker.urls:
+        environment["FER_WORKER_AMQP_URL"] = ",".join(broker.urls)
     environment["FER_WORKER_NAMESPACE"] = broker.namespace
     return [sys.executable, "-m", "worker", *arguments], environment
 

@@ -26,11 +26,11 @@ from pika.exceptions import ChannelClosedByBroker
 
 from schemas import MAX_MESSAGE_BYTES, BatchRequest, BatchResult, ContentType, FaceSelection, Frame
 from worker.broker.codec import decode_result, encode_request
-from worker.broker.connection import ACCESS_REFUSED, Connection
+from worker.broker.connection import ACCESS_REFUSED, Connection, warn_if_exposed
 from worker.broker.consumer import Consumer, Delivery
 from worker.broker.publisher import Confirmation, Message, Publisher
 from worker.broker.topology import REQUEST_ROUTING_KEY, Topology, declare
-from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig
+from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, NO_TLS_FILES, BrokerConfig, TlsFiles
 from worker.errors import (
     BatchTooLargeError,
     BrokerError,
@@ -73,6 +73,7 @@ class FerClient:
         url: str | BrokerConfig = DEFAULT_URL,
         *,
         namespace: str = DEFAULT_NAMESPACE,
+        tls: TlsFiles = NO_TLS_FILES,
         connect_timeout_s: float = 10.0,
         answer_timeout_s: float = 300.0,
     ) -> None:
@@ -81,11 +82,12 @@ class FerClient:
         Args:
             url: AMQP URL of the broker, several separated by commas, or a whole configuration.
             namespace: the workers' own; a configuration brings its own.
+            tls: files for `amqps://`; a configuration brings its own.
             connect_timeout_s: how long `connect` waits for the broker.
             answer_timeout_s: after this a batch without an answer ends with `NoAnswerError`.
         """
         self._config = (
-            url if isinstance(url, BrokerConfig) else BrokerConfig.from_url(url, namespace)
+            url if isinstance(url, BrokerConfig) else BrokerConfig.from_url(url, namespace, tls)
         )
         self._topology = Topology(self._config.namespace)
         self._connect_timeout_s = connect_timeout_s
@@ -118,6 +120,7 @@ class FerClient:
             BrokerRefusedError: the broker refuses the credentials or the virtual host.
             BrokerUnavailableError: no broker within `connect_timeout_s`.
         """
+        warn_if_exposed(self._config)
         self._connection.start()
         self._connection.call(self._sweep)
         if not self._ready.wait(self._connect_timeout_s):

@@ -3,6 +3,8 @@
 import re
 import socket
 from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from schemas import MAX_FRAMES, MAX_MESSAGE_BYTES, MAX_NAME_LENGTH
@@ -14,8 +16,12 @@ DEFAULT_DRAIN_TIMEOUT_S = 30.0
 
 
 def mask_password(url: str) -> str:
-    """Return a broker URL as it may be shown: the password as `***`."""
-    return re.sub(r"(//[^/:@]*):.*@", r"\1:***@", url)
+    """Return a broker URL as it may be shown: the password as `***`, without its query."""
+    scheme, separator, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    secret = ":***" if colon else ""
+    return f"{scheme}{separator}{user}{secret}{at}{place.partition('?')[0]}"
 
 
 def _is_amqp(url: str) -> bool:
@@ -26,6 +32,28 @@ def _is_amqp(url: str) -> bool:
         return False
 
 
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """Files in PEM for `amqps://`."""
+
+    ca: Path | None = None
+    """Authorities to trust; None: the system's."""
+    cert: Path | None = None
+    """Our own certificate, and those between it and the authority that the broker trusts."""
+    key: Path | None = None
+    """Its key; None: in the file of the certificate."""
+
+
+NO_TLS_FILES = TlsFiles()
+
+
 @dataclass(frozen=True)
 class BrokerConfig:
     """Where the broker is, and under which namespace its queues are."""
@@ -34,24 +62,55 @@ class BrokerConfig:
     """AMQP URLs of the nodes, tried in turn."""
     namespace: str = DEFAULT_NAMESPACE
     heartbeat_s: int = 15
+    tls: TlsFiles = NO_TLS_FILES
 
     @classmethod
-    def from_url(cls, urls: str, namespace: str = DEFAULT_NAMESPACE) -> "BrokerConfig":
+    def from_url(
+        cls, urls: str, namespace: str = DEFAULT_NAMESPACE, tls: TlsFiles = NO_TLS_FILES
+    ) -> "BrokerConfig":
         """Read one URL or several, separated by commas.
 
         Raises:
-            FerWorkerError: one of them is not an AMQP URL.
+            FerWorkerError: one of them is not an AMQP URL, or the TLS files have no use.
         """
         found = tuple(url.strip() for url in urls.split(",") if url.strip())
         if not found or not all(map(_is_amqp, found)):
             # What was given may hold a password at any place; it is not repeated.
             raise FerWorkerError("not an AMQP URL, amqp://user:password@host:port/vhost")
-        return cls(found, namespace)
+        if tls.key is not None and tls.cert is None:
+            raise FerWorkerError("a TLS key needs its certificate")
+        if tls != NO_TLS_FILES and not any(url.startswith("amqps:") for url in found):
+            raise FerWorkerError("TLS files are given, but no URL begins with amqps://")
+        return cls(found, namespace, tls=tls)
+
+    @classmethod
+    def from_file(
+        cls, path: Path, namespace: str = DEFAULT_NAMESPACE, tls: TlsFiles = NO_TLS_FILES
+    ) -> "BrokerConfig":
+        """Read the URLs from a file, as secrets are handed to containers.
+
+        Raises:
+            FerWorkerError: it cannot be read, or as `from_url`.
+        """
+        try:
+            urls = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise FerWorkerError(f"cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise FerWorkerError(f"{path} is not a text") from None
+        return cls.from_url(urls, namespace, tls)
 
     @property
     def user(self) -> str:
         """The user name of the first URL."""
         return unquote(urlsplit(self.urls[0]).username or "guest")
+
+    @property
+    def exposed_hosts(self) -> tuple[str, ...]:
+        """Hosts beyond this machine that are spoken to in the clear."""
+        parts = [urlsplit(url) for url in self.urls]
+        hosts = [part.hostname or "localhost" for part in parts if part.scheme == "amqp"]
+        return tuple(host for host in hosts if not _is_loopback(host))
 
     def __str__(self) -> str:
         return ", ".join(mask_password(url) for url in self.urls)

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from schemas import CONTROL_COMMAND, ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
 from worker.broker.admission import Admission
 from worker.broker.codec import encode_result
-from worker.broker.connection import Connection, open_channel
+from worker.broker.connection import Connection, open_channel, warn_if_exposed
 from worker.broker.consumer import Consumer, Delivery
 from worker.broker.outcome import Outcomes
 from worker.broker.publisher import Message, Publisher
@@ -65,6 +65,7 @@ class ControlLink:
             on_refused: called if the broker refuses us.
             limits: what the workers accept.
         """
+        self._broker = broker
         self._topology = Topology(broker.namespace)
         self._supervisor = supervisor
         self._on_command = on_command
@@ -78,6 +79,7 @@ class ControlLink:
 
     def start(self) -> None:
         """Connect, and listen until `close`."""
+        warn_if_exposed(self._broker)
         self._connection.start()
 
     def close(self) -> None:

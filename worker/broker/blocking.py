@@ -5,7 +5,7 @@ import time
 from pika.adapters.blocking_connection import BlockingConnection
 from pika.exceptions import AMQPError
 
-from worker.broker.connection import explain, explain_refusal, node_parameters
+from worker.broker.connection import explain, explain_refusal, node_parameters, warn_if_exposed
 from worker.config import BrokerConfig
 from worker.errors import BrokerRefusedError, BrokerUnavailableError
 
@@ -27,6 +27,7 @@ def connect(config: BrokerConfig, name: str, wait_s: float) -> BlockingConnectio
         BrokerRefusedError: it refuses our credentials, or the virtual host.
         BrokerUnavailableError: none answered within the wait.
     """
+    warn_if_exposed(config)
     give_up = time.monotonic() + wait_s
     while True:
         for parameters in node_parameters(config, name):
