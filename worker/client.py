@@ -210,14 +210,15 @@ class FerClient:
     # What follows runs on the connection's thread.
 
     def _prepare(self, parameters: pika.ConnectionParameters) -> None:
-        """Declare the reply queue, and the workers' queues where we may: they may start later."""
-        try:
-            declare(parameters, self._topology)
-        except ChannelClosedByBroker as closed:
-            if closed.reply_code != ACCESS_REFUSED:
-                raise
+        """Declare the reply queue, and the workers' queues if we may and no worker did before."""
         connection = BlockingConnection(parameters)
         try:
+            if not self._can_send(connection):
+                try:
+                    declare(parameters, self._topology)
+                except ChannelClosedByBroker as closed:
+                    if closed.reply_code != ACCESS_REFUSED:
+                        raise
             connection.channel().queue_declare(
                 self._reply_queue,
                 durable=True,
@@ -226,6 +227,14 @@ class FerClient:
         finally:
             if connection.is_open:
                 connection.close()
+
+    def _can_send(self, connection: BlockingConnection) -> bool:
+        """Whether the queue of requests exists; to ask needs no permission."""
+        try:
+            connection.channel().queue_declare(self._topology.frames.name, passive=True)
+        except ChannelClosedByBroker:
+            return False
+        return True
 
     def on_open(self, connection: SelectConnection) -> None:
         """Consume answers, then send whatever the broker has not confirmed."""
