@@ -229,9 +229,11 @@ class FerClient:
                 connection.close()
 
     def _can_send(self, connection: BlockingConnection) -> bool:
-        """Whether the queue of requests exists; to ask needs no permission."""
+        """Whether requests have a place to go to; to ask needs no permission."""
+        channel = connection.channel()
         try:
-            connection.channel().queue_declare(self._topology.frames.name, passive=True)
+            channel.exchange_declare(self._topology.requests, passive=True)
+            channel.queue_declare(self._topology.frames.name, passive=True)
         except ChannelClosedByBroker:
             return False
         return True
