@@ -1,5 +1,6 @@
 """`amqps://` against a TLS listener of a real RabbitMQ, with certificates made here."""
 
+import socket
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from worker.broker.owned import claim_ports
 from worker.client import FerClient
 from worker.config import BrokerConfig, TlsFiles
 from worker.control import ControlLink
-from worker.errors import BrokerRefusedError, FerWorkerError
+from worker.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerError
 
 LISTENER = """
 listeners.ssl.1 = 127.0.0.1:{port}
@@ -262,3 +263,23 @@ def test_host_that_is_spoken_to_in_the_clear_is_warned_of_once(broker: BrokerCon
     assert done.returncode == 0
     (warning,) = done.stderr.splitlines()
     assert "go to rabbit-2.example in the clear" in warning
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """A port that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+def test_listener_that_says_nothing_is_one_clear_line(silent: int) -> None:
+    broker = BrokerConfig.from_url(f"amqp://localhost:{silent}")
+    with pytest.raises(BrokerUnavailableError, match="takes the connection and then says nothing"):
+        connect(broker, "test", wait_s=0)
+
+
+@pytest.mark.broker
+def test_node_after_one_that_says_nothing_is_tried(broker: BrokerConfig, silent: int) -> None:
+    urls = (f"amqps://localhost:{silent}", *broker.urls)
+    with FerClient(BrokerConfig(urls, broker.namespace), connect_timeout_s=60):
+        pass

@@ -3,9 +3,14 @@
 import time
 
 from pika.adapters.blocking_connection import BlockingConnection
-from pika.exceptions import AMQPError
 
-from worker.broker.connection import explain, explain_refusal, node_parameters, warn_if_exposed
+from worker.broker.connection import (
+    CONNECT_ERRORS,
+    explain,
+    explain_refusal,
+    node_parameters,
+    warn_if_exposed,
+)
 from worker.config import BrokerConfig
 from worker.errors import BrokerRefusedError, BrokerUnavailableError
 
@@ -34,7 +39,7 @@ def connect(config: BrokerConfig, name: str, wait_s: float) -> BlockingConnectio
             parameters.blocked_connection_timeout = HANG_TIMEOUT_S
             try:
                 return BlockingConnection(parameters)
-            except (AMQPError, OSError) as error:
+            except CONNECT_ERRORS as error:
                 if (refusal := explain_refusal(error)) is not None:
                     raise BrokerRefusedError(f"{refusal} ({config})") from error
                 reason = explain(error)

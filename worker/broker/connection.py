@@ -15,6 +15,10 @@ from typing import Protocol
 
 import pika
 from pika.adapters.select_connection import IOLoop, SelectConnection
+from pika.adapters.utils.connection_workflow import (
+    AMQPConnectorException,
+    AMQPConnectorStackTimeout,
+)
 from pika.channel import Channel
 from pika.exceptions import (
     AMQPError,
@@ -36,6 +40,9 @@ log = logging.getLogger(__name__)
 
 FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 8.0
+
+CONNECT_ERRORS = (AMQPError, OSError, AMQPConnectorException)
+"""What pika raises where there is no connection to be had."""
 
 ACCESS_REFUSED = 403
 NOT_ALLOWED = 530
@@ -174,7 +181,7 @@ class Connection:
         self._attempts += 1
         try:
             self._prepare(node)
-        except (AMQPError, OSError) as error:
+        except CONNECT_ERRORS as error:
             self._retry(error)
             return
         self._current = SelectConnection(
@@ -244,6 +251,8 @@ def open_channel(connection: SelectConnection, on_open: Callable[[Channel], None
 def explain(error: BaseException) -> str:
     """Say in one line why a connection or channel failed."""
     root = _root(error)
+    if isinstance(root, AMQPConnectorStackTimeout):
+        return "it takes the connection and then says nothing"
     if isinstance(root, ConnectionClosedByBroker | ChannelClosedByBroker):
         return f"{root.reply_code} {root.reply_text}"
     return str(root) or type(root).__name__
