@@ -5,12 +5,13 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv rabbitmq demo test check test-rabbitmq4 soak reference test-reference bench asyncapi clean
+.PHONY: help venv rabbitmq demo test check test-rabbitmq4 soak fuzz reference test-reference bench asyncapi clean
 
 BIN := .venv/bin
 BUILT_FROM := pyproject.toml constraints.txt $(wildcard worker/inference/compiled/*.cpp worker/inference/compiled/*.inc)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+FUZZ_INPUTS ?= 1000000
 # Each test process may run a broker and worker processes of its own; two keep two cores busy.
 PYTEST := -m pytest -n 2 --dist loadfile
 
@@ -46,6 +47,9 @@ test-reference: reference ## compare with the fer library itself (installs 8 GB)
 bench: reference ## measure it beside the fer library: installs 8 GB, takes a quarter of an hour
 	.venv-reference/bin/python -m benchmarks $(BENCH_ARGS)
 
+fuzz: .venv/fuzz.stamp ## feed hostile bytes to what reads messages and frames; FUZZ_INPUTS=1000000
+	$(BIN)/python -m tests.fuzz $(FUZZ_INPUTS)
+
 asyncapi: ## validate schemas/asyncapi.yaml; needs npm
 	@scripts/validate_asyncapi.sh
 
@@ -53,7 +57,7 @@ venv: .venv/dev.stamp ## the development environment, in .venv
 
 clean: ## remove all that was made here
 	rm -rf .venv .venv-reference build dist demo-output *.egg-info worker/inference/compiled/*.so
-	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 reference:
@@ -70,6 +74,10 @@ rabbitmq:
 .venv/dev.stamp: $(BUILT_FROM)
 	@scripts/make_venv.sh .venv '.[dev]'
 	@touch .venv/default.stamp $@
+
+.venv/fuzz.stamp: $(BUILT_FROM)
+	@scripts/make_venv.sh .venv '.[dev,fuzz]'
+	@touch .venv/default.stamp .venv/dev.stamp $@
 
 .venv-reference/reference.stamp: $(BUILT_FROM)
 	@scripts/make_venv.sh .venv-reference '.[fer,export,bench,dev]'

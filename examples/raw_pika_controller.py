@@ -37,10 +37,17 @@ from pika.exceptions import (
 FRAMES = Path(__file__).parent / "frames"
 NAMESPACE = os.environ.get("FER_WORKER_NAMESPACE", "fer")
 REQUESTS = f"{NAMESPACE}.requests"
-REPLY_QUEUE = f"{NAMESPACE}.replies.example-{uuid.uuid4().hex}"
 REPLY_QUEUE_EXPIRES_MS = 60 * 60 * 1000
 MAX_MESSAGE_BYTES = 16 * 1024 * 1024
 PATIENCE_S = 60.0
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who we are to the broker. With the user's name in it, others may be kept from the queue."""
+
+    user: str
+    reply_queue: str
 
 
 @dataclass(frozen=True)
@@ -76,7 +83,7 @@ def requests() -> Iterator[Request]:
     yield Request("image/jpeg", jpegs["burst-4"], uuid.uuid4().hex, headers)
 
 
-def publish(channel: Any, request: Request) -> None:
+def publish(channel: Any, sender: Sender, request: Request) -> None:
     """Hand one request to the broker; on return it is safe there.
 
     Raises:
@@ -88,7 +95,8 @@ def publish(channel: Any, request: Request) -> None:
     properties = pika.BasicProperties(
         content_type=request.content_type,
         correlation_id=request.correlation_id,
-        reply_to=REPLY_QUEUE,
+        reply_to=sender.reply_queue,
+        user_id=sender.user,  # the broker takes no other; some workers ask for it
         delivery_mode=pika.DeliveryMode.Persistent.value,
         expiration=str(round(PATIENCE_S * 1000)),  # later nobody would read the result
         headers=request.headers,
@@ -110,19 +118,23 @@ def show(request: Request, result: dict[str, Any]) -> None:
 
 
 def converse(
-    channel: Any, unsent: list[Request], waiting: dict[str, Request], give_up: float
+    channel: Any,
+    sender: Sender,
+    unsent: list[Request],
+    waiting: dict[str, Request],
+    give_up: float,
 ) -> None:
     """Send what is unsent, then read results until none is awaited or time is up."""
     # Durable and not exclusive: it outlives a lost connection, and so do the results in it.
     channel.queue_declare(
-        REPLY_QUEUE, durable=True, arguments={"x-expires": REPLY_QUEUE_EXPIRES_MS}
+        sender.reply_queue, durable=True, arguments={"x-expires": REPLY_QUEUE_EXPIRES_MS}
     )
     channel.confirm_delivery()
     while unsent:
-        publish(channel, unsent[0])
+        publish(channel, sender, unsent[0])
         request = unsent.pop(0)
         waiting[request.correlation_id] = request
-    for method, properties, body in channel.consume(REPLY_QUEUE, inactivity_timeout=0.5):
+    for method, properties, body in channel.consume(sender.reply_queue, inactivity_timeout=0.5):
         if method is not None:
             # The first result of a request counts. Second copies are possible and are dropped.
             answered = waiting.pop(properties.correlation_id, None)
@@ -131,7 +143,7 @@ def converse(
             channel.basic_ack(method.delivery_tag)
         if not waiting:
             channel.cancel()
-            channel.queue_delete(REPLY_QUEUE)
+            channel.queue_delete(sender.reply_queue)
             return
         if time.monotonic() > give_up:
             return
@@ -142,12 +154,14 @@ def main(url: str) -> int:
     parameters = pika.URLParameters(url)
     parameters.heartbeat = 15
     parameters.blocked_connection_timeout = 10  # seconds that a broker short of memory may stall
+    user = parameters.credentials.username
+    sender = Sender(user, f"{NAMESPACE}.replies.{user}.{uuid.uuid4().hex}")
     unsent, waiting = list(requests()), dict[str, Request]()
     give_up = time.monotonic() + PATIENCE_S
     while (unsent or waiting) and time.monotonic() < give_up:
         try:
             with pika.BlockingConnection(parameters) as connection:
-                converse(connection.channel(), unsent, waiting, give_up)
+                converse(connection.channel(), sender, unsent, waiting, give_up)
         except (ProbableAuthenticationError, ProbableAccessDeniedError) as error:
             print(f"the broker refuses us: {error!r}", file=sys.stderr)
             return 3

@@ -18,7 +18,10 @@ from schemas.vocabulary import MAX_NAME_LENGTH
 def _parse_iso_8601(value: Any) -> Any:
     """Read a time from its ISO 8601 string; leave anything else to be refused by strict mode."""
     if isinstance(value, str):
-        return datetime.fromisoformat(value)
+        try:
+            return datetime.fromisoformat(value)
+        except ValueError:  # its own text repeats the value, however long
+            raise ValueError("not an ISO 8601 time") from None
     return value
 
 

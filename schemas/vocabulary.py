@@ -76,8 +76,12 @@ class ErrorCode(StrEnum):
     """More frames than one batch may hold. Split the batch."""
     MESSAGE_TOO_LARGE = "message_too_large"
     """More bytes than a worker takes. Split the batch or compress the frames harder."""
+    INVALID_HEADERS = "invalid_headers"
+    """The message's headers are larger than a worker takes, nest too deep, or cannot be read. Send
+    fewer; no field of the contract needs a long one."""
     FORBIDDEN_REPLY_TO = "forbidden_reply_to"
-    """`reply_to` names one of the workers' own queues. Use a queue of your own."""
+    """`reply_to` names one of the workers' own queues, or one that they are told not to answer to
+    (`--reply-pattern`). Use a queue of your own, and send your `user_id`."""
     POISON_MESSAGE = "poison_message"
     """The message was delivered again and again and every worker that took it died. Do not send
     it again; keep it for the maintainers."""

@@ -52,7 +52,7 @@ def serving(
     """Run a service in this process; it drains at the end."""
     watcher = Watcher()
     pool = FramePool(engine, threads, limits or Limits(), "test/1")
-    service = Service(pool, broker, prefetch, "test/1", watcher)
+    service = Service(pool, broker, prefetch, "test/1", watcher, limits or Limits())
     service.start()
     try:
         wait_until(lambda: service.progress.consuming, what="the service consumes")
@@ -64,7 +64,7 @@ def serving(
 
 
 @contextmanager
-def supervising(broker: BrokerConfig) -> Iterator[ControlLink]:
+def supervising(broker: BrokerConfig, limits: Limits | None = None) -> Iterator[ControlLink]:
     """Run a supervisor's connection, without a supervisor, in this process."""
     connected: list[bool] = []
     link = ControlLink(
@@ -73,6 +73,7 @@ def supervising(broker: BrokerConfig) -> Iterator[ControlLink]:
         on_command=lambda _: None,
         on_connected=lambda: connected.append(True),
         on_refused=lambda _: None,
+        limits=limits or Limits(),
     )
     link.start()
     try:
@@ -167,9 +168,13 @@ def request(*jpegs: bytes, **fields: Any) -> dict[str, Any]:
 def command(
     *arguments: str, broker: BrokerConfig, module: str = "worker"
 ) -> tuple[list[str], dict[str, str]]:
-    """The command line and the environment of a `fer-worker` command."""
+    """The command line and the environment of a `fer-worker` command.
+
+    Without URLs in the configuration the arguments say where the broker is.
+    """
     environment = {name: value for name, value in os.environ.items() if "FER_WORKER" not in name}
-    environment["FER_WORKER_AMQP_URL"] = ",".join(broker.urls)
+    if broker.urls:
+        environment["FER_WORKER_AMQP_URL"] = ",".join(broker.urls)
     environment["FER_WORKER_NAMESPACE"] = broker.namespace
     return [sys.executable, "-m", module, *arguments], environment
 

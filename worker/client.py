@@ -27,11 +27,11 @@ from pika.exceptions import ChannelClosedByBroker
 
 from schemas import MAX_MESSAGE_BYTES, BatchRequest, BatchResult, ContentType, FaceSelection, Frame
 from worker.broker.codec import decode_result, encode_request
-from worker.broker.connection import ACCESS_REFUSED, Connection
+from worker.broker.connection import ACCESS_REFUSED, Connection, warn_if_exposed
 from worker.broker.consumer import Consumer, Delivery
 from worker.broker.publisher import Confirmation, Message, Publisher
 from worker.broker.topology import REQUEST_ROUTING_KEY, Topology, declare
-from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig
+from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, NO_TLS_FILES, BrokerConfig, TlsFiles
 from worker.errors import (
     BatchTooLargeError,
     BrokerError,
@@ -79,6 +79,7 @@ class FerClient:
         url: str | BrokerConfig = DEFAULT_URL,
         *,
         namespace: str = DEFAULT_NAMESPACE,
+        tls: TlsFiles = NO_TLS_FILES,
         connect_timeout_s: float = 10.0,
         answer_timeout_s: float = 300.0,
     ) -> None:
@@ -87,20 +88,23 @@ class FerClient:
         Args:
             url: AMQP URL of the broker, several separated by commas, or a whole configuration.
             namespace: the workers' own; a configuration brings its own.
+            tls: files for `amqps://`; a configuration brings its own.
             connect_timeout_s: how long `connect` waits for the broker.
             answer_timeout_s: after this a batch without an answer ends with `NoAnswerError`.
         """
         self._config = (
-            url if isinstance(url, BrokerConfig) else BrokerConfig.from_url(url, namespace)
+            url if isinstance(url, BrokerConfig) else BrokerConfig.from_url(url, namespace, tls)
         )
         self._topology = Topology(self._config.namespace)
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
-        self._reply_queue = self._topology.replies(uuid.uuid4().hex)
+        # With the user's name in it, permissions can keep the replies of users apart.
+        self._reply_queue = self._topology.replies(f"{self._config.user}.{uuid.uuid4().hex}")
         self._connection = Connection(self._config, "client", self, self._prepare)
         self._lock = threading.Lock()
         self._pending: dict[str, _Pending] = {}
         self._publisher: Publisher | None = None
+        self._user_id: str | None = None
         self._ready = threading.Event()
         self._refusal: BrokerRefusedError | None = None
         self._closed = False
@@ -122,6 +126,7 @@ class FerClient:
             BrokerRefusedError: the broker refuses the credentials or the virtual host.
             BrokerUnavailableError: no broker within `connect_timeout_s`.
         """
+        warn_if_exposed(self._config)
         self._connection.start()
         self._connection.call(self._sweep)
         if not self._ready.wait(self._connect_timeout_s):
@@ -211,14 +216,15 @@ class FerClient:
     # What follows runs on the connection's thread.
 
     def _prepare(self, parameters: pika.ConnectionParameters) -> None:
-        """Declare the reply queue, and the workers' queues where we may: they may start later."""
-        try:
-            declare(parameters, self._topology)
-        except ChannelClosedByBroker as closed:
-            if closed.reply_code != ACCESS_REFUSED:
-                raise
+        """Declare the reply queue, and the workers' queues if we may and no worker did before."""
         connection = BlockingConnection(parameters)
         try:
+            if not self._can_send(connection):
+                try:
+                    declare(parameters, self._topology)
+                except ChannelClosedByBroker as closed:
+                    if closed.reply_code != ACCESS_REFUSED:
+                        raise
             try:
                 self._declare_reply_queue(connection)
             except ChannelClosedByBroker as closed:
@@ -245,8 +251,20 @@ class FerClient:
             for pending in self._pending.values():
                 pending.confirmed = False
 
+    def _can_send(self, connection: BlockingConnection) -> bool:
+        """Whether requests have a place to go to; to ask needs no permission."""
+        channel = connection.channel()
+        try:
+            channel.exchange_declare(self._topology.requests, passive=True)
+            channel.queue_declare(self._topology.frames.name, passive=True)
+        except ChannelClosedByBroker:
+            return False
+        return True
+
     def on_open(self, connection: SelectConnection) -> None:
         """Consume answers, then send whatever the broker has not confirmed."""
+        # The broker takes no other name than that of the connection; workers may ask for it.
+        self._user_id = getattr(connection.params.credentials, "username", None)
 
         def consume() -> None:
             self._consumer = Consumer(
@@ -285,6 +303,7 @@ class FerClient:
                 content_type=ContentType.MSGPACK.value,
                 correlation_id=pending.correlation_id,
                 reply_to=self._reply_queue,
+                user_id=self._user_id,
                 delivery_mode=pika.DeliveryMode.Persistent.value,
             ),
         )

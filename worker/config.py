@@ -3,9 +3,11 @@
 import re
 import socket
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from ipaddress import ip_address
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from schemas import MAX_FRAMES, MAX_MESSAGE_BYTES
+from schemas import MAX_FRAMES, MAX_MESSAGE_BYTES, MAX_NAME_LENGTH
 from worker.errors import FerWorkerError
 
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
@@ -15,8 +17,12 @@ DEFAULT_HANG_TIMEOUT_S = 60.0
 
 
 def mask_password(url: str) -> str:
-    """Return a broker URL as it may be shown: the password as `***`."""
-    return re.sub(r"(//[^/:@]*):.*@", r"\1:***@", url)
+    """Return a broker URL as it may be shown: the password as `***`, without its query."""
+    scheme, separator, rest = url.partition("://")
+    credentials, at, place = rest.rpartition("@")
+    user, colon, _ = credentials.partition(":")
+    secret = ":***" if colon else ""
+    return f"{scheme}{separator}{user}{secret}{at}{place.partition('?')[0]}"
 
 
 def _is_amqp(url: str) -> bool:
@@ -25,6 +31,28 @@ def _is_amqp(url: str) -> bool:
         return parts.scheme in ("amqp", "amqps") and (parts.port or 1) > 0
     except ValueError:  # the port is no number
         return False
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:  # a name
+        return False
+
+
+@dataclass(frozen=True)
+class TlsFiles:
+    """Files in PEM for `amqps://`."""
+
+    ca: Path | None = None
+    """Authorities to trust; None: the system's."""
+    cert: Path | None = None
+    """Our own certificate, and those between it and the authority that the broker trusts."""
+    key: Path | None = None
+    """Its key; None: in the file of the certificate."""
+
+
+NO_TLS_FILES = TlsFiles()
 
 
 @dataclass(frozen=True)
@@ -37,22 +65,94 @@ class BrokerConfig:
     heartbeat_s: int = 8
     """RabbitMQ gives a silent connection up after two to three of these: what a stalled worker
     holds is delivered to others within 24 s."""
+    tls: TlsFiles = NO_TLS_FILES
 
     @classmethod
-    def from_url(cls, urls: str, namespace: str = DEFAULT_NAMESPACE) -> "BrokerConfig":
+    def from_url(
+        cls, urls: str, namespace: str = DEFAULT_NAMESPACE, tls: TlsFiles = NO_TLS_FILES
+    ) -> "BrokerConfig":
         """Read one URL or several, separated by commas.
 
         Raises:
-            FerWorkerError: one of them is not an AMQP URL.
+            FerWorkerError: one of them is not an AMQP URL, or the TLS files have no use.
         """
         found = tuple(url.strip() for url in urls.split(",") if url.strip())
         if not found or not all(map(_is_amqp, found)):
             # What was given may hold a password at any place; it is not repeated.
             raise FerWorkerError("not an AMQP URL, amqp://user:password@host:port/vhost")
-        return cls(found, namespace)
+        if tls.key is not None and tls.cert is None:
+            raise FerWorkerError("a TLS key needs its certificate")
+        if tls != NO_TLS_FILES and not any(url.startswith("amqps:") for url in found):
+            raise FerWorkerError("TLS files are given, but no URL begins with amqps://")
+        return cls(found, namespace, tls=tls)
+
+    @classmethod
+    def from_file(
+        cls, path: Path, namespace: str = DEFAULT_NAMESPACE, tls: TlsFiles = NO_TLS_FILES
+    ) -> "BrokerConfig":
+        """Read the URLs from a file, as secrets are handed to containers.
+
+        Raises:
+            FerWorkerError: it cannot be read, or as `from_url`.
+        """
+        try:
+            urls = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise FerWorkerError(f"cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise FerWorkerError(f"{path} is not a text") from None
+        return cls.from_url(urls, namespace, tls)
+
+    @property
+    def user(self) -> str:
+        """The user name of the first URL."""
+        return unquote(urlsplit(self.urls[0]).username or "guest")
+
+    @property
+    def exposed_hosts(self) -> tuple[str, ...]:
+        """Hosts beyond this machine that are spoken to in the clear."""
+        parts = [urlsplit(url) for url in self.urls]
+        hosts = [part.hostname or "localhost" for part in parts if part.scheme == "amqp"]
+        return tuple(host for host in hosts if not _is_loopback(host))
 
     def __str__(self) -> str:
         return ", ".join(mask_password(url) for url in self.urls)
+
+
+USER_ID = "{user_id}"
+
+
+@dataclass(frozen=True)
+class ReplyPattern:
+    """Which queues results may go to.
+
+    Args:
+        text: a regular expression for a whole name. `{user_id}` stands for the user who sent the
+            request; the broker has checked that he is who he says.
+
+    Raises:
+        ValueError: it is no regular expression.
+    """
+
+    text: str
+
+    def __post_init__(self) -> None:
+        try:
+            self._compile("user")
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"not a regular expression: {error}") from error
+
+    def allows(self, queue: str, user_id: str | None) -> bool:
+        """Whether a queue may be sent results for a request of this user, or of one unnamed."""
+        if user_id is None and USER_ID in self.text:
+            return False
+        try:
+            return self._compile(user_id or "").fullmatch(queue) is not None
+        except re.error:  # with this name in it, as in the name of a group
+            return False
+
+    def _compile(self, user_id: str) -> re.Pattern[str]:
+        return re.compile(self.text.replace(USER_ID, re.escape(user_id)))
 
 
 @dataclass(frozen=True)
@@ -71,9 +171,20 @@ class Limits:
     """What a worker accepts. Each limit has an error code of its own."""
 
     max_bytes: int = MAX_MESSAGE_BYTES
-    """Of a whole message."""
+    """Of a message's body."""
+    max_header_bytes: int = 16 * 1024
+    """Of a message's headers, as they are on the wire."""
     max_frames: int = MAX_FRAMES
+    max_values: int = 16_384
+    """In a body; a batch of 64 has some 270. Unbounded, a JSON of 16 MB becomes 9 GB of objects."""
+    max_id_length: int = MAX_NAME_LENGTH
+    """Characters of a camera or frame id."""
     frame: FrameLimits = FrameLimits()
+    replies: ReplyPattern | None = None
+    """Queues that results may go to; None: all but the workers' own."""
+
+
+DEFAULT_LIMITS = Limits()
 
 
 def host_name() -> str:

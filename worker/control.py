@@ -16,13 +16,14 @@ from pika.channel import Channel
 from pydantic import ValidationError
 
 from schemas import CONTROL_COMMAND, ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
+from worker.broker.admission import Admission
 from worker.broker.codec import encode_result
-from worker.broker.connection import Connection, open_channel
+from worker.broker.connection import Connection, open_channel, warn_if_exposed
 from worker.broker.consumer import Consumer, Delivery
 from worker.broker.outcome import Outcomes
 from worker.broker.publisher import Message, Publisher
 from worker.broker.topology import Topology, declare
-from worker.config import BrokerConfig
+from worker.config import DEFAULT_LIMITS, BrokerConfig, Limits
 from worker.errors import BrokerRefusedError
 from worker.obituaries import attend
 
@@ -30,6 +31,8 @@ log = logging.getLogger(__name__)
 
 OBITUARIES_PREFETCH = 8
 CONTROL_PREFETCH = 16
+
+LONGEST_COMMAND_BYTES = 4096
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class ControlLink:
         on_command: Callable[[ControlRequest], None],
         on_connected: Callable[[], None],
         on_refused: Callable[[BrokerRefusedError], None],
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Store the parts; the callbacks are called on the connection's thread.
 
@@ -59,12 +63,15 @@ class ControlLink:
             on_command: called with every valid command, whomever it addresses.
             on_connected: called each time commands can be heard.
             on_refused: called if the broker refuses us.
+            limits: what the workers accept.
         """
+        self._broker = broker
         self._topology = Topology(broker.namespace)
         self._supervisor = supervisor
         self._on_command = on_command
         self._on_connected = on_connected
         self._on_refused = on_refused
+        self._admission = Admission(self._topology, limits)
         self._publisher: Publisher | None = None
         self._connection = Connection(
             broker, f"supervisor {supervisor}", self, partial(declare, topology=self._topology)
@@ -72,6 +79,7 @@ class ControlLink:
 
     def start(self) -> None:
         """Connect, and listen until `close`."""
+        warn_if_exposed(self._broker)
         self._connection.start()
 
     def close(self) -> None:
@@ -103,7 +111,9 @@ class ControlLink:
             connection,
             self._topology.obituaries.name,
             OBITUARIES_PREFETCH,
-            lambda delivery: attend(delivery, outcomes, self._supervisor, lambda: None),
+            lambda delivery: attend(
+                delivery, outcomes, self._admission, self._supervisor, lambda: None
+            ),
             on_consuming=lambda: None,
         )
         # A new name each time: after a stalled connection the broker may still hold the old one.
@@ -126,16 +136,21 @@ class ControlLink:
             # Whoever may write to the default exchange may write to every queue.
             log.warning("ignored a control message that did not come through the control exchange")
             return
+        if len(delivery.body) > LONGEST_COMMAND_BYTES:
+            log.warning("ignored a control message of %d bytes", len(delivery.body))
+            return
         try:
             command = CONTROL_COMMAND.validate_json(delivery.body)
         except ValidationError as error:
-            log.warning("ignored a control message: %s", error.errors()[0]["msg"])
+            log.warning(
+                "ignored a control message: %s", error.errors(include_input=False)[0]["msg"]
+            )
             return
         answer = partial(self._answer, delivery.properties)
         self._on_command(ControlRequest(command, answer))
 
     def _answer(self, asked: pika.BasicProperties, reply: ScaleReply | SupervisorStatus) -> None:
-        if asked.reply_to is None:
+        if asked.reply_to is None or self._topology.is_workers_own(str(asked.reply_to)):
             return
         message = Message(
             routing_key=asked.reply_to,

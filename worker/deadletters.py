@@ -15,7 +15,7 @@ from worker.broker.consumer import Delivery
 from worker.broker.outcome import BURIED_AT, BURIED_BY, FIRST_QUEUE, REASON, REASON_TEXT, exhume
 from worker.broker.publisher import Message
 from worker.broker.topology import Topology
-from worker.config import BrokerConfig, Limits
+from worker.config import DEFAULT_LIMITS, BrokerConfig
 from worker.errors import FerWorkerError, MessageError, NoWorkerQueueError, QueueFullError
 
 ID_BYTES = 6
@@ -160,7 +160,7 @@ def _summary(delivery: Delivery) -> DeadLetter:
         first_queue=_text(headers.get(FIRST_QUEUE)),
         code=_text(headers.get(REASON)),
         message=_text(headers.get(REASON_TEXT)),
-        camera_id=read_camera_id(delivery.body, delivery.content_type, headers),
+        camera_id=read_camera_id(delivery.body, delivery.content_type, headers, DEFAULT_LIMITS),
         correlation_id=delivery.correlation_id,
         reply_to=delivery.reply_to,
         content_type=delivery.content_type,
@@ -172,7 +172,9 @@ def _summary(delivery: Delivery) -> DeadLetter:
 def _open(delivery: Delivery) -> OpenedLetter:
     request, fault = None, None
     try:
-        request = decode_request(delivery.body, delivery.content_type, delivery.headers, Limits())
+        request = decode_request(
+            delivery.body, delivery.content_type, delivery.headers, DEFAULT_LIMITS
+        )
     except MessageError as error:
         fault = error
     return OpenedLetter(

@@ -12,6 +12,11 @@ class _LineFormatter(logging.Formatter):
     default_time_format = "%Y-%m-%dT%H:%M:%S"
     default_msec_format = "%s.%03dZ"
 
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - logging's name
+        # Texts of senders are in it: a line break or a terminal's escape must not forge a line.
+        line = super().formatMessage(record)
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
+
 
 def setup_logs(speaker: str, level: int = logging.INFO) -> None:
     """Send this process's log lines to stderr; `speaker` is named on each."""

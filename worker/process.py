@@ -115,7 +115,9 @@ class _Process:
         warm_up(engine)
         log.info("engine %s warm in %.1f s", config.engine.name, time.perf_counter() - started)
         pool = FramePool(engine, config.threads, config.limits, self._worker)
-        self._service = Service(pool, config.broker, config.prefetch, self._worker, self)
+        self._service = Service(
+            pool, config.broker, config.prefetch, self._worker, self, config.limits
+        )
         self._service.start()
 
     def _attend(self) -> ExitCode:

@@ -11,12 +11,13 @@ from typing import Protocol
 from pika.adapters.select_connection import SelectConnection
 
 from schemas import BatchResult
+from worker.broker.admission import Admission
 from worker.broker.connection import Connection
 from worker.broker.consumer import Consumer, Delivery
 from worker.broker.outcome import Outcomes
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology, declare
-from worker.config import BrokerConfig
+from worker.config import DEFAULT_LIMITS, BrokerConfig, Limits
 from worker.errors import BrokerRefusedError, MessageError
 from worker.frame_pool import Ending, FramePool, Job
 from worker.reports import Progress
@@ -60,6 +61,7 @@ class Service:
         prefetch: int,
         worker: str,
         supervision: Supervision,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Store the parts.
 
@@ -69,12 +71,14 @@ class Service:
             prefetch: batches taken and not yet answered.
             worker: host/pid, named in results and to the broker.
             supervision: told what happens.
+            limits: what is accepted.
         """
         self._pool = pool
         self._prefetch = prefetch
         self._worker = worker
         self._supervision = supervision
         self._topology = Topology(broker.namespace)
+        self._admission = Admission(self._topology, limits)
         self._connection = Connection(
             broker, f"worker {worker}", self, partial(declare, topology=self._topology)
         )
@@ -151,7 +155,7 @@ class Service:
         session.in_flight += 1
         done = partial(self._done, session)
         try:
-            session.outcomes.check_address(delivery)
+            self._admission.check(delivery)
         except MessageError as error:
             session.outcomes.bury(delivery, error, done)
             return

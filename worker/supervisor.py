@@ -89,6 +89,7 @@ class Supervisor:
             on_command=self._mailbox.post,
             on_connected=partial(self._mailbox.post, Connected()),
             on_refused=lambda error: self._mailbox.post(Refused(error)),
+            limits=config.limits,
         )
         self._children: list[Child] = []
         self._scalings: list[_Scaling] = []

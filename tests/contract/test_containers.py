@@ -71,6 +71,26 @@ def test_an_image_runs_the_worker_as_an_ordinary_user(image: str) -> None:
     assert any(step.startswith("HEALTHCHECK") for step in steps)
 
 
+@pytest.mark.parametrize("image", ["worker", "worker-fer"])
+def test_an_image_needs_no_shell_to_run(image: str) -> None:
+    started = [
+        step.partition(" CMD ")[2] if step.startswith("HEALTHCHECK") else step.partition(" ")[2]
+        for step in instructions(image)
+        if step.startswith(("ENTRYPOINT", "CMD", "HEALTHCHECK"))
+    ]
+    assert len(started) == 3
+    assert all(command.lstrip().startswith("[") for command in started)
+
+
+def test_a_worker_can_write_to_nothing_and_gain_nothing() -> None:
+    worker = SERVICES["worker"]
+    assert worker["read_only"] is True
+    assert worker["tmpfs"] == ["/tmp"]
+    assert worker["cap_drop"] == ["ALL"]
+    assert worker["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "volumes", "network_mode", "pid"} & worker.keys()
+
+
 def test_what_is_copied_exists_and_is_not_ignored() -> None:
     ignore = (ROOT / ".dockerignore").read_text().splitlines()
     for sources in re.findall(r"^COPY (?!--)(.*) \S+$", DOCKERFILE, re.MULTILINE):

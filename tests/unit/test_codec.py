@@ -1,3 +1,4 @@
+import tracemalloc
 from datetime import UTC, datetime
 from typing import Any
 
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import BatchRequest, ContentType, ErrorCode, Frame
+from schemas import MAX_FRAMES, BatchRequest, ContentType, ErrorCode, Frame
 from worker.broker.codec import decode_request, encode_request
 from worker.config import Limits
 from worker.errors import MessageError
@@ -94,6 +95,83 @@ def test_number_of_frames_can_be_limited_further() -> None:
     with pytest.raises(MessageError) as caught:
         decode_request(body, ContentType.MSGPACK, {}, Limits(max_frames=2))
     assert caught.value.code is ErrorCode.TOO_MANY_FRAMES
+
+
+MIB = 1024 * 1024
+BOMBS = {
+    "empty lists": (b"[" + b"[]," * (5 * MIB) + b"[]]", ContentType.JSON),
+    "empty maps": (b"[" + b"{}," * (5 * MIB) + b"{}]", ContentType.JSON),
+    "numbers": (b"[" + b"1," * (7 * MIB) + b"1]", ContentType.JSON),
+    "a number": (b'{"version":' + b"1" * (15 * MIB) + b"}", ContentType.JSON),
+    "nested lists": (b"[" * 4000, ContentType.JSON),
+    "empty lists, packed": (b"\xdd\x00\xf0\x00\x00" + b"\x90" * (15 * MIB), ContentType.MSGPACK),
+    "empty lists in lists": (
+        b"\xdc\x04\x00" + (b"\x9f" + b"\x90" * 15) * 1024,
+        ContentType.MSGPACK,
+    ),
+    "empty maps, packed": (b"\xdc\x04\x00" + (b"\x9f" + b"\x80" * 15) * 1024, ContentType.MSGPACK),
+    "lists that announce more": (b"\xdd\x00\xf0\x00\x00" * (3 * MIB), ContentType.MSGPACK),
+    "a map that announces more": (b"\xdf\x00\xf0\x00\x00" + bytes(15 * MIB), ContentType.MSGPACK),
+    "nested lists, packed": (b"\x91" * (15 * MIB), ContentType.MSGPACK),
+    "unknown fields": (msgpack.packb(dict.fromkeys(map(str, range(100_000)))), ContentType.MSGPACK),
+}
+
+
+@pytest.mark.parametrize("bomb", BOMBS)
+@pytest.mark.timeout(10)
+def test_body_that_would_become_many_objects_is_refused_before_it_does(bomb: str) -> None:
+    body, content_type = BOMBS[bomb]
+    tracemalloc.start()
+    try:
+        code = code_of(body, content_type)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert code in {
+        ErrorCode.INVALID_REQUEST,
+        ErrorCode.MALFORMED_BODY,
+        ErrorCode.TOO_MANY_FRAMES,
+    }
+    assert peak < 64 * MIB
+
+
+def test_largest_batch_of_the_contract_has_room_for_all_its_fields() -> None:
+    at = datetime(2026, 11, 23, 10, 0, 0, 250_000, tzinfo=UTC)
+    frames = tuple(Frame(jpeg=b"x", id=",[{" * 42, captured_at=at) for _ in range(MAX_FRAMES))
+    request = BatchRequest(
+        version=1, frames=frames, camera_id="," * 128, faces="all", deadline=at, sent_at=at
+    )
+    assert decode(encode_request(request), ContentType.MSGPACK) == request
+    assert decode(request.model_dump_json().encode(), ContentType.JSON) == request
+
+
+@pytest.mark.parametrize(
+    "fields", [{"camera_id": "12345"}, {"frames": [{"jpeg": b"", "id": "12345"}]}]
+)
+def test_length_of_ids_can_be_limited_further(fields: dict[str, Any]) -> None:
+    body = msgpack.packb({"version": 1, "frames": [{"jpeg": b"x"}], **fields})
+    assert decode_request(body, ContentType.MSGPACK, {}, Limits(max_id_length=5))
+    with pytest.raises(MessageError, match="more than 4 characters") as caught:
+        decode_request(body, ContentType.MSGPACK, {}, Limits(max_id_length=4))
+    assert caught.value.code is ErrorCode.INVALID_REQUEST
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"deadline": "1" * MIB},
+        {"frames": [{"jpeg": b"", "captured_at": "x" * MIB}]},
+        {"faces": "x" * MIB},
+        {"x" * MIB: 1},
+        {"camera_id": "x" * MIB},
+        {"version": "x" * MIB},
+    ],
+)
+def test_text_of_an_error_is_short_whatever_the_sender_wrote(fields: dict[str, Any]) -> None:
+    body = msgpack.packb({"version": 1, "frames": [{"jpeg": b"x"}], **fields})
+    with pytest.raises(MessageError) as caught:
+        decode(body, ContentType.MSGPACK)
+    assert len(caught.value.message) <= 200
 
 
 @pytest.mark.parametrize("body", [b'{"version":1,', b"\xff", b'{"version":1,"frames":[]}' * 2])

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from worker.config import BrokerConfig, mask_password
@@ -28,3 +30,37 @@ def test_url_that_is_none_is_one_clear_line(url: str) -> None:
     with pytest.raises(FerWorkerError, match="AMQP URL") as caught:
         BrokerConfig.from_url(url)
     assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "amqp://us/er:secret@host/",
+        "amqp://user:sec@ret:secret@host/",
+        "amqp://user:secret@host/?ssl_options={'password': 'secret'}",
+        "amqp://user:sec?ret/secret@host/",
+        "amqp://user:x@host/?heartbeat=secret@y",
+    ],
+)
+def test_password_is_masked_wherever_it_is(url: str) -> None:
+    assert "secret" not in mask_password(url)
+    assert mask_password(url).startswith("amqp://us")
+
+
+def test_url_can_be_in_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text("amqp://a:secret@one/,\namqp://a:secret@two/\n")
+    config = BrokerConfig.from_file(file, "site-a")
+    assert config.urls == ("amqp://a:secret@one/", "amqp://a:secret@two/")
+    assert (config.namespace, config.user) == ("site-a", "a")
+
+
+@pytest.mark.parametrize("content", [b"", b"secret", b"\xff\xfe\x00secret", None])
+def test_file_without_a_url_is_one_clear_line(content: bytes | None, tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(FerWorkerError) as caught:
+        BrokerConfig.from_file(file)
+    assert "secret" not in str(caught.value)
+    assert "\n" not in str(caught.value)

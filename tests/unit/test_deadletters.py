@@ -7,6 +7,7 @@ from worker.broker.consumer import Delivery
 from worker.broker.outcome import exhume
 from worker.broker.topology import Topology
 from worker.cli.tables import plain
+from worker.config import DEFAULT_LIMITS
 from worker.deadletters import identify
 
 
@@ -67,7 +68,7 @@ def test_exhumed_request_has_its_senders_headers_only() -> None:
 def test_camera_is_read_from_what_is_no_valid_request_too(
     body: bytes, content_type: str | None, headers: dict[str, object], camera: str | None
 ) -> None:
-    assert read_camera_id(body, content_type, headers) == camera
+    assert read_camera_id(body, content_type, headers, DEFAULT_LIMITS) == camera
 
 
 def test_words_of_others_do_not_steer_the_terminal() -> None:

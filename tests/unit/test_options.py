@@ -5,8 +5,10 @@ import pytest
 from click.testing import CliRunner
 
 from schemas import ScaleCommand
+from worker.cli.limits import limit_options
 from worker.cli.options import engine_arguments, engine_options
 from worker.cli.scale import _Amount
+from worker.config import FrameLimits, Limits
 from worker.inference.engine import EngineOptions
 
 
@@ -48,6 +50,46 @@ def test_single_option_wins_over_what_compat_sets() -> None:
 )
 def test_arguments_spell_the_options(options: EngineOptions) -> None:
     assert chosen(*engine_arguments(options)) == options
+
+
+def limits_of(*arguments: str, **environment: str) -> Limits:
+    """The limits that `run` gets with these arguments and this environment."""
+    got: list[Limits] = []
+
+    @click.command()
+    @limit_options
+    def run(limits: Limits) -> None:
+        got.append(limits)
+
+    outcome = CliRunner().invoke(
+        run, list(arguments), env=environment, auto_envvar_prefix="FER_WORKER_RUN"
+    )
+    assert outcome.exit_code == 0, outcome.output
+    return got[0]
+
+
+def test_limits_are_those_of_the_documents_unless_told_otherwise() -> None:
+    assert limits_of() == Limits()
+
+
+def test_every_limit_has_an_option_and_a_variable() -> None:
+    chosen = {
+        "max-message-bytes": 1000,
+        "max-header-bytes": 900,
+        "max-values": 800,
+        "max-frames": 7,
+        "max-id-length": 6,
+        "max-frame-bytes": 500,
+        "max-frame-pixels": 400,
+        "min-frame-side": 30,
+    }
+    expected = Limits(1000, 900, 7, 800, 6, FrameLimits(500, 400, 30))
+    assert limits_of(*(f"--{name}={value}" for name, value in chosen.items())) == expected
+    variables = {
+        f"FER_WORKER_RUN_{name.upper().replace('-', '_')}": str(value)
+        for name, value in chosen.items()
+    }
+    assert limits_of(**variables) == expected
 
 
 @pytest.mark.parametrize(

@@ -3,9 +3,14 @@
 import time
 
 from pika.adapters.blocking_connection import BlockingConnection
-from pika.exceptions import AMQPError
 
-from worker.broker.connection import explain, explain_refusal, node_parameters
+from worker.broker.connection import (
+    CONNECT_ERRORS,
+    explain,
+    explain_refusal,
+    node_parameters,
+    warn_if_exposed,
+)
 from worker.config import BrokerConfig
 from worker.errors import BrokerRefusedError, BrokerUnavailableError
 
@@ -28,13 +33,14 @@ def connect(config: BrokerConfig, name: str, wait_s: float) -> BlockingConnectio
         BrokerRefusedError: it refuses our credentials, or the virtual host.
         BrokerUnavailableError: none answered within the wait.
     """
+    warn_if_exposed(config)
     give_up = time.monotonic() + wait_s
     while True:
         for parameters in node_parameters(config, name):
             parameters.blocked_connection_timeout = HANG_TIMEOUT_S
             try:
                 return BlockingConnection(parameters)
-            except (AMQPError, OSError) as error:
+            except CONNECT_ERRORS as error:
                 if (refusal := explain_refusal(error)) is not None:
                     raise BrokerRefusedError(f"{refusal} ({config})") from error
                 reason = explain(error)

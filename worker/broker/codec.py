@@ -12,7 +12,14 @@ from schemas import MAX_FRAMES, BatchRequest, BatchResult, ContentType, ErrorCod
 from worker.config import Limits
 from worker.errors import MessageError
 
+_LONGEST_TEXT = 200
+"""Characters of an error's text, some of which the sender may have chosen."""
+
+_MAX_ENTRIES = 1024
+"""Of one list or map in msgpack, which makes room for as many as are announced."""
+
 _FRAME_HEADERS = ("id", "captured_at")
+_TOO_MANY_FRAMES = f"more than {MAX_FRAMES} frames"
 _BATCH_HEADERS = ("version", "camera_id", "faces", "deadline", "sent_at")
 
 
@@ -40,8 +47,9 @@ def decode_request(
     try:
         match kind:
             case ContentType.MSGPACK:
-                request = BatchRequest.model_validate(_unpack(body))
+                request = BatchRequest.model_validate(_unpack(body, limits.max_values))
             case ContentType.JSON:
+                _count_json(body, limits.max_values)
                 request = BatchRequest.model_validate_json(body)
             case ContentType.JPEG:
                 request = BatchRequest.model_validate(_from_headers(body, headers))
@@ -57,16 +65,24 @@ def decode_request(
             ErrorCode.TOO_MANY_FRAMES,
             f"the batch has {len(request.frames)} frames; {limits.max_frames} are accepted",
         )
+    ids = (request.camera_id, *(frame.id for frame in request.frames))
+    if any(name is not None and len(name) > limits.max_id_length for name in ids):
+        raise MessageError(
+            ErrorCode.INVALID_REQUEST, f"an id has more than {limits.max_id_length} characters"
+        )
     return request
 
 
-def read_camera_id(body: bytes, content_type: str | None, headers: Mapping[str, Any]) -> str | None:
+def read_camera_id(
+    body: bytes, content_type: str | None, headers: Mapping[str, Any], limits: Limits
+) -> str | None:
     """Read the camera id of a request that need not be valid; None where it cannot be read."""
     try:
         match _kind(content_type):
             case ContentType.MSGPACK:
-                fields = _unpack(body)
+                fields = _unpack(body, limits.max_values)
             case ContentType.JSON:
+                _count_json(body, limits.max_values)
                 fields = from_json(body)
             case _:
                 fields = headers
@@ -106,11 +122,44 @@ def _iso_8601(value: object) -> str:
     raise TypeError(f"{type(value).__name__} has no place in a request")
 
 
-def _unpack(body: bytes) -> Any:
+def _unpack(body: bytes, max_values: int) -> Any:
+    """Read msgpack, and stop where it would become many objects."""
+    left = max_values
+
+    def count(container: Any) -> Any:
+        nonlocal left
+        left -= 1 + len(container)
+        if left < 0:
+            raise _too_many_values(max_values)
+        return container
+
     try:
-        return msgpack.unpackb(body)
+        return msgpack.unpackb(
+            body,
+            max_array_len=_MAX_ENTRIES,
+            max_map_len=_MAX_ENTRIES,
+            list_hook=count,
+            object_hook=count,
+        )
     except (ValueError, TypeError) as error:  # msgpack's own errors are ValueErrors
+        if "max_array_len" in str(error):
+            raise MessageError(ErrorCode.TOO_MANY_FRAMES, _TOO_MANY_FRAMES) from error
+        if "max_map_len" in str(error):
+            raise _too_many_values(max_values) from error
         raise MessageError(ErrorCode.MALFORMED_BODY, f"not msgpack: {_brief(error)}") from error
+
+
+def _count_json(body: bytes, max_values: int) -> None:
+    """Refuse JSON of many values before it is read: one of these comes before each but the first.
+
+    Those within strings count too, but base64 has none of them.
+    """
+    if sum(map(body.count, (b",", b"[", b"{"))) > max_values:
+        raise _too_many_values(max_values)
+
+
+def _too_many_values(max_values: int) -> MessageError:
+    return MessageError(ErrorCode.INVALID_REQUEST, f"the body has more than {max_values} values")
 
 
 def _from_headers(body: bytes, headers: Mapping[str, Any]) -> Any:
@@ -125,7 +174,7 @@ def _explain(details: list[ErrorDetails]) -> MessageError:
     if (("version",), "literal_error") in by_place:
         return MessageError(ErrorCode.UNSUPPORTED_VERSION, "only version 1 is supported")
     if (("frames",), "too_long") in by_place:
-        return MessageError(ErrorCode.TOO_MANY_FRAMES, f"more than {MAX_FRAMES} frames")
+        return MessageError(ErrorCode.TOO_MANY_FRAMES, _TOO_MANY_FRAMES)
     first = details[0]
     if first["type"] == "json_invalid":
         return MessageError(ErrorCode.MALFORMED_BODY, f"not JSON: {first['msg']}")
@@ -133,8 +182,9 @@ def _explain(details: list[ErrorDetails]) -> MessageError:
         return MessageError(ErrorCode.NO_FRAMES, "the batch has no frames")
     # The place is made of our own field names, or of an unknown one that the sender chose.
     place = ".".join(str(part) for part in first["loc"])[:128]
-    return MessageError(ErrorCode.INVALID_REQUEST, f"{place or 'the body'}: {first['msg']}")
+    text = f"{place or 'the body'}: {first['msg']}"
+    return MessageError(ErrorCode.INVALID_REQUEST, text[:_LONGEST_TEXT])
 
 
 def _brief(error: Exception) -> str:
-    return (str(error) or type(error).__name__)[:200]
+    return (str(error) or type(error).__name__)[:_LONGEST_TEXT]

@@ -16,6 +16,10 @@ from typing import Protocol
 
 import pika
 from pika.adapters.select_connection import IOLoop, SelectConnection
+from pika.adapters.utils.connection_workflow import (
+    AMQPConnectorException,
+    AMQPConnectorStackTimeout,
+)
 from pika.channel import Channel
 from pika.exceptions import (
     AMQPError,
@@ -26,15 +30,20 @@ from pika.exceptions import (
     ProbableAuthenticationError,
 )
 
+import worker.broker.properties  # noqa: F401 - from here on pika can read all that it is sent
+from worker.broker import tls
 from worker.broker.topology import PRECONDITION_FAILED
 from worker.broker.transport import IOServices
-from worker.config import BrokerConfig, mask_password
+from worker.config import NO_TLS_FILES, BrokerConfig, mask_password
 from worker.errors import BrokerRefusedError, FerWorkerError
 
 log = logging.getLogger(__name__)
 
 FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 8.0
+
+CONNECT_ERRORS = (AMQPError, OSError, AMQPConnectorException)
+"""What pika raises where there is no connection to be had."""
 
 ACCESS_REFUSED = 403
 NOT_ALLOWED = 530
@@ -52,17 +61,28 @@ def node_parameters(config: BrokerConfig, name: str) -> list[pika.URLParameters]
     """Connection parameters of every node; `name` is what the broker's operator sees.
 
     Raises:
-        FerWorkerError: the query of a URL has something that pika cannot read.
+        FerWorkerError: the query of a URL has something that pika cannot read, or a TLS file is
+            not one.
     """
-    return [_parameters(url, config.heartbeat_s, name) for url in config.urls]
+    return [_parameters(url, config, name) for url in config.urls]
 
 
-def _parameters(url: str, heartbeat_s: int, name: str) -> pika.URLParameters:
+def warn_if_exposed(config: BrokerConfig) -> None:
+    """Say once where passwords and frames travel in the clear."""
+    if config.exposed_hosts:
+        hosts = ", ".join(config.exposed_hosts)
+        log.warning("password and frames go to %s in the clear; amqps:// would protect them", hosts)
+
+
+def _parameters(url: str, config: BrokerConfig, name: str) -> pika.URLParameters:
     try:
         parameters = pika.URLParameters(url)
-    except (TypeError, ValueError) as error:
-        raise FerWorkerError(f"not an AMQP URL: {mask_password(url)}") from error
-    parameters.heartbeat = heartbeat_s
+    except (TypeError, ValueError, SyntaxError, OSError):
+        # What pika says of it may repeat a password.
+        raise FerWorkerError(f"not an AMQP URL: {mask_password(url)}") from None
+    if parameters.ssl_options is not None and config.tls != NO_TLS_FILES:
+        parameters.ssl_options = pika.SSLOptions(tls.client_context(config.tls))
+    parameters.heartbeat = config.heartbeat_s
     parameters.connection_attempts = 1
     parameters.socket_timeout = 5
     parameters.stack_timeout = 10
@@ -168,7 +188,7 @@ class Connection:
         self._attempts += 1
         try:
             self._prepare(node)
-        except (AMQPError, OSError) as error:
+        except CONNECT_ERRORS as error:
             self._retry(error)
             return
         self._current = SelectConnection(
@@ -238,6 +258,8 @@ def open_channel(connection: SelectConnection, on_open: Callable[[Channel], None
 def explain(error: BaseException) -> str:
     """Say in one line why a connection or channel failed."""
     root = _root(error)
+    if isinstance(root, AMQPConnectorStackTimeout):
+        return "it takes the connection and then says nothing"
     if isinstance(root, ConnectionClosedByBroker | ChannelClosedByBroker):
         return f"{root.reply_code} {root.reply_text}"
     if isinstance(root, _GUESSES):
@@ -248,6 +270,8 @@ def explain(error: BaseException) -> str:
 def explain_refusal(error: BaseException) -> str | None:
     """Say why the broker refuses us for good, or return None where waiting may help."""
     root = _root(error)
+    if (refusal := tls.explain_refusal(root)) is not None:
+        return refusal
     if isinstance(root, _GUESSES) and not _REFUSAL.search(str(root)):
         return None
     if isinstance(root, AuthenticationError | ProbableAuthenticationError):

@@ -59,6 +59,11 @@ class Delivery:
         return _text(self.properties.message_id)
 
     @property
+    def user_id(self) -> str | None:
+        """Who sent it; the broker takes no other name than that of the sender's connection."""
+        return _text(self.properties.user_id)
+
+    @property
     def content_type(self) -> str | None:
         """How the body is encoded."""
         return _text(self.properties.content_type)
@@ -67,6 +72,14 @@ class Delivery:
     def headers(self) -> Mapping[str, Any]:
         """The message's headers, as AMQP's own types."""
         return self.properties.headers or {}
+
+    @property
+    def last_death(self) -> Mapping[str, Any] | None:
+        """Where and why the broker dead-lettered it (`x-death`, newest first), if it did."""
+        deaths = self.headers.get("x-death")
+        if not isinstance(deaths, list) or not deaths or not isinstance(deaths[0], dict):
+            return None
+        return deaths[0]
 
 
 def _text(value: str | bytes | None) -> str | None:

@@ -8,7 +8,7 @@ Everything here runs on the connection's thread.
 import copy
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -19,6 +19,7 @@ import pika
 from schemas import BatchResult, ContentType, ErrorCode, RequestError, Status
 from worker.broker.codec import encode_result
 from worker.broker.consumer import SET_ASIDE, Delivery
+from worker.broker.properties import size_of
 from worker.broker.publisher import Confirmation, Message, Publisher
 from worker.broker.topology import REQUEST_ROUTING_KEY, Queue, Topology
 from worker.errors import MessageError
@@ -39,6 +40,9 @@ FIRST_QUEUE = "x-first-queue"
 
 UNREACHED = "x-reply-to"
 """Header of a result without a reader: the queue it should have gone to."""
+_LONGEST_NAME = 255
+_MAX_COPIED_BYTES = 64 * 1024
+"""Of headers. All of a message's properties must fit into one frame of 128 KiB."""
 
 _NOT_COPIED = frozenset({"CC", "BCC", "x-delivery-count"})
 """Headers that would have the broker route a copy to more queues than the one meant, and its own
@@ -99,13 +103,14 @@ class Outcomes:
             worker=self._worker,
         )
         end = partial(self._end, delivery, then)
-        answer = partial(self._answer, delivery, result, end)
+        is_forbidden = error.code is ErrorCode.FORBIDDEN_REPLY_TO
+        answer = end if is_forbidden else partial(self._answer, delivery, result, end)
         reason = {
             REASON: error.code.value,
             REASON_TEXT: error.message,
             BURIED_AT: datetime.now(UTC).isoformat(timespec="milliseconds"),
             BURIED_BY: self._worker,
-            FIRST_QUEUE: delivery.headers.get("x-first-death-queue", delivery.queue),
+            FIRST_QUEUE: _first_queue(delivery),
         }
         dead = _copy(delivery, self._topology.dead, reason)
         dead.properties.expiration = None  # kept until an operator has looked
@@ -116,22 +121,6 @@ class Outcomes:
         log.info("moved redelivered %s to the suspects", delivery.correlation_id)
         suspect = _copy(delivery, self._topology.suspects, {SET_ASIDE: True})
         self._insist(suspect, partial(self._end, delivery, then))
-
-    def check_address(self, delivery: Delivery) -> None:
-        """Refuse a request whose answer could not find its way.
-
-        Raises:
-            MessageError: `reply_to` names one of the workers' own queues, or there is no
-                correlation id.
-        """
-        if delivery.reply_to is not None and self._topology.is_workers_own(delivery.reply_to):
-            raise MessageError(
-                ErrorCode.FORBIDDEN_REPLY_TO, "reply_to names a queue of the workers' own"
-            )
-        if delivery.correlation_id is None:
-            raise MessageError(
-                ErrorCode.MISSING_CORRELATION_ID, "the message has no correlation_id property"
-            )
 
     def _end(self, delivery: Delivery, then: Callable[[], None]) -> None:
         delivery.ack()
@@ -233,11 +222,25 @@ def _result_message(queue: str, delivery: Delivery, body: bytes) -> Message:
     )
 
 
+def _first_queue(delivery: Delivery) -> str:
+    """Where the request was first; the header is the broker's, but a sender may forge it."""
+    first = delivery.headers.get("x-first-death-queue")
+    return first[:_LONGEST_NAME] if isinstance(first, str) else delivery.queue
+
+
+def _kept(delivery: Delivery) -> Mapping[str, Any]:
+    """The headers of a request, or none where a frame would not hold them and ours as well."""
+    try:
+        return delivery.headers if size_of(delivery.headers) <= _MAX_COPIED_BYTES else {}
+    except Exception:  # pika cannot write what it could read
+        return {}
+
+
 def _copy(delivery: Delivery, queue: Queue, headers: dict[str, Any]) -> Message:
     """Make a copy of a request for one of our own queues."""
     properties = copy.copy(delivery.properties)
     properties.headers = {
-        **{name: value for name, value in delivery.headers.items() if name not in _NOT_COPIED},
+        **{name: value for name, value in _kept(delivery).items() if name not in _NOT_COPIED},
         **headers,
     }
     properties.user_id = None  # the broker refuses one that is not our own

@@ -28,8 +28,9 @@ SUSPECTS_DELIVERY_LIMIT = 2
 """Returns to the queue before a message is dead-lettered: three deliveries."""
 
 READING_DELIVERY_LIMIT = 1_000_000
-"""For queues that are looked at, and whose readers come and go: each return counts. RabbitMQ 4 drops a message after 20 of them unless told otherwise; 3.10 has no
-limit of its own. -1 means unlimited on 4 and `drop at once` on 3.10; this number works on both."""
+"""For queues that are looked at, and whose readers come and go: each return counts. RabbitMQ 4
+drops a message after 20 of them unless told otherwise; 3.10 has no limit of its own. -1 means
+unlimited on 4 and `drop at once` on 3.10; this number works on both."""
 
 Arguments = Mapping[str, str | int]
 

@@ -96,7 +96,11 @@ def _workers(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `fer-worker run` in a group of processes that ends with this one, whatever happens."""
     command = [sys.executable, "-m", "worker", "run", f"--processes={processes}"]
-    environment = {**os.environ, "FER_WORKER_AMQP_URL": broker.url, "FER_WORKER_NAMESPACE": "fer"}
+    elsewhere = ("FER_WORKER_AMQP_", "FER_WORKER_TLS_")
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(elsewhere)
+    }
+    environment |= {"FER_WORKER_AMQP_URL": broker.url, "FER_WORKER_NAMESPACE": "fer"}
     log.parent.mkdir(parents=True, exist_ok=True)
     group = ProcessGroup()
     try:

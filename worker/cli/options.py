@@ -3,12 +3,13 @@
 import dataclasses
 from collections.abc import Callable
 from functools import wraps
+from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar, get_args
 
 import click
 
 from schemas import FaceSelection
-from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig
+from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig, TlsFiles
 from worker.inference.engine import EngineName, EngineOptions, KernelsName
 
 Parameters = ParamSpec("Parameters")
@@ -18,15 +19,24 @@ Result = TypeVar("Result")
 def broker_options(
     command: Callable[Concatenate[BrokerConfig, Parameters], Result],
 ) -> Callable[..., Result]:
-    """Add `--amqp-url` and `--namespace`; the command gets them as one `BrokerConfig`, first."""
+    """Add what says where the broker is; the command gets one `BrokerConfig`, first."""
 
     @click.option(
         "--amqp-url",
         envvar="FER_WORKER_AMQP_URL",
-        default=DEFAULT_URL,
+        show_default=DEFAULT_URL,
         metavar="URL[,URL…]",
         help="The broker, or several nodes of one.  [env: FER_WORKER_AMQP_URL]",
     )
+    @click.option(
+        "--amqp-url-file",
+        envvar="FER_WORKER_AMQP_URL_FILE",
+        type=click.Path(path_type=Path),
+        help="A file that holds the URL, instead.  [env: FER_WORKER_AMQP_URL_FILE]",
+    )
+    @_tls_option("ca", "Authorities to trust for amqps:// instead of the system's, in PEM.")
+    @_tls_option("cert", "Certificate of our own for amqps://, in PEM.")
+    @_tls_option("key", "Its key, where it is not in the same file.")
     @click.option(
         "--namespace",
         envvar="FER_WORKER_NAMESPACE",
@@ -34,10 +44,36 @@ def broker_options(
         help="What the names of all queues begin with.  [env: FER_WORKER_NAMESPACE]",
     )
     @wraps(command)
-    def with_broker(*args: Any, amqp_url: str, namespace: str, **kwargs: Any) -> Result:
-        return command(BrokerConfig.from_url(amqp_url, namespace), *args, **kwargs)
+    def with_broker(
+        *args: Any,
+        amqp_url: str | None,
+        amqp_url_file: Path | None,
+        tls_ca: Path | None,
+        tls_cert: Path | None,
+        tls_key: Path | None,
+        namespace: str,
+        **kwargs: Any,
+    ) -> Result:
+        tls = TlsFiles(tls_ca, tls_cert, tls_key)
+        if amqp_url is not None and amqp_url_file is not None:
+            raise click.UsageError("--amqp-url and --amqp-url-file exclude each other")
+        if amqp_url_file is not None:
+            broker = BrokerConfig.from_file(amqp_url_file, namespace, tls)
+        else:
+            broker = BrokerConfig.from_url(amqp_url or DEFAULT_URL, namespace, tls)
+        return command(broker, *args, **kwargs)
 
     return with_broker
+
+
+def _tls_option(name: str, purpose: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    variable = f"FER_WORKER_TLS_{name.upper()}"
+    return click.option(
+        f"--tls-{name}",
+        envvar=variable,
+        type=click.Path(path_type=Path),
+        help=f"{purpose}  [env: {variable}]",
+    )
 
 
 def engine_options(

@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from worker.cli.limits import limit_options
 from worker.cli.options import broker_options, engine_options
 from worker.config import (
     DEFAULT_DRAIN_TIMEOUT_S,
@@ -82,7 +83,9 @@ class _Count(click.ParamType[int | None]):
 @click.pass_obj
 @broker_options
 @engine_options
+@limit_options
 def run(
+    limits: Limits,
     engine: EngineOptions,
     broker: BrokerConfig,
     engine_factory: EngineFactory | None,  # whoever calls this from Python may hand one in
@@ -115,7 +118,7 @@ def run(
     config = WorkerConfig(
         broker=broker,
         engine=engine,
-        limits=Limits(),
+        limits=limits,
         threads=cores.threads,
         prefetch=prefetch,
         drain_timeout_s=drain_timeout,

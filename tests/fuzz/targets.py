@@ -1,0 +1,113 @@
+"""What is fed with bytes: each target raises if a promise about hostile input is broken."""
+
+from collections.abc import Callable
+from functools import cache
+
+import cv2
+import numpy as np
+import pika
+
+from schemas import ContentType
+from worker.broker.admission import Admission
+from worker.broker.codec import decode_request, encode_request
+from worker.broker.consumer import Delivery
+from worker.broker.outcome import _copy
+from worker.broker.properties import Properties
+from worker.broker.topology import Topology
+from worker.config import FrameLimits, Limits, ReplyPattern
+from worker.errors import FrameError, MessageError
+from worker.inference.frames import decode_frame
+
+TOPOLOGY = Topology()
+LIMITS = Limits(max_values=200, replies=ReplyPattern(r"fer\.replies\.{user_id}\..+"))
+FRAME_LIMITS = FrameLimits(max_pixels=65_536)
+
+LARGEST_FRAME_BYTES = 131_072
+LONGEST_TEXT = 200
+
+BODIES = (ContentType.MSGPACK, ContentType.JSON)
+
+
+def check_text(error: MessageError | FrameError) -> None:
+    """What a sender is told is short, and so are the headers that repeat it."""
+    assert len(error.message) <= LONGEST_TEXT
+
+
+def codec(data: bytes) -> None:
+    """A body: the first byte chooses msgpack or JSON."""
+    if not data:
+        return
+    try:
+        request = decode_request(data[1:], BODIES[data[0] % 2], {}, LIMITS)
+    except MessageError as error:
+        check_text(error)
+        return
+    again = decode_request(encode_request(request), ContentType.MSGPACK, {}, LIMITS)
+    assert again == request
+
+
+def properties(data: bytes) -> None:
+    """A table of headers, as it is on the wire within the other properties of a message."""
+    delivery = delivered(data)
+    assert (delivery.correlation_id, delivery.reply_to) == ("c", "fer.replies.door.1")
+    copy = _copy(delivery, TOPOLOGY.dead, {"x-reason-text": "x" * LONGEST_TEXT})
+    pieces = copy.properties.encode()
+    assert sum(map(len, pieces)) < LARGEST_FRAME_BYTES
+    try:
+        Admission(TOPOLOGY, LIMITS).check(delivery)
+        decode_request(b"jpeg", ContentType.JPEG, delivery.headers, LIMITS)
+    except MessageError as error:
+        check_text(error)
+
+
+def delivered(table: bytes) -> Delivery:
+    """A delivery whose table of headers has these bytes."""
+    known = pika.BasicProperties(
+        content_type="image/jpeg",
+        correlation_id="c",
+        reply_to="fer.replies.door.1",
+        user_id="door",
+    )
+    plain = b"".join(known.encode())
+    at = 3 + len("image/jpeg")
+    flags = int.from_bytes(plain[:2]) | pika.BasicProperties.FLAG_HEADERS
+    sized = len(table).to_bytes(4) + table
+    read = Properties().decode(flags.to_bytes(2) + plain[2:at] + sized + plain[at:])
+    return Delivery(
+        queue=TOPOLOGY.frames.name,
+        exchange=TOPOLOGY.requests,
+        body=b"",
+        properties=read,
+        redelivered=False,
+        tag=1,
+        channel=None,
+    )
+
+
+def frames(data: bytes) -> None:
+    """A frame. What decodes has the size of a header in it, and no other picture's pixels."""
+    try:
+        first = decode_frame(data, FRAME_LIMITS)
+    except FrameError as error:
+        check_text(error)
+        return
+    height, width, channels = first.shape
+    sizes = (height.to_bytes(2) + width.to_bytes(2), width.to_bytes(2) + height.to_bytes(2))
+    assert channels == 3
+    assert first.dtype == np.uint8
+    assert any(size in data for size in sizes)
+    decode_frame(_another(), FRAME_LIMITS)
+    assert np.array_equal(first, decode_frame(data, FRAME_LIMITS))
+
+
+@cache
+def _another() -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
+    return cv2.imencode(".jpg", noise)[1].tobytes()
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "codec": codec,
+    "properties": properties,
+    "frames": frames,
+}
