@@ -1,6 +1,8 @@
 """Engines for tests: answers that can be told from the picture alone, at once."""
 
+import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import cv2
@@ -59,3 +61,24 @@ class BrokenEngine(SizeEngine):
 
     def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
         raise ValueError("a secret of the engine")
+
+
+ABORTING_HEIGHT = 44
+HANGING_HEIGHT = 48
+SLOW_HEIGHT = 52
+
+SLOW_S = 0.1
+
+
+class FaultyEngine(SizeEngine):
+    """Does to its process what the height of a picture says, and else as `SizeEngine`."""
+
+    def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
+        match image.shape[0]:
+            case height if height == ABORTING_HEIGHT:
+                os.abort()  # as a decoder that writes where it should not
+            case height if height == HANGING_HEIGHT:
+                threading.Event().wait()
+            case height if height == SLOW_HEIGHT:
+                time.sleep(SLOW_S)
+        return super().analyze(image, faces)

@@ -34,6 +34,7 @@ class Child:
         self.outdated = False
         """Whether another process is to take its place (a rolling restart)."""
         self._report: Report | None = None
+        self._reported = self.started
         self._grace_s = config.drain_timeout_s + KILL_GRACE_S
 
     @property
@@ -51,6 +52,17 @@ class Child:
     def uptime_s(self) -> float:
         """Seconds since it was started."""
         return time.monotonic() - self.started
+
+    @property
+    def stuck_s(self) -> float:
+        """Seconds since it last made progress, 0 while it starts.
+
+        It has reports to make once a second, and every step of its work (a frame) is to end.
+        """
+        if self._report is None:
+            return 0.0
+        working_since = self._report.progress.working_since
+        return time.monotonic() - min(self._reported, working_since or self._reported)
 
     @property
     def state(self) -> Literal["starting", "ready", "not_ready", "draining"]:
@@ -79,6 +91,7 @@ class Child:
         with contextlib.suppress(EOFError, OSError):  # it died: its sentinel says so
             while self.pipe.poll():
                 self._report = self.pipe.recv()
+                self._reported = time.monotonic()
 
     def drain(self) -> None:
         """Tell it to finish what it has and leave."""

@@ -11,6 +11,7 @@ from worker.errors import FerWorkerError
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
 DEFAULT_NAMESPACE = "fer"
 DEFAULT_DRAIN_TIMEOUT_S = 30.0
+DEFAULT_HANG_TIMEOUT_S = 60.0
 
 
 def mask_password(url: str) -> str:

@@ -228,6 +228,9 @@ class Supervisor:
             if child.kill_at is not None and now > child.kill_at:
                 log.error("process %d does not leave; killing it", child.pid)
                 child.kill()
+            elif child.stuck_s > self._config.hang_timeout_s:
+                log.error("process %d hangs: no progress for %.0f s", child.pid, child.stuck_s)
+                child.kill()
 
     def _retiring(self) -> Child | None:
         """Whom a rolling restart replaces now: at work until enough others are ready."""
