@@ -43,7 +43,7 @@ FIRST_DELAY_S = 0.25
 LONGEST_DELAY_S = 8.0
 
 CONNECT_ERRORS = (AMQPError, OSError, AMQPConnectorException)
-"""What pika raises where there is no connection to be had."""
+"""What connecting raises. pika makes no AMQPError of everything, such as a login that hangs."""
 
 ACCESS_REFUSED = 403
 NOT_ALLOWED = 530
@@ -188,16 +188,17 @@ class Connection:
         self._attempts += 1
         try:
             self._prepare(node)
-        except CONNECT_ERRORS as error:
+            self._current = SelectConnection(
+                node,
+                on_open_callback=self._on_open,
+                on_open_error_callback=self._on_closed,
+                on_close_callback=self._on_closed,
+                custom_ioloop=IOServices(self._loop),
+            )
+        except Exception as error:
+            if not isinstance(error, CONNECT_ERRORS):
+                log.exception("unexpected fault while connecting; trying again")
             self._retry(error)
-            return
-        self._current = SelectConnection(
-            node,
-            on_open_callback=self._on_open,
-            on_open_error_callback=self._on_closed,
-            on_close_callback=self._on_closed,
-            custom_ioloop=IOServices(self._loop),
-        )
 
     def _on_open(self, connection: SelectConnection) -> None:
         if connection is not self._current:
