@@ -1,6 +1,7 @@
 """The operators' side of the control messages: ask every supervisor, collect the answers."""
 
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -43,7 +44,9 @@ class Operator:
         self._connection = connect(broker, "operator", wait_s)
         self._channel = self._connection.channel()
         self._inbox: deque[bytes] = deque()
-        self._reply_queue = self._channel.queue_declare("", exclusive=True).method.queue
+        # Under a name of ours, so that permissions can be given for it.
+        self._reply_queue = self._topology.answers(uuid.uuid4().hex)
+        self._channel.queue_declare(self._reply_queue, exclusive=True)
         self._channel.basic_consume(
             self._reply_queue, lambda _, __, ___, body: self._inbox.append(body), auto_ack=True
         )

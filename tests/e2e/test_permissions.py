@@ -122,6 +122,18 @@ def test_operator_reads_dead_letters_and_sends_them_again(
     channel.basic_publish("fer.requests", "frames", b"", mandatory=True)
 
 
+def test_container_of_a_worker_asks_for_its_health(
+    workers: RunningWorkers, accounts: Accounts
+) -> None:
+    environment = {
+        "PATH": str(Path(sys.executable).parent),
+        "FER_WORKER_AMQP_URL": accounts.config("worker").urls[0],
+    }
+    check = [sys.executable, str(ROOT / "deploy" / "healthcheck.py")]
+    done = subprocess.run(check, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
 def test_worker_that_is_restarted_reads_what_is_there(
     workers: RunningWorkers, accounts: Accounts, tmp_path: Path
 ) -> None:
@@ -155,6 +167,8 @@ FORBIDDEN: dict[str, tuple[str, dict[str, Any]]] = {
         "queue_bind",
         {"queue": "fer.replies.door-1.1", "exchange": "fer.requests", "routing_key": "frames"},
     ),
+    "read an operator's answers": ("basic_get", {"queue": "fer.operators.1"}),
+    "be an operator": ("queue_declare", {"queue": "fer.operators.2"}),
     "be a supervisor": (
         "queue_bind",
         {"queue": "fer.replies.door-1.1", "exchange": "fer.control"},
@@ -184,6 +198,7 @@ FORBIDDEN: dict[str, tuple[str, dict[str, Any]]] = {
 def test_controller_may_not(workers: RunningWorkers, accounts: Accounts, what: str) -> None:
     for user in ("door-1", "gate-2"):
         accounts.channel(user).queue_declare(f"fer.replies.{user}.1", durable=True)
+    accounts.channel("operator").queue_declare("fer.operators.1", durable=True)
     method, arguments = FORBIDDEN[what]
     body = {"body": b"x"} if method == "basic_publish" else {}
     with pytest.raises(ChannelClosedByBroker) as refused:
