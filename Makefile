@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv rabbitmq demo test check reference test-reference bench fuzz asyncapi clean
+.PHONY: help venv rabbitmq demo test check test-rabbitmq4 soak fuzz reference test-reference bench asyncapi clean
 
 BIN := .venv/bin
 BUILT_FROM := pyproject.toml constraints.txt $(wildcard worker/inference/compiled/*.cpp worker/inference/compiled/*.inc)
@@ -16,7 +16,7 @@ FUZZ_INPUTS ?= 1000000
 PYTEST := -m pytest -n 2 --dist loadfile
 
 help: ## this list
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: .venv/default.stamp rabbitmq ## broker, workers and sample frames on this machine, start to end
 	$(BIN)/fer-worker demo
@@ -27,9 +27,18 @@ test: .venv/dev.stamp rabbitmq ## all tests, but for those that need the fer lib
 check: .venv/dev.stamp ## format, lint, types, layers and the tests that need no broker
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/clang-format --dry-run --Werror worker/inference/compiled/*.cpp worker/inference/compiled/*.inc
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not broker and not reference" tests/unit tests/contract
+
+test-rabbitmq4: .venv/dev.stamp rabbitmq ## contract and fault tests on RabbitMQ 4: makes a Debian 13 (0.5 GB, as root)
+	@scripts/make_rabbitmq4.sh
+	FER_WORKER_RABBITMQ_SERVER=$(CURDIR)/build/rabbitmq4/bin/rabbitmq-server \
+		$(BIN)/python $(PYTEST) -m broker tests/contract tests/broker tests/faults $(PYTEST_ARGS)
+
+soak: .venv/dev.stamp rabbitmq ## every fault at random under load, for SOAK_MINUTES=1; SOAK_SEED=7 repeats a choice
+	$(BIN)/python -m tests.soak
 
 test-reference: reference ## compare with the fer library itself (installs 8 GB); largest faces everywhere
 	.venv-reference/bin/python -m pytest -m reference $(PYTEST_ARGS)

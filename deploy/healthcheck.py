@@ -1,6 +1,7 @@
 """Health of a worker's container: its own supervisor answers, and its processes are ready.
 
-Goes through the broker, so a worker that has lost it is not healthy. A paused one (`scale 0`) is.
+Goes through the broker, so a worker that has lost it is not healthy. A paused one (`scale 0`) is,
+and so is one whose broker takes no messages for a while (a memory or disk alarm): it waits.
 Exit code 0 or 1, with one line that says why.
 """
 
@@ -19,7 +20,10 @@ def problem() -> str | None:
     )
     if status.returncode != 0:
         return status.stderr.strip()
-    for supervisor in json.loads(status.stdout)["supervisors"]:
+    found = json.loads(status.stdout)
+    if found["blocked"]:
+        return None
+    for supervisor in found["supervisors"]:
         if supervisor["host"] == socket.gethostname():
             ready = sum(process["state"] == "ready" for process in supervisor["processes"])
             if ready < supervisor["desired"]:

@@ -39,6 +39,10 @@ if ! command -v c++ >/dev/null; then
     scripts/apt_install.sh "A C++ compiler" g++ || echo "Going on without a C++ compiler." >&2
 fi
 
+# One that is left from before must not outlive a failing build.
+suffix=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
+rm -f "worker/inference/compiled/_mtcnn$suffix"
+
 echo "Installing $project into $venv" >&2
 "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
     --constraint constraints.txt --editable "$project"

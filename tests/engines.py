@@ -1,6 +1,8 @@
 """Engines for tests: answers that can be told from the picture alone, at once."""
 
+import os
 import threading
+import time
 from typing import TYPE_CHECKING
 
 import cv2
@@ -16,6 +18,12 @@ if TYPE_CHECKING:
 def plain_jpeg(width: int, height: int = 40) -> bytes:
     """A grey picture of a size, which is all that `SizeEngine` looks at."""
     return cv2.imencode(".jpg", np.full((height, width, 3), 128, np.uint8))[1].tobytes()
+
+
+def noisy_jpeg(side: int) -> bytes:
+    """A square picture that does not compress: a byte a pixel or more."""
+    noise = np.random.default_rng(side).integers(0, 256, (side, side, 3), np.uint8)
+    return cv2.imencode(".jpg", noise)[1].tobytes()
 
 
 class SizeEngine:
@@ -53,3 +61,24 @@ class BrokenEngine(SizeEngine):
 
     def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
         raise ValueError("a secret of the engine")
+
+
+ABORTING_HEIGHT = 44
+HANGING_HEIGHT = 48
+SLOW_HEIGHT = 52
+
+SLOW_S = 0.1
+
+
+class FaultyEngine(SizeEngine):
+    """Does to its process what the height of a picture says, and else as `SizeEngine`."""
+
+    def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
+        match image.shape[0]:
+            case height if height == ABORTING_HEIGHT:
+                os.abort()  # as a decoder that writes where it should not
+            case height if height == HANGING_HEIGHT:
+                threading.Event().wait()
+            case height if height == SLOW_HEIGHT:
+                time.sleep(SLOW_S)
+        return super().analyze(image, faces)

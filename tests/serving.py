@@ -13,13 +13,14 @@ import msgpack
 import pika
 from pika.adapters.blocking_connection import BlockingConnection
 
-from schemas import BatchResult
+from schemas import BatchResult, SupervisorStatus
 from tests.waiting import wait_until
 from worker.config import BrokerConfig, Limits
 from worker.control import ControlLink
 from worker.errors import BrokerRefusedError
 from worker.frame_pool import FramePool
 from worker.inference.engine import Engine
+from worker.operator import Operator
 from worker.service import Service
 
 
@@ -164,7 +165,9 @@ def request(*jpegs: bytes, **fields: Any) -> dict[str, Any]:
     return {"version": 1, "frames": [{"jpeg": jpeg} for jpeg in jpegs], **fields}
 
 
-def command(*arguments: str, broker: BrokerConfig) -> tuple[list[str], dict[str, str]]:
+def command(
+    *arguments: str, broker: BrokerConfig, module: str = "worker"
+) -> tuple[list[str], dict[str, str]]:
     """The command line and the environment of a `fer-worker` command.
 
     Without URLs in the configuration the arguments say where the broker is.
@@ -173,7 +176,7 @@ def command(*arguments: str, broker: BrokerConfig) -> tuple[list[str], dict[str,
     if broker.urls:
         environment["FER_WORKER_AMQP_URL"] = ",".join(broker.urls)
     environment["FER_WORKER_NAMESPACE"] = broker.namespace
-    return [sys.executable, "-m", "worker", *arguments], environment
+    return [sys.executable, "-m", module, *arguments], environment
 
 
 def fer_worker(
@@ -192,24 +195,41 @@ class RunningWorkers:
         self.log = log
         self.broker = broker
 
+    def statuses(self) -> list[SupervisorStatus]:
+        """What the supervisor says of itself; empty while it does not answer."""
+        with Operator(self.broker) as operator:
+            return [status for status in operator.statuses() if status.pid == self.process.pid]
+
+    def status(self) -> SupervisorStatus:
+        """What the supervisor says of itself, once it answers."""
+        return wait_until(self.statuses, 60, "the supervisor answers")[0]
+
     def ready_pids(self) -> list[int]:
         """Worker processes that are ready, by the supervisor's own word."""
-        from worker.operator import Operator
-
-        with Operator(self.broker) as operator:
-            return [
-                process.pid
-                for status in operator.statuses()
-                if status.pid == self.process.pid
-                for process in status.processes
-                if process.state == "ready"
-            ]
+        return [
+            process.pid
+            for status in self.statuses()
+            for process in status.processes
+            if process.state == "ready"
+        ]
 
 
 @contextmanager
-def running(log: Path, broker: BrokerConfig, *arguments: str) -> Iterator[RunningWorkers]:
-    """Run `fer-worker run` until the block ends; its log goes to a file."""
-    line, environment = command("run", *arguments, broker=broker)
+def running(
+    log: Path, broker: BrokerConfig, *arguments: str, engine: str | None = None
+) -> Iterator[RunningWorkers]:
+    """Run `fer-worker run` until the block ends; its log goes to a file.
+
+    Args:
+        log: the file.
+        broker: where requests come from.
+        arguments: options of `run`.
+        engine: the name of one in `tests.engines`, or None for the one that is the default.
+    """
+    if engine is None:
+        line, environment = command("run", *arguments, broker=broker)
+    else:
+        line, environment = command(engine, *arguments, broker=broker, module="tests.workers")
     with log.open("wb") as output:
         process = subprocess.Popen(line, env=environment, stderr=output, stdout=output)
     try:

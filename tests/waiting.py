@@ -2,14 +2,17 @@
 
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
 POLL_INTERVAL_S = 0.02
 
+Outcome = TypeVar("Outcome")
+
 
 def wait_until(
-    condition: Callable[[], object], timeout_s: float = 10.0, what: str | None = None
-) -> None:
-    """Return as soon as the condition holds.
+    condition: Callable[[], Outcome], timeout_s: float = 10.0, what: str | None = None
+) -> Outcome:
+    """Return what the condition returns as soon as that is true.
 
     Args:
         condition: called again and again until what it returns is true.
@@ -20,8 +23,9 @@ def wait_until(
         AssertionError: it did not come true in time.
     """
     deadline = time.monotonic() + timeout_s
-    while not condition():
+    while not (outcome := condition()):
         if time.monotonic() > deadline:
             name = what or getattr(condition, "__qualname__", repr(condition))
             raise AssertionError(f"not within {timeout_s:g} s: {name}")
         time.sleep(POLL_INTERVAL_S)
+    return outcome

@@ -22,15 +22,19 @@ class Child:
         context = multiprocessing.get_context("spawn")  # never fork beside OpenVINO or TensorFlow
         self.pipe, theirs = context.Pipe(duplex=True)
         self.process = context.Process(target=run_process, args=(config, theirs))
-        # Ctrl-C reaches the whole group of processes. A child inherits that it is blocked, and so
-        # sees none even while it starts: its supervisor tells it when to leave.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        # Ctrl-C and the end of a terminal reach the whole group of processes. A child inherits that
+        # they are blocked, and so sees none even while it starts: its supervisor tells it when to
+        # leave.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
         self.process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self.started = time.monotonic()
         self.kill_at: float | None = None
+        self.outdated = False
+        """Whether another process is to take its place (a rolling restart)."""
         self._report: Report | None = None
+        self._reported = self.started
         self._grace_s = config.drain_timeout_s + KILL_GRACE_S
 
     @property
@@ -48,6 +52,17 @@ class Child:
     def uptime_s(self) -> float:
         """Seconds since it was started."""
         return time.monotonic() - self.started
+
+    @property
+    def stuck_s(self) -> float:
+        """Seconds since it last made progress, 0 while it starts.
+
+        It has reports to make once a second, and every step of its work (a frame) is to end.
+        """
+        if self._report is None:
+            return 0.0
+        working_since = self._report.progress.working_since
+        return time.monotonic() - min(self._reported, working_since or self._reported)
 
     @property
     def state(self) -> Literal["starting", "ready", "not_ready", "draining"]:
@@ -76,6 +91,7 @@ class Child:
         with contextlib.suppress(EOFError, OSError):  # it died: its sentinel says so
             while self.pipe.poll():
                 self._report = self.pipe.recv()
+                self._reported = time.monotonic()
 
     def drain(self) -> None:
         """Tell it to finish what it has and leave."""

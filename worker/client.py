@@ -6,7 +6,8 @@
 
 Every submitted batch ends: with its result, or with an error that says why there will be none. A
 lost connection is mended by itself: what the broker had not confirmed is sent again, and what it
-had is answered into the client's own queue, which outlives the connection.
+had is answered into the client's own queue, which outlives the connection. Where that queue goes
+down with its node of a cluster, the client takes another one and sends everything again.
 """
 
 import logging
@@ -50,18 +51,23 @@ REPLIES_PREFETCH = 64
 
 SWEEP_INTERVAL_S = 1.0
 
+NOT_FOUND = 404
+"""What a cluster says of a queue that lives on a node which is down."""
+
 
 @dataclass
 class _Pending:
     """A batch that has no answer yet."""
 
     correlation_id: str
-    body: bytes | None
-    """What to send again on a new connection; None once the broker has confirmed it."""
+    body: bytes
+    """Kept until the answer is there: it may have to be sent again."""
     expires: float
     """On the monotonic clock."""
     sent_by: Publisher | None = None
     """Whose confirmation is awaited; another connection has another one."""
+    confirmed: bool = False
+    """The broker has it, and so its answer will come into our queue."""
     future: "Future[BatchResult]" = field(default_factory=Future)
 
 
@@ -219,14 +225,31 @@ class FerClient:
                 except ChannelClosedByBroker as closed:
                     if closed.reply_code != ACCESS_REFUSED:
                         raise
-            connection.channel().queue_declare(
-                self._reply_queue,
-                durable=True,
-                arguments={"x-queue-type": "classic", "x-expires": REPLY_QUEUE_EXPIRES_MS},
-            )
+            try:
+                self._declare_reply_queue(connection)
+            except ChannelClosedByBroker as closed:
+                if closed.reply_code != NOT_FOUND:
+                    raise
+                self._take_another_reply_queue()
+                self._declare_reply_queue(connection)
         finally:
             if connection.is_open:
                 connection.close()
+
+    def _declare_reply_queue(self, connection: BlockingConnection) -> None:
+        connection.channel().queue_declare(
+            self._reply_queue,
+            durable=True,
+            arguments={"x-queue-type": "classic", "x-expires": REPLY_QUEUE_EXPIRES_MS},
+        )
+
+    def _take_another_reply_queue(self) -> None:
+        """Ask for everything once more: what is answered into the old queue cannot be read."""
+        log.warning("the node of reply queue %s is down; taking another queue", self._reply_queue)
+        self._reply_queue = self._topology.replies(uuid.uuid4().hex)
+        with self._lock:
+            for pending in self._pending.values():
+                pending.confirmed = False
 
     def _can_send(self, connection: BlockingConnection) -> bool:
         """Whether requests have a place to go to; to ask needs no permission."""
@@ -269,7 +292,7 @@ class FerClient:
         self._fail_all(error)
 
     def _send(self, pending: _Pending) -> None:
-        if self._publisher is None or pending.body is None or pending.sent_by is self._publisher:
+        if self._publisher is None or pending.confirmed or pending.sent_by is self._publisher:
             return  # not connected (`resume` will send it), or sent already
         pending.sent_by = self._publisher
         message = Message(
@@ -289,7 +312,7 @@ class FerClient:
     def _on_confirmation(self, pending: _Pending, confirmation: Confirmation) -> None:
         match confirmation:
             case Confirmation.CONFIRMED:
-                pending.body = None
+                pending.confirmed = True
             case Confirmation.RETURNED:
                 self._fail(pending, NoWorkerQueueError("no queue takes requests"))
             case Confirmation.REFUSED:

@@ -13,6 +13,7 @@ from worker.errors import FerWorkerError
 DEFAULT_URL = "amqp://guest:guest@127.0.0.1:5672/"
 DEFAULT_NAMESPACE = "fer"
 DEFAULT_DRAIN_TIMEOUT_S = 30.0
+DEFAULT_HANG_TIMEOUT_S = 60.0
 
 
 def mask_password(url: str) -> str:
@@ -61,7 +62,9 @@ class BrokerConfig:
     urls: tuple[str, ...] = field(default=(DEFAULT_URL,), repr=False)
     """AMQP URLs of the nodes, tried in turn."""
     namespace: str = DEFAULT_NAMESPACE
-    heartbeat_s: int = 15
+    heartbeat_s: int = 8
+    """RabbitMQ gives a silent connection up after two to three of these: what a stalled worker
+    holds is delivered to others within 24 s."""
     tls: TlsFiles = NO_TLS_FILES
 
     @classmethod

@@ -83,12 +83,20 @@ class FramePool:
         self._worker = worker
         # Not an executor: it makes a future for every task, and nobody here looks at one.
         self._tasks: SimpleQueue[tuple[Job, _Step] | None] = SimpleQueue()
+        self._steps_began: list[float | None] = [None] * threads
         self._threads = [
-            threading.Thread(target=self._work, name=f"frames_{number}", daemon=True)
+            threading.Thread(
+                target=self._work, args=(number,), name=f"frames_{number}", daemon=True
+            )
             for number in range(threads)
         ]
         for thread in self._threads:
             thread.start()
+
+    @property
+    def working_since(self) -> float | None:
+        """When the oldest step under way began, on the monotonic clock; None while all wait."""
+        return min((began for began in self._steps_began if began is not None), default=None)
 
     def submit(self, job: Job) -> None:
         """Queue a job; returns at once."""
@@ -99,9 +107,11 @@ class FramePool:
         for _ in self._threads:
             self._tasks.put(None)
 
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
         while (task := self._tasks.get()) is not None:
+            self._steps_began[number] = time.monotonic()
             self._guarded(*task)
+            self._steps_began[number] = None
             del task  # or its request would be kept until the next one comes
 
     def _guarded(self, job: Job, step: _Step) -> None:

@@ -1,5 +1,6 @@
 """The operators' side of the control messages: ask every supervisor, collect the answers."""
 
+import contextlib
 import time
 import uuid
 from collections import deque
@@ -7,7 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import pika
-from pika.exceptions import AMQPError, ChannelClosedByBroker
+from pika.adapters.blocking_connection import BlockingConnection
+from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout
+from pika.frame import Method
 
 from schemas import CONTROL_REPLY, ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
 from worker.broker.blocking import connect
@@ -40,8 +43,12 @@ class Operator:
             BrokerRefusedError: the broker refuses us.
             BrokerUnavailableError: no broker within `wait_s` seconds.
         """
+        self.blocked: str | None = None
+        """Why the broker takes no messages at present: an alarm. Known once something was sent."""
         self._topology = Topology(broker.namespace)
         self._connection = connect(broker, "operator", wait_s)
+        self._connection.add_on_connection_blocked_callback(self._on_blocked)
+        self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._channel = self._connection.channel()
         self._inbox: deque[bytes] = deque()
         # Under a name of ours, so that permissions can be given for it.
@@ -56,10 +63,14 @@ class Operator:
 
     def __exit__(self, *_: object) -> None:
         if self._connection.is_open:
-            self._connection.close()
+            with contextlib.suppress(ConnectionBlockedTimeout):  # it hears no goodbye either
+                self._connection.close()
 
     def statuses(self) -> list[SupervisorStatus]:
-        """Ask every supervisor how it is; those that answer within `ROSTER_S`, by host and pid."""
+        """Ask every supervisor how it is; those that answer within `ROSTER_S`, by host and pid.
+
+        None where the broker takes no messages; `blocked` says so then.
+        """
         self._send(StatusQuery())
         closes = time.monotonic() + ROSTER_S
         replies = [CONTROL_REPLY.validate_json(body) for body in self._read_until(lambda: closes)]
@@ -74,7 +85,8 @@ class Operator:
 
         Raises:
             NoAnswerError: no supervisor answered within `ROSTER_S`, or some did not complete
-                the change within `timeout_s` seconds; they go on with it.
+                the change within `timeout_s` seconds; they go on with it. Or the broker takes
+                no messages; it may pass the command on when it does again.
         """
         self._send(command)
         roster_closes = time.monotonic() + ROSTER_S
@@ -92,6 +104,10 @@ class Operator:
                 yield reply
             else:
                 at_work.add(supervisor)
+        if self.blocked is not None:
+            raise NoAnswerError(
+                f"the broker takes no messages: {self.blocked}; it may pass this one on later"
+            )
         if at_work:
             late = ", ".join(sorted(at_work))
             raise NoAnswerError(f"not complete within {timeout_s:g} s, still at it: {late}")
@@ -100,7 +116,7 @@ class Operator:
             raise NoAnswerError(f"no supervisor {whom} answered")
 
     def depths(self) -> list[QueueDepth]:
-        """Look at the queues of the namespace."""
+        """Look at the queues of the namespace. Under an alarm only before anything is sent."""
         return [self._depth(queue.name) for queue in self._topology.declared]
 
     def _depth(self, queue: str) -> QueueDepth:
@@ -132,11 +148,19 @@ class Operator:
             raise BrokerUnavailableError(explain(error)) from error
 
     def _read_until(self, deadline: Callable[[], float]) -> Iterator[bytes]:
-        """Yield replies until a point in time, which may move as they come."""
+        """Yield replies until a point in time, which may move as they come, or until blocked."""
         while True:
             while self._inbox:
                 yield self._inbox.popleft()
             left_s = deadline() - time.monotonic()
-            if left_s <= 0:
+            if left_s <= 0 or self.blocked is not None:
                 return
             self._connection.process_data_events(left_s)
+
+    def _on_blocked(
+        self, _: BlockingConnection, frame: Method[pika.spec.Connection.Blocked]
+    ) -> None:
+        self.blocked = frame.method.reason
+
+    def _on_unblocked(self, *_: object) -> None:
+        self.blocked = None

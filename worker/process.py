@@ -17,7 +17,7 @@ from types import FrameType
 
 from worker.config import BrokerConfig, Limits, host_name
 from worker.errors import BrokerRefusedError, EngineError
-from worker.inference.engine import EngineOptions
+from worker.inference.engine import EngineFactory, EngineOptions, create_engine
 from worker.logs import setup_logs
 from worker.mailbox import Mailbox
 from worker.reports import Report
@@ -47,7 +47,9 @@ class WorkerConfig:
     threads: int
     prefetch: int
     drain_timeout_s: float
+    hang_timeout_s: float
     log_level: int = logging.INFO
+    create_engine: EngineFactory = create_engine
 
 
 class _Event(Enum):
@@ -104,12 +106,12 @@ class _Process:
     def _start_service(self) -> None:
         # Model libraries are loaded here and nowhere earlier: supervisors import this module too.
         from worker.frame_pool import FramePool
-        from worker.inference.engine import create_engine, warm_up
+        from worker.inference.engine import warm_up
         from worker.service import Service
 
         config = self._config
         started = time.perf_counter()
-        engine = create_engine(config.engine, config.threads)
+        engine = config.create_engine(config.engine, config.threads)
         warm_up(engine)
         log.info("engine %s warm in %.1f s", config.engine.name, time.perf_counter() - started)
         pool = FramePool(engine, config.threads, config.limits, self._worker)

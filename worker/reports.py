@@ -13,6 +13,10 @@ class Progress:
     """Requests done but held, because no queue takes their outcome."""
     batches: int = 0
     frames: int = 0
+    working_since: float | None = None
+    """When the oldest step under way (reading a request, analysing a frame) began, on the monotonic
+    clock, which all processes of a machine share. None while nothing is computed: idle, or waiting
+    for the broker."""
 
     @property
     def ready(self) -> bool:

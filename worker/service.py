@@ -4,7 +4,7 @@ The connection's thread takes deliveries and ends them, and never blocks; the po
 and analyse, and never touch the connection. An ending travels back as a callback posted to it.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -46,6 +46,7 @@ class _Session:
     outcomes: Outcomes
     consumers: tuple[Consumer, ...] = ()
     consuming: int = 0
+    cancelled: int = 0
     in_flight: int = 0
     lost: bool = False
 
@@ -97,15 +98,17 @@ class Service:
     @property
     def progress(self) -> Progress:
         """A snapshot, from any thread."""
+        done = Progress(
+            batches=self._batches, frames=self._frames, working_since=self._pool.working_since
+        )
         session = self._session
         if session is None:
-            return Progress(batches=self._batches, frames=self._frames)
-        return Progress(
+            return done
+        return replace(
+            done,
             consuming=session.consuming == len(session.consumers) > 0,
             in_flight=session.in_flight,
             held=session.outcomes.held,
-            batches=self._batches,
-            frames=self._frames,
         )
 
     # What follows runs on the connection's thread.
@@ -184,14 +187,24 @@ class Service:
         self._close_if_drained()
 
     def _drain(self) -> None:
+        if self._draining:
+            return
         self._draining = True
         if self._session is None:
             self.on_lost()
             return
         for consumer in self._session.consumers:
-            consumer.cancel()
+            consumer.cancel(partial(self._cancelled, self._session))
+        self._close_if_drained()
+
+    def _cancelled(self, session: _Session) -> None:
+        session.cancelled += 1
         self._close_if_drained()
 
     def _close_if_drained(self) -> None:
-        if self._draining and self._session is not None and self._session.in_flight == 0:
+        session = self._session
+        if not self._draining or session is None:
+            return
+        # A delivery may be on its way until the broker has confirmed that it sends no more.
+        if session.cancelled == len(session.consumers) and session.in_flight == 0:
             self._connection.close()

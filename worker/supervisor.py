@@ -39,6 +39,11 @@ class Terminate:
 
 
 @dataclass(frozen=True)
+class Restart:
+    """SIGHUP came."""
+
+
+@dataclass(frozen=True)
 class Connected:
     """Commands can be heard, and so the broker is there."""
 
@@ -50,7 +55,7 @@ class Refused:
     error: BrokerRefusedError
 
 
-Event = Terminate | Connected | Refused | ControlRequest
+Event = Terminate | Restart | Connected | Refused | ControlRequest
 
 
 @dataclass
@@ -99,10 +104,11 @@ class Supervisor:
     def run(self) -> int:
         """Supervise until SIGTERM, SIGINT or a failure to start; return the exit code.
 
-        The first signal drains, a second one kills.
+        The first signal drains, a second one kills. SIGHUP replaces all processes by new ones.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_signal)
+            signal.signal(number, partial(self._on_signal, Terminate()))
+        signal.signal(signal.SIGHUP, partial(self._on_signal, Restart()))
         self._link.start()
         try:
             while not (self._stopping and not self._children):
@@ -119,8 +125,8 @@ class Supervisor:
             self._link.close()
         return self._exit_code
 
-    def _on_signal(self, _: int, __: FrameType | None) -> None:
-        self._mailbox.post(Terminate())
+    def _on_signal(self, event: Event, _: int, __: FrameType | None) -> None:
+        self._mailbox.post(event)
 
     def _wait(self) -> None:
         sources = [child.pipe for child in self._children if not child.pipe.closed]
@@ -139,6 +145,10 @@ class Supervisor:
             case Terminate():
                 log.info("draining %d processes", len(self._children))
                 self._stopping = True
+            case Restart() if not self._stopping:
+                log.info("replacing %d processes, one after the other", len(self._children))
+                for child in self._children:
+                    child.outdated = True
             case Connected():
                 self._connected = True
             case Refused(error):
@@ -180,6 +190,8 @@ class Supervisor:
             code = child.process.exitcode
             if child.draining or self._stopping:
                 log.info("process %d left (%s)", child.pid, code)
+                if child.outdated and not any(other.outdated for other in self._children):
+                    log.info("all processes are replaced")
             elif code == ExitCode.BROKER_REFUSED or (
                 code == ExitCode.ENGINE_FAILED and not self._proven
             ):
@@ -203,17 +215,30 @@ class Supervisor:
 
     def _reconcile(self) -> None:
         wanted = 0 if self._stopping else self._desired
-        active = [child for child in self._children if not child.draining]
+        retiring = self._retiring()
+        active = [child for child in self._children if not child.draining and child is not retiring]
         for child in active[wanted:]:
             child.drain()
         if self._connected and time.monotonic() >= self._not_before:
             for _ in range(wanted - len(active)):
                 self._start_child()
+        if retiring is not None and [child.state for child in active].count("ready") >= wanted:
+            retiring.drain()
         now = time.monotonic()
         for child in self._children:
             if child.kill_at is not None and now > child.kill_at:
                 log.error("process %d does not leave; killing it", child.pid)
                 child.kill()
+            elif child.stuck_s > self._config.hang_timeout_s:
+                log.error("process %d hangs: no progress for %.0f s", child.pid, child.stuck_s)
+                child.kill()
+
+    def _retiring(self) -> Child | None:
+        """Whom a rolling restart replaces now: at work until enough others are ready."""
+        if any(child.draining for child in self._children):
+            return None  # one after the other
+        outdated = [child for child in self._children if child.outdated]
+        return min(outdated, key=lambda child: child.state == "ready", default=None)
 
     def _start_child(self) -> None:
         child = Child(self._config)

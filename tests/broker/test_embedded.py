@@ -12,8 +12,9 @@ from pathlib import Path
 import pika
 import pytest
 
+from tests.leftovers import listening_addresses, processes_with
 from tests.waiting import wait_until
-from worker.broker._rabbitmq import find_server
+from worker.broker._rabbitmq import SERVER_VARIABLE, find_server
 from worker.broker.embedded import EmbeddedBroker
 from worker.broker.owned import claim_ports
 from worker.errors import BrokerError, BrokerUnavailableError
@@ -22,7 +23,6 @@ pytestmark = pytest.mark.broker
 
 QUEUE = "kept"
 LOOPBACK = ("0100007F", "00000000000000000000000001000000")  # 127.0.0.1 and ::1 as /proc has them
-LISTENING = "0A"
 FER_WORKER = Path(sys.executable).with_name("fer-worker")
 
 
@@ -50,33 +50,6 @@ def take(broker: EmbeddedBroker) -> bytes | None:
         _, _, body = connection.channel().basic_get(QUEUE, auto_ack=True)
         assert body is None or isinstance(body, bytes)
         return body
-
-
-def listening_addresses(port: int) -> list[str]:
-    """Local addresses, in hexadecimal, of the sockets that listen on a port."""
-    rows = [
-        line.split()
-        for table in ("tcp", "tcp6")
-        for line in Path("/proc/net", table).read_text().splitlines()[1:]
-    ]
-    locals_ = [row[1].split(":") for row in rows if row[3] == LISTENING]
-    return [address for address, hexadecimal in locals_ if int(hexadecimal, 16) == port]
-
-
-def processes_with(text: str) -> dict[int, str]:
-    """Living processes whose environment or command line has the text: id and command line."""
-    found = {}
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit() or int(process.name) == os.getpid():
-            continue
-        try:
-            command = (process / "cmdline").read_bytes()
-            environment = (process / "environ").read_bytes()
-        except OSError:  # ended meanwhile, or another user's
-            continue
-        if text.encode() in command + environment:
-            found[int(process.name)] = command.replace(b"\0", b" ").decode()
-    return found
 
 
 def assert_nothing_left(data_dir: Path, ports: list[int]) -> None:
@@ -181,9 +154,18 @@ def test_nothing_is_left_after_it() -> None:
     assert not data_dir.exists()
 
 
-def test_missing_rabbitmq_is_told_with_what_to_install() -> None:
+def test_missing_rabbitmq_is_told_with_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(SERVER_VARIABLE, raising=False)
     with pytest.raises(BrokerUnavailableError, match="sudo apt install rabbitmq-server"):
         find_server(places=(), search_path="/nowhere")
+
+
+def test_rabbitmq_that_the_environment_names_is_the_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(SERVER_VARIABLE, "/bin/true")
+    assert find_server() == Path("/bin/true")
+    monkeypatch.setenv(SERVER_VARIABLE, "/nowhere/rabbitmq-server")
+    with pytest.raises(BrokerUnavailableError, match="/nowhere/rabbitmq-server"):
+        find_server()
 
 
 def test_ports_claimed_at_once_never_meet() -> None:

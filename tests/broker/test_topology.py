@@ -6,6 +6,7 @@ from pika.adapters.blocking_connection import BlockingConnection
 
 from tests.engines import SizeEngine, plain_jpeg
 from tests.serving import Sender, request, serving
+from tests.waiting import wait_until
 from worker.broker.topology import Topology, declare
 from worker.config import BrokerConfig
 
@@ -35,6 +36,26 @@ def test_queue_with_other_arguments_is_used_as_it_is_with_one_warning(
     warnings = [text for text in caplog.messages if "used as it is" in text]
     assert len(warnings) == 1
     assert topology.frames.name in warnings[0]
+
+
+def look(sender: Sender, queue: str) -> bytes | None:
+    method, _, body = sender.channel.basic_get(queue)
+    if method is not None:
+        sender.channel.basic_nack(method.delivery_tag, requeue=True)
+    assert body is None or isinstance(body, bytes)
+    return body
+
+
+@pytest.mark.parametrize("name", ["frames.obituaries", "frames.dead", "results"])
+def test_message_is_kept_however_often_it_is_looked_at(
+    broker: BrokerConfig, sender: Sender, name: str
+) -> None:
+    queue = f"{broker.namespace}.{name}"
+    sender.channel.basic_publish("", queue, b"kept")
+    for _ in range(50):
+        found = wait_until(lambda: look(sender, queue), what="it is back in its queue")
+        assert found == b"kept"
+    assert sender.take(queue)[1] == b"kept"
 
 
 @pytest.mark.parametrize("name", ["frames", "frames.dead", "control", "control.abc"])

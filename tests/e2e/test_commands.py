@@ -153,23 +153,6 @@ def test_signal_drains_what_was_taken_and_leaves(
     assert client.dropped == 0
 
 
-def test_wrong_password_and_missing_vhost_stop_the_worker_with_one_line(
-    broker: BrokerConfig, tmp_path: Path
-) -> None:
-    url = broker.urls[0]
-    for wrong, said in (
-        (url.replace(":guest@", ":secret-word@"), "refuses the user name or password"),
-        (f"{url}nowhere", "refuses the virtual host"),
-    ):
-        done = fer_worker("run", broker=BrokerConfig((wrong,), broker.namespace))
-        assert done.returncode == 3
-        (line,) = [line for line in done.stderr.splitlines() if "ERROR" in line]
-        assert said in line
-        assert "secret-word" not in done.stderr
-        assert "Traceback" not in done.stderr
-        assert fer_worker("status", broker=BrokerConfig((wrong,))).returncode == 3
-
-
 def test_engine_that_cannot_start_stops_the_worker_with_one_line(broker: BrokerConfig) -> None:
     done = fer_worker("run", "--engine=fer", "--crop=tight", "--processes=2", broker=broker)
     assert done.returncode == 4

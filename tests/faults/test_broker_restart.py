@@ -1,57 +1,117 @@
-"""A broker that goes away and comes back on the same data."""
+"""Fault 2: a broker that goes away and comes back, is not there yet, or refuses us."""
 
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
+from pathlib import Path
 
-import pika
 import pytest
 
-from tests.engines import SizeEngine, plain_jpeg
-from tests.serving import serving, supervising
+from tests.faults.load import steady_load
+from tests.serving import RunningWorkers, fer_worker, running
 from tests.waiting import wait_until
 from worker.broker.embedded import EmbeddedBroker
-from worker.broker.topology import Topology, declare
-from worker.client import FerClient
 from worker.config import BrokerConfig
 from worker.operator import Operator
 
-pytestmark = pytest.mark.broker
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+
+AWAY_S = 10
+"""The pause between two attempts is at its longest after 8 s (9.3 s with all jitter)."""
 
 
-@pytest.fixture
-def node() -> Iterator[EmbeddedBroker]:
-    with EmbeddedBroker() as own:
-        # RabbitMQ 3.10 syncs what it knows of a new quorum queue only after some seconds: killed
-        # sooner, the queue never finds its leader again. A clean restart puts that on disk.
-        declare(pika.URLParameters(own.url), Topology())
-        own.stop()
-        own.start()
-        yield own
+def says(workers: RunningWorkers, words: str) -> bool:
+    return words in workers.log.read_text()
 
 
-@pytest.mark.parametrize("end", [EmbeddedBroker.stop, EmbeddedBroker.kill], ids=["stop", "kill"])
+@pytest.mark.parametrize(
+    ("end", "away_s"),
+    [(EmbeddedBroker.stop, AWAY_S), (EmbeddedBroker.kill, 0)],
+    ids=["stop", "kill"],
+)
 def test_every_batch_is_answered_over_a_restart_of_the_broker(
-    node: EmbeddedBroker, end: Callable[[EmbeddedBroker], None]
+    node: EmbeddedBroker,
+    own_broker: BrokerConfig,
+    tmp_path: Path,
+    end: Callable[[EmbeddedBroker], None],
+    away_s: float,
 ) -> None:
-    broker = BrokerConfig((node.url,))
-    widths = range(30, 230)
-    with serving(broker, SizeEngine()) as service, supervising(broker), FerClient(broker) as client:
-        futures = {width: client.submit([plain_jpeg(width)]) for width in widths[:100]}
-        wait_until(lambda: service.progress.batches > 10)
+    with (
+        running(tmp_path / "workers.log", own_broker, "--processes=2") as workers,
+        steady_load(own_broker) as load,
+    ):
+        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        pids = workers.ready_pids()
+        load.pile_up(100)
         end(node)
-        wait_until(lambda: not service.progress.consuming)
-        # What is submitted while there is no broker is sent once there is one.
-        futures |= {width: client.submit([plain_jpeg(width)]) for width in widths[100:]}
+        time.sleep(away_s)  # the fault itself
         node.start()
-        for width, future in futures.items():
-            assert future.result(60).faces_areas == (width * 40,)
-        assert service.progress.consuming
+        load.goes_on()
+        wait_until(lambda: workers.ready_pids() == pids, 60, "the same processes are at work")
 
 
-def test_commands_wait_for_a_broker_that_is_still_starting(node: EmbeddedBroker) -> None:
+def test_workers_wait_for_a_broker_that_is_not_up_yet(
+    node: EmbeddedBroker, own_broker: BrokerConfig, tmp_path: Path
+) -> None:
+    node.stop()
+    with running(tmp_path / "workers.log", own_broker, "--processes=1") as workers:
+        wait_until(lambda: says(workers, "no broker at"), 30, "the worker misses its broker")
+        node.start()
+        with steady_load(own_broker) as load:
+            load.goes_on()
+    assert workers.process.returncode == 0
+
+
+def test_workers_wait_for_a_virtual_host_that_is_still_booting(
+    node: EmbeddedBroker, own_broker: BrokerConfig, tmp_path: Path
+) -> None:
+    node.rabbitmqctl("add_vhost", "cameras")
+    node.rabbitmqctl("set_permissions", "-p", "cameras", "guest", ".*", ".*", ".*")
+    node.rabbitmqctl("eval", 'rabbit_vhost_sup_sup:stop_and_delete_vhost(<<"cameras">>).')
+    broker = BrokerConfig((f"{node.url}cameras",))
+    with running(tmp_path / "workers.log", broker, "--processes=1") as workers:
+        wait_until(lambda: says(workers, "vhost 'cameras' is down"), 30, "the worker is told so")
+        node.rabbitmqctl("restart_vhost", "-p", "cameras")
+        with steady_load(broker) as load:
+            load.goes_on()
+    assert workers.process.returncode == 0
+
+
+def test_wrong_password_and_missing_vhost_stop_the_worker(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    url = broker.urls[0]
+    for wrong, said in (
+        (url.replace(":guest@", ":secret-word@"), "refuses the user name or password"),
+        (f"{url}nowhere", "refuses the virtual host"),
+    ):
+        done = fer_worker("run", broker=BrokerConfig((wrong,), broker.namespace))
+        assert done.returncode == 3
+        (line,) = [line for line in done.stderr.splitlines() if "ERROR" in line]
+        assert said in line
+        assert "secret-word" not in done.stderr
+        assert "Traceback" not in done.stderr
+        assert fer_worker("status", broker=BrokerConfig((wrong,))).returncode == 3
+
+
+def test_password_that_is_changed_stops_the_workers(
+    node: EmbeddedBroker, own_broker: BrokerConfig, tmp_path: Path
+) -> None:
+    with running(tmp_path / "workers.log", own_broker, "--processes=2") as workers:
+        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        node.rabbitmqctl("change_password", "guest", "another")
+        node.rabbitmqctl("close_all_connections", "a new password")
+        assert workers.process.wait(30) == 3
+    assert says(workers, "refuses the user name or password")
+    assert not says(workers, "Traceback")
+
+
+def test_commands_wait_for_a_broker_that_is_still_starting(
+    node: EmbeddedBroker, own_broker: BrokerConfig
+) -> None:
     node.stop()
     starting = threading.Thread(target=node.start)
     starting.start()
-    with Operator(BrokerConfig((node.url,)), wait_s=60) as operator:
+    with Operator(own_broker, wait_s=60) as operator:
         assert operator.statuses() == []
     starting.join()

@@ -15,6 +15,9 @@ NODE_NAME = "fer-worker@localhost"
 # The script in Debian's sbin insists on the user `rabbitmq`; this is the one that it wraps.
 SERVER_PLACES = (Path("/usr/lib/rabbitmq/bin/rabbitmq-server"),)
 
+SERVER_VARIABLE = "FER_WORKER_RABBITMQ_SERVER"
+"""Environment variable that names the program to start nodes with; its tools are beside it."""
+
 NOT_INSTALLED = (
     "RabbitMQ is not installed: `sudo apt install rabbitmq-server` (Debian, Ubuntu; starts a "
     "system broker on port 5672 as well), `sudo dnf install rabbitmq-server` (Fedora) or "
@@ -23,15 +26,21 @@ NOT_INSTALLED = (
 
 
 def find_server(places: Sequence[Path] = SERVER_PLACES, search_path: str | None = None) -> Path:
-    """Return the program that starts a node: the first of `places`, else the one on the path.
+    """Return the program that starts a node.
+
+    It is the one that `SERVER_VARIABLE` names, else the first of `places`, else that on the path.
 
     Args:
         places: files to try first.
         search_path: directories to search then, written as in PATH; None is PATH itself.
 
     Raises:
-        BrokerUnavailableError: RabbitMQ is not installed; says how to.
+        BrokerUnavailableError: RabbitMQ is not installed; says how to. Or the variable names none.
     """
+    if chosen := os.environ.get(SERVER_VARIABLE):
+        if not os.access(chosen, os.X_OK):
+            raise BrokerUnavailableError(f"{SERVER_VARIABLE} names no program: {chosen}")
+        return Path(chosen).absolute()
     for place in places:
         if os.access(place, os.X_OK):
             return place

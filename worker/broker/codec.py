@@ -6,7 +6,7 @@ from typing import Any
 
 import msgpack
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
+from pydantic_core import ErrorDetails, from_json
 
 from schemas import MAX_FRAMES, BatchRequest, BatchResult, ContentType, ErrorCode
 from worker.config import Limits
@@ -43,7 +43,7 @@ def decode_request(
             ErrorCode.MESSAGE_TOO_LARGE,
             f"the message has {len(body)} bytes; {limits.max_bytes} are accepted",
         )
-    kind = (content_type or "").partition(";")[0].strip().lower()
+    kind = _kind(content_type)
     try:
         match kind:
             case ContentType.MSGPACK:
@@ -73,6 +73,25 @@ def decode_request(
     return request
 
 
+def read_camera_id(
+    body: bytes, content_type: str | None, headers: Mapping[str, Any], limits: Limits
+) -> str | None:
+    """Read the camera id of a request that need not be valid; None where it cannot be read."""
+    try:
+        match _kind(content_type):
+            case ContentType.MSGPACK:
+                fields = _unpack(body, limits.max_values)
+            case ContentType.JSON:
+                _count_json(body, limits.max_values)
+                fields = from_json(body)
+            case _:
+                fields = headers
+    except (MessageError, ValueError):
+        return None
+    found = fields.get("camera_id") if isinstance(fields, Mapping) else None
+    return found if isinstance(found, str) else None
+
+
 def encode_request(request: BatchRequest) -> bytes:
     """Write a request as msgpack."""
     fields = request.model_dump(mode="python", exclude_none=True)
@@ -91,6 +110,10 @@ def decode_result(body: bytes) -> BatchResult:
         ValueError: it is not one.
     """
     return BatchResult.model_validate_json(body)
+
+
+def _kind(content_type: str | None) -> str:
+    return (content_type or "").partition(";")[0].strip().lower()
 
 
 def _iso_8601(value: object) -> str:

@@ -7,6 +7,7 @@ it breaks the connection is closed, and the listener builds all of it anew on th
 
 import logging
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -48,6 +49,12 @@ ACCESS_REFUSED = 403
 NOT_ALLOWED = 530
 """An operator's mistake: wrong credentials, a missing permission or virtual host. Anything else,
 such as 541 from a broker that is still booting, is waited out."""
+
+_GUESSES = (ProbableAuthenticationError, ProbableAccessDeniedError)
+"""What pika makes of any end of a connection while it logs in, a cut line and a booting broker
+included. What the broker said, if it said anything, is left in the text only."""
+
+_REFUSAL = re.compile(rf"ConnectionClosedByBroker: \(({ACCESS_REFUSED}|{NOT_ALLOWED})\)")
 
 
 def node_parameters(config: BrokerConfig, name: str) -> list[pika.URLParameters]:
@@ -255,6 +262,8 @@ def explain(error: BaseException) -> str:
         return "it takes the connection and then says nothing"
     if isinstance(root, ConnectionClosedByBroker | ChannelClosedByBroker):
         return f"{root.reply_code} {root.reply_text}"
+    if isinstance(root, _GUESSES):
+        return str(root.args[0])
     return str(root) or type(root).__name__
 
 
@@ -263,6 +272,8 @@ def explain_refusal(error: BaseException) -> str | None:
     root = _root(error)
     if (refusal := tls.explain_refusal(root)) is not None:
         return refusal
+    if isinstance(root, _GUESSES) and not _REFUSAL.search(str(root)):
+        return None
     if isinstance(root, AuthenticationError | ProbableAuthenticationError):
         return "the broker refuses the user name or password"
     if isinstance(root, ProbableAccessDeniedError):

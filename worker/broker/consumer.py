@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pika
+from pika.adapters.blocking_connection import BlockingChannel
 from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
 from pika.spec import Basic
@@ -30,7 +31,7 @@ class Delivery:
     properties: pika.BasicProperties
     redelivered: bool
     tag: int
-    channel: Channel = field(repr=False)
+    channel: Channel | BlockingChannel = field(repr=False)
 
     def ack(self) -> None:
         """Tell the broker that the message is done with. Only on the connection's thread."""
@@ -51,6 +52,11 @@ class Delivery:
     def reply_to(self) -> str | None:
         """The queue that the sender reads answers from."""
         return _text(self.properties.reply_to)
+
+    @property
+    def message_id(self) -> str | None:
+        """The name of this one message; a copy has another."""
+        return _text(self.properties.message_id)
 
     @property
     def user_id(self) -> str | None:
@@ -110,15 +116,23 @@ class Consumer:
         self._on_consuming = on_consuming
         self._channel: Channel | None = None
         self._consumer_tag: str | None = None
+        self._cancelled = False
         open_channel(connection, self._on_channel)
 
-    def cancel(self) -> None:
-        """Take nothing more. What was delivered can still be settled.
+    def cancel(self, on_cancelled: Callable[[], None]) -> None:
+        """Have the broker send nothing more, and be told once it has confirmed that.
 
-        What is on the wire at this moment goes back to the queue, and counts as redelivered.
+        What is on the wire at this moment is still delivered, and can be settled like all before.
+        `on_cancelled` is not called if the connection is lost first.
         """
-        if self._channel is not None and self._channel.is_open and self._consumer_tag is not None:
-            self._channel.basic_cancel(self._consumer_tag)
+        self._cancelled = True
+        if self._channel is None or self._consumer_tag is None:
+            on_cancelled()  # not consuming yet, and never will be
+        elif self._channel.is_open:
+            self._channel.basic_cancel(self._consumer_tag, lambda _: on_cancelled())
+            # pika would reject what comes until then. Each return counts for the broker: three of
+            # them, and it would dead-letter a suspect that no worker has ever looked at.
+            self._channel._cancelled.discard(self._consumer_tag)
 
     def delete_queue(self) -> None:
         """Delete the queue, and with it whatever is still in it."""
@@ -127,6 +141,8 @@ class Consumer:
 
     def _on_channel(self, channel: Channel) -> None:
         self._channel = channel
+        if self._cancelled:
+            return
         # The broker cancels a consumer when its queue is deleted: build everything anew.
         channel.add_on_cancel_callback(lambda _: self._connection.close())
         channel.basic_qos(prefetch_count=self._prefetch)

@@ -9,6 +9,7 @@ import copy
 import logging
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any
@@ -20,7 +21,7 @@ from worker.broker.codec import encode_result
 from worker.broker.consumer import SET_ASIDE, Delivery
 from worker.broker.properties import size_of
 from worker.broker.publisher import Confirmation, Message, Publisher
-from worker.broker.topology import Queue, Topology
+from worker.broker.topology import REQUEST_ROUTING_KEY, Queue, Topology
 from worker.errors import MessageError
 
 log = logging.getLogger(__name__)
@@ -31,6 +32,14 @@ REPLY_PATIENCE_S = 10.0
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 2.0
 
+REASON = "x-reason"
+REASON_TEXT = "x-reason-text"
+BURIED_AT = "x-buried-at"
+BURIED_BY = "x-buried-by"
+FIRST_QUEUE = "x-first-queue"
+
+UNREACHED = "x-reply-to"
+"""Header of a result without a reader: the queue it should have gone to."""
 _LONGEST_NAME = 255
 _MAX_COPIED_BYTES = 64 * 1024
 """Of headers. All of a message's properties must fit into one frame of 128 KiB."""
@@ -38,6 +47,10 @@ _MAX_COPIED_BYTES = 64 * 1024
 _NOT_COPIED = frozenset({"CC", "BCC", "x-delivery-count"})
 """Headers that would have the broker route a copy to more queues than the one meant, and its own
 count, which starts anew in the copy's queue."""
+
+_ADDED = frozenset({SET_ASIDE, REASON, REASON_TEXT, BURIED_AT, BURIED_BY, FIRST_QUEUE})
+_ADDED_BY_THE_BROKER = ("x-death", "x-first-death-", "x-last-death-")
+"""Headers that a request gathers on its way to the dead, and their beginnings."""
 
 
 class Outcomes:
@@ -93,11 +106,11 @@ class Outcomes:
         is_forbidden = error.code is ErrorCode.FORBIDDEN_REPLY_TO
         answer = end if is_forbidden else partial(self._answer, delivery, result, end)
         reason = {
-            "x-reason": error.code.value,
-            "x-reason-text": error.message,
-            "x-buried-at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "x-buried-by": self._worker,
-            "x-first-queue": _first_queue(delivery),
+            REASON: error.code.value,
+            REASON_TEXT: error.message,
+            BURIED_AT: datetime.now(UTC).isoformat(timespec="milliseconds"),
+            BURIED_BY: self._worker,
+            FIRST_QUEUE: _first_queue(delivery),
         }
         dead = _copy(delivery, self._topology.dead, reason)
         dead.properties.expiration = None  # kept until an operator has looked
@@ -177,10 +190,24 @@ class Outcomes:
         self._publisher.publish(message, settle)
 
 
+def exhume(delivery: Delivery, topology: Topology) -> Message:
+    """Make the request of a dead letter anew, to be judged as if it had never been buried.
+
+    The `message_id` was lost when it was buried, and an `expiration` too.
+    """
+    message = _copy(delivery, topology.frames, {})
+    message.properties.headers = {
+        name: value
+        for name, value in message.properties.headers.items()
+        if name not in _ADDED and not name.startswith(_ADDED_BY_THE_BROKER)
+    }
+    return replace(message, exchange=topology.requests, routing_key=REQUEST_ROUTING_KEY)
+
+
 def _result_message(queue: str, delivery: Delivery, body: bytes) -> Message:
     headers = {}
     if delivery.reply_to is not None and delivery.reply_to != queue:
-        headers["x-reply-to"] = delivery.reply_to
+        headers[UNREACHED] = delivery.reply_to
     return Message(
         routing_key=queue,
         body=body,
@@ -189,6 +216,7 @@ def _result_message(queue: str, delivery: Delivery, body: bytes) -> Message:
             correlation_id=delivery.properties.correlation_id,
             delivery_mode=pika.DeliveryMode.Persistent.value,
             headers=headers or None,
+            timestamp=int(time.time()),
             type="result",
         ),
     )

@@ -28,8 +28,9 @@ SUSPECTS_DELIVERY_LIMIT = 2
 """Returns to the queue before a message is dead-lettered: three deliveries."""
 
 READING_DELIVERY_LIMIT = 1_000_000
-"""Reading with get-and-requeue counts as a delivery. -1 means unlimited on RabbitMQ 4 and
-`drop at once` on 3.10; this works on both."""
+"""For queues that are looked at, and whose readers come and go: each return counts. RabbitMQ 4
+drops a message after 20 of them unless told otherwise; 3.10 has no limit of its own. -1 means
+unlimited on 4 and `drop at once` on 3.10; this number works on both."""
 
 Arguments = Mapping[str, str | int]
 
@@ -76,24 +77,21 @@ class Topology:
     @cached_property
     def obituaries(self) -> Queue:
         """What the broker dead-lettered; supervisors answer and bury it."""
-        return self._quorum("frames.obituaries", {})
+        return self._read_often("frames.obituaries", {})
 
     @cached_property
     def dead(self) -> Queue:
         """Buried requests, with the reason in their headers, for an operator to look at."""
-        return self._quorum(
-            "frames.dead",
-            {
-                "x-delivery-limit": READING_DELIVERY_LIMIT,
-                "x-max-length-bytes": 256 * MIB,
-                "x-overflow": "drop-head",
-            },
+        return self._read_often(
+            "frames.dead", {"x-max-length-bytes": 256 * MIB, "x-overflow": "drop-head"}
         )
 
     @cached_property
     def results(self) -> Queue:
         """Results without a reader: no `reply_to`, or its queue is gone."""
-        return self._quorum("results", {"x-max-length-bytes": 256 * MIB, "x-overflow": "drop-head"})
+        return self._read_often(
+            "results", {"x-max-length-bytes": 256 * MIB, "x-overflow": "drop-head"}
+        )
 
     @property
     def declared(self) -> tuple[Queue, ...]:
@@ -124,6 +122,9 @@ class Topology:
 
     def _quorum(self, name: str, arguments: Arguments) -> Queue:
         return Queue(f"{self.namespace}.{name}", {"x-queue-type": "quorum", **arguments})
+
+    def _read_often(self, name: str, arguments: Arguments) -> Queue:
+        return self._quorum(name, {"x-delivery-limit": READING_DELIVERY_LIMIT, **arguments})
 
     def _dead_lettering(self, name: str, arguments: Arguments) -> Queue:
         # At-least-once dead-lettering works only with reject-publish on the source.

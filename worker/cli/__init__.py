@@ -13,6 +13,8 @@ COMMANDS = {
     "scale": "worker.cli.scale:scale",
     "status": "worker.cli.status:status",
     "submit": "worker.cli.submit:submit",
+    "dead": "worker.cli.dead:dead",
+    "results": "worker.cli.results:results",
     "demo": "worker.cli.demo:demo",
     "broker": "worker.cli.broker:broker",
     "export-models": "worker.cli.export_models:export_models",

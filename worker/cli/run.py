@@ -8,9 +8,15 @@ import click
 
 from worker.cli.limits import limit_options
 from worker.cli.options import broker_options, engine_options
-from worker.config import DEFAULT_DRAIN_TIMEOUT_S, BrokerConfig, Limits, host_name
+from worker.config import (
+    DEFAULT_DRAIN_TIMEOUT_S,
+    DEFAULT_HANG_TIMEOUT_S,
+    BrokerConfig,
+    Limits,
+    host_name,
+)
 from worker.cores import available_cores, plan
-from worker.inference.engine import EngineOptions
+from worker.inference.engine import EngineFactory, EngineOptions, create_engine
 from worker.logs import setup_logs
 from worker.process import WorkerConfig
 from worker.supervisor import Supervisor
@@ -65,8 +71,16 @@ class _Count(click.ParamType[int | None]):
     help="Time to finish what was taken when told to stop.",
 )
 @click.option(
+    "--hang-timeout",
+    type=click.FloatRange(2),
+    default=DEFAULT_HANG_TIMEOUT_S,
+    metavar="SECONDS",
+    help="Time that one frame may take at most; then its process is replaced.",
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
 )
+@click.pass_obj
 @broker_options
 @engine_options
 @limit_options
@@ -74,18 +88,21 @@ def run(
     limits: Limits,
     engine: EngineOptions,
     broker: BrokerConfig,
+    engine_factory: EngineFactory | None,  # whoever calls this from Python may hand one in
     processes: int | None,
     threads: int | None,
     prefetch: int | None,
     max_processes: int,
     drain_timeout: float,
+    hang_timeout: float,
     log_level: str,
 ) -> None:
     """Serve: take batches from the queue and answer them, until SIGTERM or Ctrl-C.
 
     A broker that is not up yet is waited for. The first signal drains: everything taken is
     answered before the processes leave. A second one leaves at once, and the broker delivers the
-    rest to other workers.
+    rest to other workers. SIGHUP replaces the processes one after the other, each when its
+    successor is ready.
     """
     level = logging.getLevelNamesMapping()[log_level.upper()]
     setup_logs(f"{host_name()}/{os.getpid()}", level)
@@ -105,6 +122,8 @@ def run(
         threads=cores.threads,
         prefetch=prefetch,
         drain_timeout_s=drain_timeout,
+        hang_timeout_s=hang_timeout,
         log_level=level,
+        create_engine=engine_factory or create_engine,
     )
     sys.exit(Supervisor(config, cores.processes, max_processes).run())

@@ -19,20 +19,27 @@ from worker.operator import Operator, QueueDepth
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
 @broker_options
 def status(broker: BrokerConfig, as_json: bool) -> None:
-    """Say who works, and what waits. Needs no more than the broker."""
+    """Say who works, and what waits. Needs no more than the broker.
+
+    Under a memory or disk alarm the broker passes no question on; that is said instead.
+    """
     with Operator(broker) as operator:
-        supervisors, depths = operator.statuses(), operator.depths()
+        depths = operator.depths()  # first: an alarm lets nothing through once something is sent
+        supervisors, blocked = operator.statuses(), operator.blocked
     if as_json:
         document = {
             "supervisors": [supervisor.model_dump(mode="json") for supervisor in supervisors],
             "queues": [dataclasses.asdict(depth) for depth in depths],
+            "blocked": blocked,
         }
         click.echo(json.dumps(document))
         return
     console = Console()
     for supervisor in supervisors:
         console.print(_processes(supervisor))
-    if not supervisors:
+    if blocked is not None:
+        console.print(f"The broker takes no messages: {blocked}. No supervisor can be asked.")
+    elif not supervisors:
         console.print("No supervisor answered.")
     console.print(_queues(depths))
 

@@ -11,6 +11,17 @@ from schemas import BatchResult, RequestError
 NOTHING = Text("-", style="dim")
 
 
+def plain(text: str, style: str = "") -> Text:
+    """Show the words of others: no markup, and nothing that would steer a terminal."""
+    safe = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return Text("".join(safe), style=style, overflow="fold")
+
+
+def moment(iso_8601: str | None) -> Text:
+    """Show a time in UTC, to the second."""
+    return NOTHING if iso_8601 is None else plain(f"{iso_8601[:19].replace('T', ' ')}Z")
+
+
 def render_results(results: Iterable[BatchResult]) -> Table:
     """Make a table of results: a row a frame, batch after batch.
 

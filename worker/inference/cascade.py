@@ -59,9 +59,10 @@ class Cascade:
 
     def add(self, proposals: Candidates) -> None:
         """Add what P-Net proposes on a level finer than all those before."""
-        added = np.full(len(proposals), np.nan, _CANDIDATE)
+        known = np.full(len(proposals) + len(self.known), np.nan, _CANDIDATE)
+        known[len(proposals) :] = self.known
+        added = known[: len(proposals)]
         added["proposed"], added["proposed_score"] = proposals.boxes, proposals.scores
-        known = np.concatenate([added, self.known])
         self.known = known[np.argsort(-known["proposed_score"], kind="stable")]
 
     def refine(self) -> Indices:

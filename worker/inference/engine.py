@@ -3,7 +3,7 @@
 Importing this module loads no model library and no OpenCV: supervisors and `--help` do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
@@ -105,6 +105,11 @@ class Engine(Protocol):
             FrameError: the frame cannot be analysed.
         """
         ...
+
+
+EngineFactory: TypeAlias = Callable[[EngineOptions, int], Engine]
+"""Makes an engine for so many threads, as `create_engine` does. Picklable: it is handed to worker
+processes."""
 
 
 def create_engine(options: EngineOptions, threads: int) -> Engine:

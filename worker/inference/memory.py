@@ -7,6 +7,7 @@ from typing import Final
 # malloc.h of glibc; the values are its own limits, or so high that it hardly ever happens.
 _M_TRIM_THRESHOLD: Final = -1
 _M_MMAP_THRESHOLD: Final = -3
+_M_ARENA_MAX: Final = -8
 _LARGEST_ON_HEAP: Final = 32 << 20
 _TRIMMED_ABOVE: Final = 512 << 20
 
@@ -21,5 +22,6 @@ def keep_freed_memory() -> None:
         return
     library = ctypes.CDLL(None)
     if hasattr(library, "gnu_get_libc_version"):
+        library.mallopt(_M_ARENA_MAX, 1)  # others give a block of theirs back as soon as it is free
         library.mallopt(_M_MMAP_THRESHOLD, _LARGEST_ON_HEAP)
         library.mallopt(_M_TRIM_THRESHOLD, _TRIMMED_ABOVE)

@@ -1,9 +1,9 @@
-"""The MTCNN face detector: facenet-pytorch 2.5.3's cascade, written out in numpy.
+"""The MTCNN face detector: facenet-pytorch 2.5.3's cascade, written out.
 
-Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Kernels"
+Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks"
 (2016): P-Net scores every cell of a pyramid of pictures, R-Net and O-Net score what is left. Held
-to facenet-pytorch's own results box for box. Knows no inference library: the networks are
-functions.
+to facenet-pytorch's own results box for box. Knows no inference library: the heavy steps are handed
+in (`kernels.py`).
 
 `largest.py` finds the largest face without looking everywhere.
 """

@@ -6,7 +6,6 @@ floor(i * n / o) <= p < ceil((i + 1) * n / o). `cv2.INTER_AREA` weighs the pixel
 bin by their overlap and gives other values.
 """
 
-import threading
 from typing import NamedTuple
 
 import cv2
@@ -59,25 +58,18 @@ class AreaResizer:
     Attributes:
         height: of the picture.
         width: of the picture.
-        sums: its integral image, (3, height + 1, width + 1) int32.
+        sums: its integral image, (height + 1, width + 1, 3) int32.
+        is_reversed: whether the channels of `sums` are in the opposite order.
     """
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
         self.height, self.width = image.shape[:2]
-        channels = [0, 1, 2]
-        if image.strides[2] < 0:  # OpenCV would copy it
-            image, channels = image[:, :, ::-1], [2, 1, 0]
-        shape = (3, self.height + 1, self.width + 1)
-        self._memory = _Memory.take(3 * shape[1] * shape[2])
-        # A plane a channel, as the networks take them. Over 8 Mpx the sums wrap around; differences
-        # still hold.
-        self.sums = self._memory[: 3 * shape[1] * shape[2]].reshape(shape)
-        plane = np.empty((self.height, self.width), np.uint8)
-        for channel, sums in zip(channels, self.sums, strict=True):
-            cv2.integral(cv2.extractChannel(image, channel, plane), sums, sdepth=cv2.CV_32S)
-
-    def __del__(self) -> None:
-        _Memory.spare.sums = self._memory
+        self.is_reversed = image.strides[2] < 0
+        if self.is_reversed:  # OpenCV would copy it
+            image = image[:, :, ::-1]
+        # Over 8 Mpx the sums wrap around; differences still hold.
+        self.sums = np.empty((self.height + 1, self.width + 1, 3), np.int32)
+        cv2.integral(image, self.sums, sdepth=cv2.CV_32S)
 
     def level_size(self, scale: float) -> tuple[int, int]:
         """Width and height of the whole picture at one scale."""
@@ -94,13 +86,12 @@ class AreaResizer:
         for start in range(0, y2 - y1, _ROWS):
             rows_here = slice(start, start + _ROWS)
             first, last, means = top[rows_here], bottom[rows_here], level[:, :, rows_here]
-            for sums, binned in zip(self.sums, means[0], strict=True):
-                # Rows first: it leaves less to gather.
-                strips = sums[last, across]
-                strips -= sums[first, across]
-                bins = strips.take(right - across.start, axis=1)
-                bins -= strips.take(left - across.start, axis=1)
-                binned[:] = bins
+            # Rows first: it leaves less to gather.
+            strips = self.sums[last, across]
+            strips -= self.sums[first, across]
+            bins = strips.take(right - across.start, axis=1)
+            bins -= strips.take(left - across.start, axis=1)
+            means[0] = self._in_order(bins).transpose(2, 0, 1)
             _normalised(means, (last - first)[None], (right - left)[None])
         return level
 
@@ -118,40 +109,23 @@ class AreaResizer:
         x1, y1, x2, y2 = corners.astype(np.int64).T[:, :, None]
         top, bottom = _bins(y1, y2, size)
         left, right = _bins(x1, x2, size)
-        # Where the four corners of the bins lie in a plane laid out flat.
+        # Where the four corners of the bins lie among all pixels.
         upper, lower = ((row * (self.width + 1))[:, :, None] for row in (top, bottom))
-        corner_indices = [
-            row + column[:, None] for row in (lower, upper) for column in (right, left)
-        ]
-        crops = np.empty((len(corners), 3, size, size), np.float32)
-        for channel, sums in enumerate(self.sums):
-            flat = sums.reshape(-1)
-            lower_right, lower_left, upper_right, upper_left = map(flat.take, corner_indices)
-            lower_right -= lower_left
-            lower_right -= upper_right
-            lower_right += upper_left
-            crops[:, channel] = lower_right
+        pixels = self.sums.reshape(-1, 3)
+        lower_right, lower_left, upper_right, upper_left = (
+            pixels.take(row + column[:, None], axis=0)
+            for row in (lower, upper)
+            for column in (right, left)
+        )
+        lower_right -= lower_left
+        lower_right -= upper_right
+        lower_right += upper_left
+        crops = self._in_order(lower_right).transpose(0, 3, 1, 2).astype(np.float32, order="C")
         return _normalised(crops, bottom - top, right - left)
 
-
-class _Memory:
-    """The sums of the last picture of a thread, for the next one to write over.
-
-    Memory fresh from the system takes longer to touch for the first time than to fill with sums.
-    """
-
-    spare = threading.local()
-    _KEPT = 10_000_000
-    """Integers, 40 MB: the sums of more than three megapixels are not kept."""
-
-    @classmethod
-    def take(cls, size: int) -> NDArray[np.int32]:
-        """At least `size` integers of any value, until `spare.sums` is set to them."""
-        memory: NDArray[np.int32] | None = getattr(cls.spare, "sums", None)
-        cls.spare.sums = None
-        if memory is None or not size <= memory.size <= cls._KEPT:
-            memory = np.empty(size, np.int32)
-        return memory
+    def _in_order(self, bins: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Sums (…, 3) with the channels in the order of the picture."""
+        return bins[..., ::-1] if self.is_reversed else bins
 
 
 def _bins(

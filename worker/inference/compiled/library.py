@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from worker.inference.kernels import STRIDE, Floats, Indices
 from worker.inference.pyramid import AreaResizer, Window
 
-_FLOATS = np.ctypeslib.ndpointer(np.float32, flags="C")
-_INTS = np.ctypeslib.ndpointer(np.int32, flags="C")
-_LONGS = np.ctypeslib.ndpointer(np.int64, flags="C")
-_PICTURE: list[Any] = [ctypes.c_int, _INTS, ctypes.c_int64, ctypes.c_int64]
+_INTEGER, _LONG, _FLOAT, _ARRAY = ctypes.c_int, ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
+_PICTURE: list[Any] = [_INTEGER, _ARRAY, _LONG, _LONG, _INTEGER]
 
 
 class Library:
@@ -41,22 +39,13 @@ class Library:
         self.instructions: Final = instructions
         self._index = names.index(instructions)
         self._propose = library.mtcnn_propose
-        self._propose.restype = ctypes.c_int64
-        self._propose.argtypes = [
-            *_PICTURE, ctypes.c_int64, ctypes.c_int64, _LONGS,
-            _FLOATS, ctypes.c_float, _FLOATS, ctypes.c_int64,
-        ]  # fmt: skip
+        self._propose.restype = _LONG
+        self._propose.argtypes = [*_PICTURE, *6 * [_LONG], _ARRAY, _FLOAT, _ARRAY, _LONG]
         self._score = library.mtcnn_score
-        self._score.argtypes = [
-            *_PICTURE, _INTS, ctypes.c_int64, ctypes.c_int, _FLOATS,
-            ctypes.c_float, _FLOATS,
-        ]  # fmt: skip
-
+        self._score.argtypes = [*_PICTURE, _ARRAY, _LONG, _INTEGER, _ARRAY, _FLOAT, _ARRAY]
         self._suppress = library.mtcnn_suppress
-        self._suppress.restype = ctypes.c_int64
-        self._suppress.argtypes = [
-            _FLOATS, _LONGS, ctypes.c_int64, ctypes.c_float, ctypes.c_float, ctypes.c_int, _LONGS,
-        ]  # fmt: skip
+        self._suppress.restype = _LONG
+        self._suppress.argtypes = [_ARRAY, _ARRAY, _LONG, _FLOAT, _FLOAT, _INTEGER, _ARRAY]
 
     def propose(
         self, picture: AreaResizer, scale: float, window: Window, weights: Floats, least: float
@@ -85,8 +74,8 @@ class Library:
             raise ValueError(f"{window} is too small, or not in a level of {size}")
         found = np.empty((rows * columns, 7), np.float32)  # untouched memory costs nothing
         count = self._propose(
-            self._index, picture.sums, picture.height, picture.width, *size,
-            np.array(window, np.int64), weights, least, found, len(found),
+            *self._of(picture), *size, *window,
+            _address(weights, np.float32), least, _address(found, np.float32), len(found),
         )  # fmt: skip
         if count < 0:
             raise MemoryError
@@ -114,10 +103,10 @@ class Library:
         down = (top >= 0) & (top < bottom) & (bottom <= picture.height)
         if not (across & down).all():
             raise ValueError(f"a candidate is empty or not in the picture: {corners}")
-        answers = np.empty((len(corners), 5), np.float32)
+        corners, answers = np.ascontiguousarray(corners), np.empty((len(corners), 5), np.float32)
         failed = self._score(
-            self._index, picture.sums, picture.height, picture.width,
-            np.ascontiguousarray(corners), len(corners), output, weights, least, answers,
+            *self._of(picture), _address(corners, np.int32), len(corners), output,
+            _address(weights, np.float32), least, _address(answers, np.float32),
         )  # fmt: skip
         if failed:
             raise MemoryError
@@ -141,19 +130,29 @@ class Library:
         Raises:
             ValueError: the order is none of all boxes; a box is not finite.
         """
-        if boxes.shape != (len(order), 4) or not np.array_equal(
-            np.sort(order), np.arange(len(boxes))
-        ):
-            raise ValueError(f"not an order of {len(boxes)} boxes: {order}")
-        if not np.isfinite(boxes).all():
-            raise ValueError("a box is not finite")
-        kept = np.empty(len(boxes), np.int64)
+        if boxes.shape != (len(order), 4):
+            raise ValueError(f"{len(order)} numbers are no order of boxes {boxes.shape}")
+        boxes, kept = np.ascontiguousarray(boxes), np.empty(len(boxes), np.int64)
         count = self._suppress(
-            np.ascontiguousarray(boxes), order, len(boxes), threshold, pixel, by_minimum, kept
-        )
-        if count < 0:
+            _address(boxes, np.float32), _address(order, np.int64), len(boxes), threshold, pixel,
+            by_minimum, _address(kept, np.int64),
+        )  # fmt: skip
+        if count == -1:
             raise MemoryError
+        if count < 0:
+            raise ValueError("the order names a box that is not there, or a box is not finite")
         return kept[:count]
+
+    def _of(self, picture: AreaResizer) -> tuple[object, ...]:
+        sums = _address(picture.sums, np.int32)
+        return self._index, sums, picture.height, picture.width, picture.is_reversed
+
+
+def _address(array: NDArray[Any], dtype: type[np.generic]) -> int:
+    """Where an array's numbers are. The caller keeps the array until the call is over."""
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise ValueError(f"not an array of {dtype.__name__}, row by row: {array.dtype}")
+    return array.ctypes.data
 
 
 def find_library(instructions: str | None = None, *, guesses: bool = True) -> Library | None:

@@ -1,9 +1,9 @@
-// MTCNN's networks, each with the resizing that feeds it, in float32. Called by ctypes, which lets go
-// of the interpreter lock meanwhile; __init__.py checks what it hands over.
+// MTCNN's networks, each with the resizing that feeds it, in float32. Called by ctypes, which lets
+// go of the interpreter lock meanwhile; __init__.py checks what it hands over.
 //
-// A picture is given as the integral image of each of its channels: (3, height + 1, width + 1) int32.
-// Maps between layers keep the channels of a pixel together; only pictures have a plane a channel.
-// Nothing is kept from one call to the next.
+// A picture is given as its integral image: (height + 1, width + 1, 3) int32. Resized pictures have
+// a plane a channel; in maps between layers the channels of a pixel lie together. Nothing is kept
+// from one call to the next.
 
 #include <algorithm>
 #include <cmath>
@@ -20,8 +20,8 @@
 
 namespace {
 
-/// How far the difference of two logits may be off where bfloat16 guesses it. Of 60,000 cells in 160
-/// pictures none was off by 0.1.
+/// How far the difference of two logits may be off where bfloat16 guesses it. Of 60,000 cells in
+/// 160 pictures none was off by 0.1.
 constexpr float MARGIN = 0.25f;
 
 /// Sixteen channels of a pixel. The compiler splits it where registers are shorter.
@@ -40,10 +40,10 @@ __attribute__((always_inline)) inline void store(float *to, Vector vector) {
 struct Picture {
     const int32_t *sums;
     size_t height, width;
+    bool is_reversed; // the channels of `sums`
 
-    const int32_t *row(int channel, size_t y) const {
-        return sums + (channel * (height + 1) + y) * (width + 1);
-    }
+    const int32_t *row(size_t y) const { return sums + y * (width + 1) * 3; }
+    int place(int channel) const { return is_reversed ? 2 - channel : channel; }
 };
 
 /// The bins of facenet-pytorch's resizing, interpolate(mode="area"): of n pixels, output i of o is
@@ -51,6 +51,8 @@ struct Picture {
 struct Bins {
     std::vector<int32_t> starts, ends;
     std::vector<float> lengths;
+
+    size_t size() const { return lengths.size(); }
 
     /// Bins first <= i < last of `count` over the pixels start <= p < end.
     Bins(int64_t start, int64_t end, int64_t count, int64_t first, int64_t last) {
@@ -67,7 +69,7 @@ struct Bins {
 /// Room for a row of a picture and for the sums over its bins.
 struct Scratch {
     std::vector<int32_t> strip, sums;
-    Scratch(size_t width, size_t bins) : strip(width + 1), sums(bins) {}
+    Scratch(size_t width, size_t bins) : strip(3 * (width + 1)), sums(bins) {}
 };
 
 /// Two maps that turn into each other; a vector more fits behind each.
@@ -94,9 +96,9 @@ template <int kept, class Number = float> class Ring {
 
 /// A convolution with its PReLU: how it is laid out, and where its weights are.
 ///
-/// An output pixel takes in `taps` neighbouring floats of each of `rows` rows; those of the next one
-/// begin `step` floats further. Channels come in blocks of 32, the last may be one of 16, filled up
-/// with zeros. A block has (rows, taps, channels) weights, its biases and its slopes.
+/// An output pixel takes in `taps` neighbouring floats of each of `rows` rows; those of the next
+/// one begin `step` floats further. Channels come in blocks of 32, the last may be one of 16,
+/// filled up with zeros. A block has (rows, taps, channels) weights, its biases and its slopes.
 template <int rows_, int taps_, int step_, int channels_> struct Layer {
     static constexpr int rows = rows_, taps = taps_, step = step_, channels = channels_;
     static constexpr int filled = (channels + 15) / 16 * 16;
@@ -166,7 +168,11 @@ struct ONet {
 };
 
 namespace baseline {
+#ifdef __aarch64__ // 32 registers of 4 floats; others have 16
+template <int vectors> constexpr int MOST = vectors == 1 ? 6 : 3;
+#else
 template <int vectors> constexpr int MOST = vectors == 1 ? 3 : 1;
+#endif
 #include "kernels.inc"
 } // namespace baseline
 
@@ -201,7 +207,8 @@ template <int vectors> constexpr int MOST = vectors == 1 ? 14 : 10;
 /// The boxes that stay, of `count` boxes (x1, y1, x2, y2), in the order given: the indices of those
 /// whose overlap with no earlier one that stays is over the threshold.
 ///
-/// pixel: what is added to sides. The arithmetic is that of suppression.py, so no step may be fused.
+/// pixel: what is added to sides. The arithmetic is that of suppression.py, so no step may be
+/// fused.
 #if defined(__GNUC__) && !defined(__clang__)
 __attribute__((optimize("fp-contract=off")))
 #endif
@@ -289,30 +296,32 @@ const char *mtcnn_instructions(int index) {
 
 /// P-Net over a window of the picture at `columns` x `rows` pixels: cells that look like a face.
 ///
-/// Returns how many there are, or -1 where memory is short. window: left, top, right, bottom in pixels
-/// of the level, 11 apart at least. least: log(p / (1 - p)) of the least probability p. cells:
-/// (room, 7) column and row in the window, log(p / (1 - p)), regression; row by row.
-int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int64_t width, int64_t columns,
-                      int64_t rows, const int64_t *window, const float *weights, float least,
+/// Returns how many there are, or -1 where memory is short. left, top, right, bottom: the window,
+/// in pixels of the level; its sides have 11 at least. least: log(p / (1 - p)) of the least
+/// probability p. cells: (room, 7) column and row in the window, log(p / (1 - p)), regression; row
+/// by row.
+int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int64_t width,
+                      int is_reversed, int64_t columns, int64_t rows, int64_t left, int64_t top,
+                      int64_t right, int64_t bottom, const float *weights, float least,
                       float *cells, int64_t room) try {
-    const Picture picture{sums, size_t(height), size_t(width)};
-    const Bins across(0, width, columns, window[0], window[2]);
-    const Bins down(0, height, rows, window[1], window[3]);
+    const Picture picture{sums, size_t(height), size_t(width), bool(is_reversed)};
+    const Bins across(0, width, columns, left, right), down(0, height, rows, top, bottom);
     static_assert(sizeof(Cell) == 7 * sizeof(float));
     return int64_t(all[instructions].propose(picture, down, across, PNet(weights), least,
-                                   reinterpret_cast<Cell *>(cells), size_t(room)));
+                                             reinterpret_cast<Cell *>(cells), size_t(room)));
 } catch (const std::bad_alloc &) {
     return -1;
 }
 
 /// R-Net (`output` = 0) or O-Net (1) on candidates. Returns 0, or -1 where memory is short.
 ///
-/// corners: (count, 4) left, top, right, bottom in pixels, the last two exclusive; inside the picture
-/// and not empty. least: under this log(p / (1 - p)), R-Net may be a little off. answers: (count, 5)
-/// log(p / (1 - p)), regression.
-int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t width, const int32_t *corners,
-                int64_t count, int output, const float *weights, float least, float *answers) try {
-    const Picture picture{sums, size_t(height), size_t(width)};
+/// corners: (count, 4) left, top, right, bottom in pixels, the last two exclusive; inside the
+/// picture and not empty. least: under this log(p / (1 - p)), R-Net may be a little off. answers:
+/// (count, 5) log(p / (1 - p)), regression.
+int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t width,
+                int is_reversed, const int32_t *corners, int64_t count, int output,
+                const float *weights, float least, float *answers) try {
+    const Picture picture{sums, size_t(height), size_t(width), bool(is_reversed)};
     Answer *const to = reinterpret_cast<Answer *>(answers);
     static_assert(sizeof(Answer) == 5 * sizeof(float));
     if (output)
@@ -324,12 +333,16 @@ int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t w
     return -1;
 }
 
-/// Suppression. Returns how many boxes stay, or -1 where memory is short.
+/// Suppression. Returns how many boxes stay, -1 where memory is short, or -2 where the order names
+/// a box that is not there, or a box is not finite.
 ///
-/// boxes: (count, 4). order: their indices, in which they are looked at. by_minimum: overlap is measured
-/// by the smaller area, not by the union. kept: room for the indices of those that stay.
+/// boxes: (count, 4). order: their indices, in which they are looked at. by_minimum: overlap is
+/// measured by the smaller area, not by the union. kept: room for the indices of those that stay.
 int64_t mtcnn_suppress(const float *boxes, const int64_t *order, int64_t count, float threshold,
                        float pixel, int by_minimum, int64_t *kept) try {
+    if (!std::all_of(order, order + count, [&](int64_t i) { return 0 <= i && i < count; }) ||
+        !std::all_of(boxes, boxes + 4 * count, [](float side) { return std::isfinite(side); }))
+        return -2;
     const std::vector<int64_t> stay = suppress(boxes, order, count, threshold, pixel, by_minimum);
     std::copy(stay.begin(), stay.end(), kept);
     return int64_t(stay.size());

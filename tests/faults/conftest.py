@@ -1,0 +1,36 @@
+"""A broker, and a line to one, that a test may break."""
+
+from collections.abc import Iterator
+
+import pika
+import pytest
+
+from tests.forwarder import Forwarder
+from worker.broker.embedded import EmbeddedBroker
+from worker.broker.topology import Topology, declare
+from worker.config import BrokerConfig
+
+
+@pytest.fixture
+def node() -> Iterator[EmbeddedBroker]:
+    """A node of one's own, with the queues of the default namespace."""
+    with EmbeddedBroker() as own:
+        # RabbitMQ 3.10 syncs what it knows of a new quorum queue only after some seconds: killed
+        # sooner, the queue never finds its leader again. A clean restart puts that on disk.
+        declare(pika.URLParameters(own.url), Topology())
+        own.stop()
+        own.start()
+        yield own
+
+
+@pytest.fixture
+def own_broker(node: EmbeddedBroker) -> BrokerConfig:
+    """That node as a worker knows it."""
+    return BrokerConfig((node.url,))
+
+
+@pytest.fixture
+def line(broker: BrokerConfig) -> Iterator[Forwarder]:
+    """A line of one's own to the broker of this run."""
+    with Forwarder.to(broker) as forwarder:
+        yield forwarder

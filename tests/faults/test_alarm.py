@@ -1,0 +1,96 @@
+"""Fault 4: a broker that is low on memory takes no messages until it has some again."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from tests.engines import GatedEngine, plain_jpeg
+from tests.serving import fer_worker, serving, supervising
+from tests.waiting import wait_until
+from worker.broker.embedded import EmbeddedBroker
+from worker.client import FerClient
+from worker.config import BrokerConfig
+
+pytestmark = pytest.mark.broker
+
+PREFETCH = 4
+
+
+@contextmanager
+def low_on_memory(node: EmbeddedBroker) -> Iterator[None]:
+    node.rabbitmqctl("set_vm_memory_high_watermark", "0.00000001")
+    try:
+        wait_until(lambda: "memory" in node.rabbitmqctl("eval", "rabbit_alarm:get_alarms()."))
+        yield
+    finally:
+        node.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
+
+
+def connections(node: EmbeddedBroker) -> dict[str, str]:
+    """The port of everybody who is connected, and the state of the connection."""
+    lines = node.rabbitmqctl("-q", "list_connections", "peer_port", "state").splitlines()
+    return dict(line.split("\t") for line in lines[1:] if line)
+
+
+def in_frames(node: EmbeddedBroker) -> list[str]:
+    """How many messages `fer.frames` has, and how many of them somebody holds unacked."""
+    columns = ("name", "messages", "messages_unacknowledged")
+    lines = node.rabbitmqctl("-q", "list_queues", *columns).splitlines()
+    return next(line.split("\t")[1:] for line in lines if line.startswith("fer.frames\t"))
+
+
+def test_nothing_is_acked_or_lost_while_the_broker_takes_no_replies(
+    node: EmbeddedBroker, own_broker: BrokerConfig
+) -> None:
+    engine = GatedEngine()
+    widths = range(30, 50)
+    broker = replace(own_broker, heartbeat_s=1)  # goes on meanwhile, or the connection would end
+    with (
+        serving(broker, engine, prefetch=PREFETCH) as service,
+        FerClient(broker) as client,
+    ):
+        futures = {width: client.submit([plain_jpeg(width)]) for width in widths}
+        assert engine.entered.wait(20)
+        before = connections(node).keys()
+        with low_on_memory(node):
+            engine.gate.set()
+            wait_until(lambda: service.progress.batches == PREFETCH, what="replies are published")
+            wait_until(lambda: "blocked" in connections(node).values(), what="one is blocked")
+            # Every request is still there, and those that were taken are not acked. The broker
+            # counts anew every five seconds.
+            held = [str(len(widths)), str(PREFETCH)]
+            wait_until(lambda: in_frames(node) == held, 30, "the queue has all requests")
+            assert service.progress.in_flight == PREFETCH
+            assert service.progress.ready  # it waits for the broker, and that is no fault of it
+            assert not any(future.done() for future in futures.values())
+            # What is submitted now is sent when the broker reads again.
+            futures |= {width: client.submit([plain_jpeg(width)]) for width in range(50, 60)}
+        for width, future in futures.items():
+            result = future.result(30)
+            assert result.faces_areas == (width * 40,)
+            assert not result.redelivered
+        assert connections(node).keys() == before
+    assert client.dropped == 0
+
+
+def test_status_and_scale_say_that_the_broker_takes_no_messages(
+    node: EmbeddedBroker, own_broker: BrokerConfig
+) -> None:
+    with supervising(own_broker), low_on_memory(node):
+        status = json.loads(fer_worker("status", "--json", broker=own_broker, timeout_s=30).stdout)
+        assert status["blocked"] == "low on memory"
+        assert status["supervisors"] == []
+        assert {"name": "fer.frames", "ready": 0, "consumers": 0} in status["queues"]
+
+        table = fer_worker("status", broker=own_broker, timeout_s=30)
+        assert table.returncode == 0
+        assert "The broker takes no messages: low on memory." in table.stdout
+
+        scale = fer_worker("scale", "1", broker=own_broker, timeout_s=30)
+        assert scale.returncode == 5
+        assert scale.stderr.startswith("fer-worker: the broker takes no messages: low on memory;")
+    status = json.loads(fer_worker("status", "--json", broker=own_broker).stdout)
+    assert status["blocked"] is None

@@ -1,0 +1,30 @@
+"""Fault 8: one of three nodes is killed, the one that leads the queue of requests."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import Cluster
+from tests.faults.load import steady_load
+from tests.serving import running
+from tests.waiting import wait_until
+from worker.config import BrokerConfig
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+
+
+def test_every_batch_is_answered_though_the_node_that_leads_is_killed(tmp_path: Path) -> None:
+    with Cluster() as cluster:
+        broker = BrokerConfig(cluster.urls)
+        options = ("--processes=2", "--threads=1")
+        with (
+            running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
+            steady_load(broker) as load,
+        ):
+            wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+            leader = cluster.leader("fer.frames")
+            load.pile_up(100)
+            leader.kill()
+            load.goes_on(timeout_s=100)
+            wait_until(lambda: len(workers.ready_pids()) == 2, 60, "both work on")
+            assert workers.status().restarts == 0

@@ -1,0 +1,83 @@
+"""Processes that make no progress are replaced; those that are slow, idle or waiting are not."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from schemas import ErrorCode
+from tests.engines import HANGING_HEIGHT, SLOW_HEIGHT, SLOW_S, plain_jpeg
+from tests.serving import Sender, request, running
+from tests.waiting import wait_until
+from worker.client import FerClient
+from worker.config import BrokerConfig
+
+pytestmark = pytest.mark.broker
+
+HANG_TIMEOUT_S = 3
+OPTIONS = ("--processes=2", "--threads=1", "--prefetch=4", f"--hang-timeout={HANG_TIMEOUT_S}")
+
+
+def test_frame_that_never_ends_is_buried_and_those_beside_it_are_answered(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    with (
+        running(tmp_path / "log", broker, *OPTIONS, engine="FaultyEngine") as workers,
+        FerClient(broker) as client,
+    ):
+        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        endless = client.submit([plain_jpeg(60, HANGING_HEIGHT)])
+        futures = {width: client.submit([plain_jpeg(width)]) for width in range(50, 80)}
+        for width, future in futures.items():
+            assert future.result(100).faces_areas == (width * 40,)
+        assert [error.code for error in endless.result(100).errors] == [ErrorCode.POISON_MESSAGE]
+        assert workers.status().restarts == 4  # once among others, three times by itself
+
+
+def test_requests_of_a_frozen_process_are_answered_by_others(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    with (
+        running(tmp_path / "log", broker, *OPTIONS, engine="FaultyEngine") as workers,
+        FerClient(broker) as client,
+    ):
+        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        futures = {
+            width: client.submit([plain_jpeg(width, SLOW_HEIGHT)] * 8) for width in range(50, 60)
+        }
+        frozen = workers.ready_pids()[0]
+        os.kill(frozen, signal.SIGSTOP)
+        for width, future in futures.items():
+            assert future.result(100).faces_areas == (width * SLOW_HEIGHT,) * 8
+        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "the frozen one is replaced")
+        assert frozen not in workers.ready_pids()
+
+
+def test_batch_that_moves_on_frame_by_frame_is_no_hang(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    frames = [plain_jpeg(60, SLOW_HEIGHT)] * 64
+    assert len(frames) * SLOW_S > 2 * HANG_TIMEOUT_S
+    with (
+        running(tmp_path / "log", broker, *OPTIONS, engine="FaultyEngine") as workers,
+        FerClient(broker) as client,
+    ):
+        result = client.analyze(frames, timeout_s=100)
+        assert result.faces_areas == (60 * SLOW_HEIGHT,) * 64
+        assert workers.status().restarts == 0
+
+
+def test_waiting_for_a_queue_to_take_the_result_is_no_hang(
+    broker: BrokerConfig, sender: Sender, tmp_path: Path
+) -> None:
+    full = sender.channel.queue_declare(
+        "", exclusive=True, arguments={"x-max-length": 1, "x-overflow": "reject-publish"}
+    ).method.queue
+    sender.channel.basic_publish("", full, b"in the way")
+    with running(tmp_path / "log", broker, *OPTIONS, engine="FaultyEngine") as workers:
+        sent = sender.send(request(plain_jpeg(60)), reply_to=full)
+        # It was tried for ten seconds, with the request unacked.
+        result = sender.receive(sent, queue=f"{broker.namespace}.results")
+        assert result.faces_areas == (60 * 40,)
+        assert workers.status().restarts == 0

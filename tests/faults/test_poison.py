@@ -1,0 +1,74 @@
+"""Frames that kill whoever analyses them, and requests that must not be taken for one of those."""
+
+import threading
+from pathlib import Path
+
+import pika
+import pytest
+
+from schemas import ErrorCode, Status
+from tests.engines import ABORTING_HEIGHT, SizeEngine, plain_jpeg
+from tests.serving import Sender, running, serving
+from tests.waiting import wait_until
+from worker.broker.topology import Topology
+from worker.client import FerClient
+from worker.config import BrokerConfig
+
+pytestmark = pytest.mark.broker
+
+
+def test_frame_that_kills_is_buried_and_50_good_ones_beside_it_are_answered(
+    broker: BrokerConfig, sender: Sender, tmp_path: Path
+) -> None:
+    widths = range(50, 100)
+    options = ("--processes=2", "--threads=1", "--prefetch=4")
+    with (
+        running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
+        FerClient(broker) as client,
+    ):
+        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        good = [client.submit([plain_jpeg(width)]) for width in widths[:25]]
+        deadly = client.submit([plain_jpeg(60, ABORTING_HEIGHT)])
+        good += [client.submit([plain_jpeg(width)]) for width in widths[25:]]
+        results = [future.result(100) for future in good]
+        verdict = deadly.result(100)
+        restarts = workers.status().restarts
+    assert [result.faces_areas for result in results] == [(width * 40,) for width in widths]
+    assert verdict.status is Status.ERROR
+    assert [error.code for error in verdict.errors] == [ErrorCode.POISON_MESSAGE]
+    assert restarts == 4  # once taken with others, three times by itself
+    left = {queue: sender.depth(queue) for queue in Topology(broker.namespace).queues}
+    assert left.pop(f"{broker.namespace}.frames.dead") == 1
+    assert not any(left.values())
+
+
+def test_suspect_that_crosses_the_drain_on_the_line_is_answered_and_not_sent_back(
+    broker: BrokerConfig, sender: Sender
+) -> None:
+    suspects = f"{broker.namespace}.frames.suspects"
+    queued, held, released = threading.Event(), threading.Event(), threading.Event()
+
+    def wait_for_more() -> None:
+        queued.wait(60)
+
+    def hold() -> None:
+        held.set()
+        released.wait(60)
+
+    with serving(broker, SizeEngine()) as service:
+        # What is queued while a callback runs is done in one go, and nothing is read in between.
+        service._connection.call(wait_for_more)
+        service._connection.call(hold)
+        service.drain()
+        queued.set()
+        assert held.wait(60)
+        properties = pika.BasicProperties(
+            correlation_id="c", reply_to=sender.reply_to, content_type="image/jpeg"
+        )
+        sender.channel.basic_publish("", suspects, plain_jpeg(60), properties)
+        wait_until(lambda: sender.depth(suspects) == 0, what="the suspect is on the line")
+        released.set()
+        result = sender.receive("c")
+    assert result.status is Status.SUCCESS
+    assert not result.redelivered
+    assert sender.depth(suspects) == 0

@@ -1,0 +1,136 @@
+"""Fault 9: a supervisor that is told to stop, to stop at once, or to renew its processes."""
+
+import os
+import re
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.faults.load import steady_load
+from tests.frames import sample
+from tests.serving import RunningWorkers, Sender, running
+from tests.waiting import wait_until
+from worker.client import FerClient
+from worker.config import BrokerConfig
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+
+
+def await_ready(workers: RunningWorkers, processes: int) -> None:
+    wait_until(lambda: len(workers.ready_pids()) == processes, 60, "all processes are ready")
+
+
+def says(workers: RunningWorkers, words: str) -> bool:
+    return words in workers.log.read_text()
+
+
+def test_sigterm_under_load_loses_nothing_and_answers_nothing_twice(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    with (
+        running(tmp_path / "leaving.log", broker, "--processes=2") as leaving,
+        running(tmp_path / "staying.log", broker, "--processes=1") as staying,
+        steady_load(broker) as load,
+    ):
+        await_ready(leaving, 2)
+        await_ready(staying, 1)
+        load.pile_up(100)
+        leaving.process.terminate()
+        assert leaving.process.wait(60) == 0
+        load.goes_on()
+        load.finish()
+    assert load.client.dropped == 0
+
+
+def test_second_sigterm_leaves_at_once_and_others_answer_the_rest(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    frame = sample("grace_hopper")
+    with (
+        running(tmp_path / "leaving.log", broker, "--processes=2", "--prefetch=2") as leaving,
+        FerClient(broker) as client,
+        Sender(broker.urls[0], broker.namespace) as sender,
+    ):
+        await_ready(leaving, 2)
+        (right,) = client.analyze([frame], timeout_s=60).frames
+        # Seconds of work for each process.
+        futures = [client.submit([frame] * 64) for _ in range(4)]
+        wait_until(lambda: sender.depth(f"{broker.namespace}.frames") == 0)
+        leaving.process.terminate()
+        wait_until(lambda: says(leaving, "draining 2 processes"))
+        assert not any(future.done() for future in futures)
+        leaving.process.terminate()
+        leaving.process.wait(20)
+        assert says(leaving, "told twice; killing 2 processes")
+        with running(tmp_path / "next.log", broker, "--processes=2"):
+            results = [future.result(90) for future in futures]
+    assert [result.frames for result in results] == [(right,) * 64] * 4
+    assert any(result.redelivered for result in results)
+
+
+@dataclass
+class Watch:
+    """Looks again and again at how many processes take requests, until something is logged."""
+
+    workers: RunningWorkers
+    sender: Sender
+    fewest: int
+
+    def until_logged(self, pattern: str) -> list[str]:
+        """Return what the pattern's group matched in the log."""
+        found: list[str] = []
+
+        def look() -> bool:
+            frames = f"{self.sender.namespace}.frames"
+            declared = self.sender.channel.queue_declare(frames, passive=True)
+            self.fewest = min(self.fewest, declared.method.consumer_count)
+            found[:] = re.findall(pattern, self.workers.log.read_text())
+            return bool(found)
+
+        wait_until(look, 120, f"it logs {pattern}")
+        return found
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_sighup_replaces_every_process_and_none_is_missing_meanwhile(
+    broker: BrokerConfig, tmp_path: Path, processes: int
+) -> None:
+    with (
+        running(tmp_path / "workers.log", broker, f"--processes={processes}") as workers,
+        Sender(broker.urls[0], broker.namespace) as sender,
+        steady_load(broker) as load,
+    ):
+        await_ready(workers, processes)
+        before = workers.ready_pids()
+        watch = Watch(workers, sender, fewest=processes)
+        workers.process.send_signal(signal.SIGHUP)
+        watch.until_logged("(all processes are replaced)")
+        assert watch.fewest == processes
+        await_ready(workers, processes)
+        assert not set(workers.ready_pids()) & set(before)
+        load.goes_on()
+        load.finish()
+    assert load.client.dropped == 0
+
+
+def test_process_is_kept_until_a_successor_is_ready_though_the_first_one_dies(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    with (
+        running(tmp_path / "workers.log", broker, "--processes=1") as workers,
+        Sender(broker.urls[0], broker.namespace) as sender,
+        steady_load(broker) as load,
+    ):
+        await_ready(workers, 1)
+        watch = Watch(workers, sender, fewest=1)
+        workers.process.send_signal(signal.SIGHUP)
+        (successor,) = watch.until_logged(r"one after the other\n.*started process (\d+)")
+        os.kill(int(successor), signal.SIGKILL)
+        watch.until_logged(f"(process {successor} died)")
+        watch.until_logged("(all processes are replaced)")
+        assert watch.fewest == 1
+        load.goes_on()
+        load.finish()
+    assert load.client.dropped == 0

@@ -1,0 +1,75 @@
+import pika
+import pytest
+
+from tests.engines import plain_jpeg
+from worker.broker.codec import read_camera_id
+from worker.broker.consumer import Delivery
+from worker.broker.outcome import exhume
+from worker.broker.topology import Topology
+from worker.cli.tables import plain
+from worker.config import DEFAULT_LIMITS
+from worker.deadletters import identify
+
+
+def delivery(body: bytes = b"", **properties: object) -> Delivery:
+    return Delivery("q", "", body, pika.BasicProperties(**properties), False, 1, channel=None)
+
+
+def test_id_is_that_of_the_message_and_not_of_its_publisher() -> None:
+    publisher = "0123456789abcdef0123456789abcdef"
+    ids = {identify(delivery(message_id=f"{publisher}.{number}")) for number in range(10_000)}
+    assert len(ids) == 10_000
+    assert {len(id_) for id_ in ids} == {12}
+    assert identify(delivery(b"a", message_id="x")) == identify(delivery(b"b", message_id="x"))
+
+
+def test_message_without_an_id_is_named_by_its_body() -> None:
+    assert identify(delivery(b"a")) == identify(delivery(b"a")) != identify(delivery(b"b"))
+
+
+def test_exhumed_request_has_its_senders_headers_only() -> None:
+    headers = {
+        "mine": 1,
+        "x-mine": 2,
+        "x-reason": "no_frames",
+        "x-reason-text": "",
+        "x-buried-at": "",
+        "x-buried-by": "",
+        "x-first-queue": "",
+        "x-set-aside": True,
+        "x-death": [{}],
+        "x-first-death-queue": "",
+        "x-last-death-reason": "",
+        "x-delivery-count": 7,
+        "CC": ["elsewhere"],
+    }
+    buried = delivery(b"body", headers=headers, message_id="m", correlation_id="c", reply_to="r")
+    message = exhume(buried, Topology("site-a"))
+    assert (message.exchange, message.routing_key) == ("site-a.requests", "frames")
+    assert message.body == b"body"
+    assert message.properties.headers == {"mine": 1, "x-mine": 2}
+    assert (message.properties.correlation_id, message.properties.reply_to) == ("c", "r")
+    assert message.properties.message_id is None
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "headers", "camera"),
+    [
+        (b'{"camera_id": "a", "unknown": 1}', "application/json; charset=utf-8", {}, "a"),
+        (b"\x81\xa9camera_id\xa1b", "application/msgpack", {}, "b"),
+        (plain_jpeg(30), "image/jpeg", {"camera_id": "c"}, "c"),
+        (b"", None, {"camera_id": "d"}, "d"),
+        (b'{"camera_id": 7}', "application/json", {}, None),
+        (b"[1]", "application/json", {}, None),
+        (b"[" * 100_000, "application/json", {}, None),
+        (b"\xc1", "application/msgpack", {}, None),
+    ],
+)
+def test_camera_is_read_from_what_is_no_valid_request_too(
+    body: bytes, content_type: str | None, headers: dict[str, object], camera: str | None
+) -> None:
+    assert read_camera_id(body, content_type, headers, DEFAULT_LIMITS) == camera
+
+
+def test_words_of_others_do_not_steer_the_terminal() -> None:
+    assert str(plain("[red]\x1b[31mdoor\u202e\n")) == "[red]\\x1b[31mdoor\\u202e\\n"

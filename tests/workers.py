@@ -1,0 +1,22 @@
+"""`fer-worker run` with an engine of the tests in its processes.
+
+python -m tests.workers FaultyEngine --processes=2
+"""
+
+import sys
+from functools import partial
+
+from tests import engines
+from worker.cli.run import run
+from worker.inference.engine import Engine, EngineOptions
+
+
+def create(name: str, options: EngineOptions, threads: int) -> Engine:
+    """Make an engine of the tests; called in worker processes."""
+    engine: Engine = getattr(engines, name)()
+    return engine
+
+
+if __name__ == "__main__":
+    engine, *arguments = sys.argv[1:]
+    run.main(arguments, obj=partial(create, engine))
