@@ -113,13 +113,26 @@ def test_operator_scales_and_asks(workers: RunningWorkers, accounts: Accounts) -
     assert all(queue["ready"] is not None for queue in status["queues"])
 
 
-def test_operator_reads_dead_letters_and_sends_them_again(
+def test_operator_reads_what_was_buried_sends_it_again_and_takes_results(
     workers: RunningWorkers, accounts: Accounts
 ) -> None:
-    channel = accounts.channel("operator")
-    for queue in ("fer.frames.dead", "fer.results"):
-        channel.basic_get(queue)
-    channel.basic_publish("fer.requests", "frames", b"", mandatory=True)
+    operator = accounts.config("operator")
+    sender = accounts.channel("door-1")
+    sender.basic_publish("fer.requests", "frames", b"?", pika.BasicProperties(correlation_id="c"))
+
+    def buried() -> list[dict[str, Any]]:
+        done = fer_worker("dead", "list", "--json", broker=operator)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    wait_until(buried, 30, "it is buried")
+    (letter,) = buried()
+    assert fer_worker("dead", "show", letter["id"], broker=operator).returncode == 0
+    again = fer_worker("dead", "requeue", "--all", broker=operator)
+    assert again.returncode == 0, again.stderr
+    wait_until(lambda: [found["id"] for found in buried()] != [letter["id"]], 30, "buried anew")
+    assert fer_worker("dead", "purge", "--all", "--yes", broker=operator).returncode == 0
+    assert fer_worker("results", "take", broker=operator).returncode == 0
 
 
 def test_container_of_a_worker_asks_for_its_health(
