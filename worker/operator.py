@@ -2,6 +2,7 @@
 
 import contextlib
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -50,7 +51,9 @@ class Operator:
         self._connection.add_on_connection_unblocked_callback(self._on_unblocked)
         self._channel = self._connection.channel()
         self._inbox: deque[bytes] = deque()
-        self._reply_queue = self._channel.queue_declare("", exclusive=True).method.queue
+        # Under a name of ours, so that permissions can be given for it.
+        self._reply_queue = self._topology.answers(uuid.uuid4().hex)
+        self._channel.queue_declare(self._reply_queue, exclusive=True)
         self._channel.basic_consume(
             self._reply_queue, lambda _, __, ___, body: self._inbox.append(body), auto_ack=True
         )

@@ -113,13 +113,38 @@ def test_operator_scales_and_asks(workers: RunningWorkers, accounts: Accounts) -
     assert all(queue["ready"] is not None for queue in status["queues"])
 
 
-def test_operator_reads_dead_letters_and_sends_them_again(
+def test_operator_reads_what_was_buried_sends_it_again_and_takes_results(
     workers: RunningWorkers, accounts: Accounts
 ) -> None:
-    channel = accounts.channel("operator")
-    for queue in ("fer.frames.dead", "fer.results"):
-        channel.basic_get(queue)
-    channel.basic_publish("fer.requests", "frames", b"", mandatory=True)
+    operator = accounts.config("operator")
+    sender = accounts.channel("door-1")
+    sender.basic_publish("fer.requests", "frames", b"?", pika.BasicProperties(correlation_id="c"))
+
+    def buried() -> list[dict[str, Any]]:
+        done = fer_worker("dead", "list", "--json", broker=operator)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    wait_until(buried, 30, "it is buried")
+    (letter,) = buried()
+    assert fer_worker("dead", "show", letter["id"], broker=operator).returncode == 0
+    again = fer_worker("dead", "requeue", "--all", broker=operator)
+    assert again.returncode == 0, again.stderr
+    wait_until(lambda: [found["id"] for found in buried()] != [letter["id"]], 30, "buried anew")
+    assert fer_worker("dead", "purge", "--all", "--yes", broker=operator).returncode == 0
+    assert fer_worker("results", "take", broker=operator).returncode == 0
+
+
+def test_container_of_a_worker_asks_for_its_health(
+    workers: RunningWorkers, accounts: Accounts
+) -> None:
+    environment = {
+        "PATH": str(Path(sys.executable).parent),
+        "FER_WORKER_AMQP_URL": accounts.config("worker").urls[0],
+    }
+    check = [sys.executable, str(ROOT / "deploy" / "healthcheck.py")]
+    done = subprocess.run(check, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_worker_that_is_restarted_reads_what_is_there(
@@ -155,6 +180,8 @@ FORBIDDEN: dict[str, tuple[str, dict[str, Any]]] = {
         "queue_bind",
         {"queue": "fer.replies.door-1.1", "exchange": "fer.requests", "routing_key": "frames"},
     ),
+    "read an operator's answers": ("basic_get", {"queue": "fer.operators.1"}),
+    "be an operator": ("queue_declare", {"queue": "fer.operators.2"}),
     "be a supervisor": (
         "queue_bind",
         {"queue": "fer.replies.door-1.1", "exchange": "fer.control"},
@@ -184,6 +211,7 @@ FORBIDDEN: dict[str, tuple[str, dict[str, Any]]] = {
 def test_controller_may_not(workers: RunningWorkers, accounts: Accounts, what: str) -> None:
     for user in ("door-1", "gate-2"):
         accounts.channel(user).queue_declare(f"fer.replies.{user}.1", durable=True)
+    accounts.channel("operator").queue_declare("fer.operators.1", durable=True)
     method, arguments = FORBIDDEN[what]
     body = {"body": b"x"} if method == "basic_publish" else {}
     with pytest.raises(ChannelClosedByBroker) as refused:

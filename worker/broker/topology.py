@@ -112,6 +112,10 @@ class Topology:
         """Name of the reply queue of a client."""
         return f"{self.namespace}.replies.{client}"
 
+    def answers(self, operator: str) -> str:
+        """Name of the queue of an operator, for answers to control messages."""
+        return f"{self.namespace}.operators.{operator}"
+
     def is_workers_own(self, queue: str) -> bool:
         """Whether a queue is one that workers and supervisors read, and so no place for replies."""
         return f"{queue}.".startswith((f"{self.frames.name}.", f"{self.control}."))
