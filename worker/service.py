@@ -4,7 +4,7 @@ The connection's thread takes deliveries and ends them, and never blocks; the po
 and analyse, and never touch the connection. An ending travels back as a callback posted to it.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from pika.adapters.select_connection import SelectConnection
 from schemas import BatchResult
 from worker.broker.admission import Admission
 from worker.broker.connection import Connection
-from worker.broker.consumer import Consumer, Delivery
+from worker.broker.consumer import Consumer, Delivery, Puller
 from worker.broker.outcome import Outcomes
 from worker.broker.publisher import Publisher
 from worker.broker.topology import Topology, declare
@@ -22,8 +22,8 @@ from worker.errors import BrokerRefusedError, MessageError
 from worker.frame_pool import Ending, FramePool, Job
 from worker.reports import Progress
 
-SUSPECTS_PREFETCH = 1
-"""A message that kills its worker must not take others of its queue with it."""
+SUSPECTS_INTERVAL_S = 2.0
+"""How often a process looks whether another one has left suspects behind."""
 
 
 class Supervision(Protocol):
@@ -41,13 +41,27 @@ class Supervision(Protocol):
 
 @dataclass
 class _Session:
-    """What lives on one connection. The next connection gets a new one."""
+    """What lives on one connection. The next connection gets a new one.
+
+    Whatever a process holds when it dies goes back and counts as delivered. So it holds no suspect
+    while anything else is analysed: only the deaths that it causes itself count for a suspect.
+    """
 
     outcomes: Outcomes
-    consumers: tuple[Consumer, ...] = ()
-    consuming: int = 0
-    cancelled: int = 0
+    requests: Consumer | None = None
+    suspects: Puller | None = None
+    examining: bool = True
+    """Requests wait, so that suspects, one at a time, have the process to themselves."""
+    suspected: bool = False
+    """A suspect is asked for, or not ended yet."""
+    waiting: list[Delivery] = field(default_factory=list)
+    ready: bool = False
+    cancelled: bool = False
+    """The broker sends no more requests."""
     in_flight: int = 0
+    """Deliveries that have not ended."""
+    at_work: int = 0
+    """Those of them that are in the pool."""
     lost: bool = False
 
 
@@ -106,7 +120,7 @@ class Service:
             return done
         return replace(
             done,
-            consuming=session.consuming == len(session.consumers) > 0,
+            consuming=session.ready,
             in_flight=session.in_flight,
             held=session.outcomes.held,
         )
@@ -115,7 +129,7 @@ class Service:
 
     def on_open(self, connection: SelectConnection) -> None:
         """Begin a session: consume as soon as replies can be published."""
-        publisher = Publisher(connection, on_ready=partial(self._consume, connection))
+        publisher = Publisher(connection, on_ready=partial(self._begin, connection))
         self._session = _Session(
             Outcomes(publisher, self._topology, self._connection.call_later, self._worker)
         )
@@ -133,36 +147,103 @@ class Service:
         """Pass it on."""
         self._supervision.on_refused(error)
 
-    def _consume(self, connection: SelectConnection) -> None:
+    def _begin(self, connection: SelectConnection) -> None:
+        """Examine the suspects that wait, then serve."""
         session = self._session
         if session is None or self._draining:
             return
 
-        def on_consuming() -> None:
-            session.consuming += 1
-            if session.consuming == len(session.consumers):
-                self._supervision.on_consuming()
+        def none_left() -> None:
+            session.suspected = False
+            self._serve(connection, session)
 
-        session.consumers = tuple(
-            Consumer(connection, queue.name, prefetch, partial(self._take, session), on_consuming)
-            for queue, prefetch in (
-                (self._topology.frames, self._prefetch),
-                (self._topology.suspects, SUSPECTS_PREFETCH),
-            )
+        session.suspects = Puller(
+            connection,
+            self._topology.suspects.name,
+            partial(self._take, session),
+            on_empty=none_left,
+            on_ready=partial(self._advance, session),
         )
+        self._look_later(session)
+
+    def _serve(self, connection: SelectConnection, session: _Session) -> None:
+        """Work on requests: those that wait, and those that come."""
+        session.examining = False
+        if session.requests is None and not self._draining:
+            session.requests = Consumer(
+                connection,
+                self._topology.frames.name,
+                self._prefetch,
+                partial(self._take, session),
+                on_consuming=partial(self._become_ready, session),
+            )
+        self._submit_waiting(session)
+        self._advance(session)
+
+    def _become_ready(self, session: _Session) -> None:
+        session.ready = True
+        self._supervision.on_consuming()
+
+    def _look_later(self, session: _Session) -> None:
+        """Look for suspects now and then: another process may have died and left some."""
+
+        def on_count(waiting: int) -> None:
+            if waiting:
+                self._examine(session)
+
+        def look() -> None:
+            if session.lost or session.suspects is None:
+                return
+            if not session.examining:
+                session.suspects.count(on_count)
+            self._look_later(session)
+
+        self._connection.call_later(SUSPECTS_INTERVAL_S, look)
+
+    def _examine(self, session: _Session) -> None:
+        """Let requests wait, finish what is at work, and see what the suspects are."""
+        session.examining = True
+        self._advance(session)
+
+    def _advance(self, session: _Session) -> None:
+        """Take the next step if all that it waits for is there."""
+        if session.lost:
+            return
+        if session.examining and not session.suspected and session.at_work == 0:
+            if self._draining:
+                session.examining = False
+                self._submit_waiting(session)
+            elif session.suspects is not None:
+                session.suspected = True
+                session.suspects.pull()
+        left = session.in_flight or session.suspected
+        if self._draining and session.cancelled and not left:
+            self._connection.close()
 
     def _take(self, session: _Session, delivery: Delivery) -> None:
         session.in_flight += 1
-        done = partial(self._done, session)
         try:
             self._admission.check(delivery)
         except MessageError as error:
-            session.outcomes.bury(delivery, error, done)
+            session.outcomes.bury(delivery, error, partial(self._done, session, delivery))
             return
-        if delivery.redelivered and delivery.queue == self._topology.frames.name:
+        if self._is_suspect(delivery):
+            self._submit(session, delivery)
+        elif delivery.redelivered:
             # A worker had it before and did not answer. Did it end that worker?
-            session.outcomes.set_aside(delivery, done)
-            return
+            session.outcomes.set_aside(delivery, partial(self._set_aside, session))
+        else:
+            session.waiting.append(delivery)
+            if not session.examining:
+                self._submit_waiting(session)
+
+    def _submit_waiting(self, session: _Session) -> None:
+        waiting, session.waiting = session.waiting, []
+        for delivery in waiting:
+            self._submit(session, delivery)
+
+    def _submit(self, session: _Session, delivery: Delivery) -> None:
+        session.at_work += 1
         self._pool.submit(
             Job(
                 delivery,
@@ -174,37 +255,44 @@ class Service:
         )
 
     def _end(self, session: _Session, delivery: Delivery, ending: Ending) -> None:
-        done = partial(self._done, session)
+        session.at_work -= 1
+        done = partial(self._done, session, delivery)
         if isinstance(ending, BatchResult):
             self._batches += 1
             self._frames += len(ending.frames)
             session.outcomes.reply(delivery, ending, done)
         else:
             session.outcomes.bury(delivery, ending, done)
+        self._advance(session)
 
-    def _done(self, session: _Session) -> None:
+    def _set_aside(self, session: _Session) -> None:
         session.in_flight -= 1
-        self._close_if_drained()
+        self._examine(session)
+
+    def _done(self, session: _Session, delivery: Delivery) -> None:
+        session.in_flight -= 1
+        if self._is_suspect(delivery):
+            session.suspected = False
+        self._advance(session)
+
+    def _is_suspect(self, delivery: Delivery) -> bool:
+        return delivery.queue == self._topology.suspects.name
 
     def _drain(self) -> None:
         if self._draining:
             return
         self._draining = True
-        if self._session is None:
+        session = self._session
+        if session is None:
             self.on_lost()
             return
-        for consumer in self._session.consumers:
-            consumer.cancel(partial(self._cancelled, self._session))
-        self._close_if_drained()
 
-    def _cancelled(self, session: _Session) -> None:
-        session.cancelled += 1
-        self._close_if_drained()
+        def on_cancelled() -> None:
+            # Nothing can be on its way any more.
+            session.cancelled = True
+            self._advance(session)
 
-    def _close_if_drained(self) -> None:
-        session = self._session
-        if not self._draining or session is None:
-            return
-        # A delivery may be on its way until the broker has confirmed that it sends no more.
-        if session.cancelled == len(session.consumers) and session.in_flight == 0:
-            self._connection.close()
+        if session.requests is None:
+            on_cancelled()
+        else:
+            session.requests.cancel(on_cancelled)

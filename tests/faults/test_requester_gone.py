@@ -39,8 +39,7 @@ class HoldingEngine(SizeEngine):
         return super().analyze(image, faces)
 
 
-def assert_kept_for(reader: str, sent: str, properties: pika.BasicProperties, body: bytes) -> None:
-    assert properties.correlation_id == sent
+def assert_kept_for(reader: str, properties: pika.BasicProperties, body: bytes) -> None:
     assert properties.headers is not None
     assert properties.headers["x-reply-to"] == reader
     result = BatchResult.model_validate_json(body)
@@ -63,22 +62,28 @@ def test_result_whose_reader_leaves_while_it_is_computed_is_kept_with_its_addres
         assert engine.entered.wait(20)
         sender.channel.queue_delete(reader)
         engine.go_on.set()
-        assert_kept_for(reader, sent, *sender.take(results))
+        properties, body = sender.take(results)
+        assert properties.correlation_id == sent
+        assert_kept_for(reader, properties, body)
         load.goes_on()
     assert [sender.depth(results), engine.held] == [0, 1]
 
 
-def test_result_whose_queue_stays_full_is_kept_with_its_address_while_others_are_served(
+def test_results_whose_queue_stays_full_are_kept_with_its_address_while_others_are_served(
     broker: BrokerConfig, sender: Sender
 ) -> None:
     engine, results = HoldingEngine(), f"{broker.namespace}.results"
     engine.go_on.set()
     reader = reply_queue(sender, **{"x-max-length": 1, "x-overflow": "reject-publish"})
     sender.channel.basic_publish("", reader, b"in the way")
-    with serving(broker, engine), steady_load(broker) as load:
-        sent = sender.send(request(HELD), reply_to=reader)
-        assert engine.entered.wait(20)
+    with serving(broker, engine, prefetch=4), steady_load(broker) as load:
+        # Were each of them tried for ten seconds, that would take two minutes, and four of them
+        # would leave no room for others.
+        sent = [sender.send(request(HELD), reply_to=reader) for _ in range(50)]
+        kept = [sender.take(results, timeout_s=60) for _ in sent]
         load.goes_on()
-        assert_kept_for(reader, sent, *sender.take(results, timeout_s=60))
+    assert {properties.correlation_id for properties, _ in kept} == set(sent)
+    for properties, body in kept:
+        assert_kept_for(reader, properties, body)
     assert sender.take(reader)[1] == b"in the way"
-    assert [sender.depth(reader), engine.held] == [0, 1]
+    assert [sender.depth(reader), engine.held] == [0, 50]

@@ -14,9 +14,9 @@ class Memory:
 
     def __init__(self) -> None:
         self._born: dict[int, float] = {}
-        self._settled: dict[int, float] = {}
-        self._last: dict[int, float] = {}
-        self._ages: dict[int, float] = {}
+        self._longest_s = 0.0
+        self._looks: dict[int, list[float]] = {}
+        """In MiB, a process from when it had settled."""
 
     def look(self, pids: list[int]) -> None:
         """Take down how much the processes hold now."""
@@ -26,21 +26,25 @@ class Memory:
                 continue
             age = now - self._born.setdefault(pid, now)
             if age >= SETTLED_S:
-                self._settled.setdefault(pid, resident)
-                self._last[pid] = resident
-                self._ages[pid] = age
+                self._looks.setdefault(pid, []).append(resident)
+                self._longest_s = max(self._longest_s, age)
 
     def __str__(self) -> str:
+        most_mib = max((max(looks) for looks in self._looks.values()), default=0.0)
         return (
-            f"{len(self._last)} processes of more than {SETTLED_S:.0f} s, the longest "
-            f"{max(self._ages.values(), default=0):.0f} s; at most "
-            f"{max(self._last.values(), default=0):.0f} MiB, growth {self.growth_mib:.1f} MiB"
+            f"{len(self._looks)} processes of more than {SETTLED_S:.0f} s, the longest "
+            f"{self._longest_s:.0f} s; at most {most_mib:.0f} MiB, growth {self.growth_mib:.1f} MiB"
         )
 
     @property
     def growth_mib(self) -> float:
-        """What the one that grew most gained from when it had settled to its end."""
-        return max((self._last[pid] - self._settled[pid] for pid in self._last), default=0.0)
+        """How much more a process held in the second half of its life than in the first."""
+        return max(map(_growth, self._looks.values()), default=0.0)
+
+
+def _growth(looks: list[float]) -> float:
+    half = len(looks) // 2
+    return max(looks[half:]) - max(looks[:half]) if half else 0.0
 
 
 def _resident_mib(pid: int) -> float | None:

@@ -1,4 +1,4 @@
-"""Deliveries of one queue, and their settling."""
+"""Deliveries of one queue, pushed or pulled, and their settling."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -130,8 +130,7 @@ class Consumer:
             on_cancelled()  # not consuming yet, and never will be
         elif self._channel.is_open:
             self._channel.basic_cancel(self._consumer_tag, lambda _: on_cancelled())
-            # pika would reject what comes until then. Each return counts for the broker: three of
-            # them, and it would dead-letter a suspect that no worker has ever looked at.
+            # pika would reject what comes until then, and each of them would be a suspect.
             self._channel._cancelled.discard(self._consumer_tag)
 
     def delete_queue(self) -> None:
@@ -141,14 +140,13 @@ class Consumer:
 
     def _on_channel(self, channel: Channel) -> None:
         self._channel = channel
-        if self._cancelled:
-            return
         # The broker cancels a consumer when its queue is deleted: build everything anew.
         channel.add_on_cancel_callback(lambda _: self._connection.close())
         channel.basic_qos(prefetch_count=self._prefetch)
-        self._consumer_tag = channel.basic_consume(
-            self._queue, self._on_message, callback=lambda _: self._on_consuming()
-        )
+        if not self._cancelled:
+            self._consumer_tag = channel.basic_consume(
+                self._queue, self._on_message, callback=lambda _: self._on_consuming()
+            )
 
     def _on_message(
         self,
@@ -157,14 +155,74 @@ class Consumer:
         properties: pika.BasicProperties,
         body: bytes,
     ) -> None:
-        self._on_delivery(
-            Delivery(
-                queue=self._queue,
-                exchange=method.exchange,
-                body=body,
-                properties=properties,
-                redelivered=method.redelivered,
-                tag=method.delivery_tag,
-                channel=channel,
+        self._on_delivery(_delivery(self._queue, channel, method, properties, body))
+
+
+class Puller:
+    """Takes messages of one queue one at a time, each when it is asked to."""
+
+    def __init__(
+        self,
+        connection: SelectConnection,
+        queue: str,
+        on_delivery: Callable[[Delivery], None],
+        on_empty: Callable[[], None],
+        on_ready: Callable[[], None],
+    ) -> None:
+        """Open a channel.
+
+        Args:
+            connection: an open connection; everything here runs on its thread.
+            queue: its name; the queue exists.
+            on_delivery: called with what was pulled; must not block.
+            on_empty: called where there was nothing to pull.
+            on_ready: called once messages can be pulled.
+        """
+        self._queue = queue
+        self._on_delivery = on_delivery
+        self._on_empty = on_empty
+        self._on_ready = on_ready
+        self._channel: Channel | None = None
+        open_channel(connection, self._on_channel)
+
+    def pull(self) -> None:
+        """Ask for one message. Its outcome comes first, then the next may be asked for."""
+        if self._channel is not None and self._channel.is_open:
+            self._channel.basic_get(self._queue, self._on_message)
+
+    def count(self, on_count: Callable[[int], None]) -> None:
+        """Ask how many messages wait."""
+        if self._channel is not None and self._channel.is_open:
+            self._channel.queue_declare(
+                self._queue,
+                passive=True,
+                callback=lambda frame: on_count(frame.method.message_count),
             )
-        )
+
+    def _on_channel(self, channel: Channel) -> None:
+        self._channel = channel
+        channel.add_callback(lambda _: self._on_empty(), [Basic.GetEmpty], one_shot=False)
+        self._on_ready()
+
+    def _on_message(
+        self, channel: Channel, method: Basic.GetOk, properties: pika.BasicProperties, body: bytes
+    ) -> None:
+        self._on_delivery(_delivery(self._queue, channel, method, properties, body))
+
+
+def _delivery(
+    queue: str,
+    channel: Channel,
+    method: Basic.Deliver | Basic.GetOk,
+    properties: pika.BasicProperties,
+    body: bytes,
+) -> Delivery:
+    return Delivery(
+        queue=queue,
+        exchange=method.exchange,
+        body=body,
+        properties=properties,
+        redelivered=method.redelivered,
+        tag=method.delivery_tag,
+        channel=channel,
+    )

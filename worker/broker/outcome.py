@@ -27,7 +27,8 @@ from worker.errors import MessageError
 log = logging.getLogger(__name__)
 
 REPLY_PATIENCE_S = 10.0
-"""How long a full reply queue is tried before the result goes to `fer.results`."""
+"""How long a full reply queue is tried before results go to `fer.results`. From then on each is
+tried once, until the queue takes one: a slow reader may not hold up the others."""
 
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 2.0
@@ -77,6 +78,8 @@ class Outcomes:
         self._worker = worker
         self.held = 0
         """Requests whose outcome no queue takes at the moment; they stay unacked."""
+        self._full_since: dict[str, float] = {}
+        """Reply queues that took nothing since a moment on the monotonic clock."""
 
     def reply(self, delivery: Delivery, result: BatchResult, then: Callable[[], None]) -> None:
         """Publish a result, ack its request, and call `then`.
@@ -137,37 +140,40 @@ class Outcomes:
         elif self._topology.is_workers_own(delivery.reply_to):
             done()
         else:
-            message = _result_message(delivery.reply_to, delivery, body)
-            self._try(message, done, to_results, time.monotonic() + REPLY_PATIENCE_S)
+            self._try(_result_message(delivery.reply_to, delivery, body), done, to_results)
 
     def _try(
         self,
         message: Message,
         done: Callable[[], None],
         give_up: Callable[[], None],
-        until: float,
         delay_s: float = FIRST_RETRY_S,
     ) -> None:
-        """Publish to a requester's queue; if it is full try again until a point in time."""
+        """Publish to a requester's queue; if it is full try again for a while."""
+        queue = message.routing_key
 
         def settle(confirmation: Confirmation) -> None:
             if confirmation is Confirmation.CONFIRMED:
+                self._full_since.pop(queue, None)
                 done()
-            elif confirmation is Confirmation.REFUSED and time.monotonic() + delay_s < until:
+            elif confirmation is Confirmation.REFUSED and self._is_patient(queue, delay_s):
                 longer_s = min(delay_s * 2, LONGEST_RETRY_S)
-                self._call_later(
-                    delay_s, partial(self._try, message, done, give_up, until, longer_s)
-                )
+                self._call_later(delay_s, partial(self._try, message, done, give_up, longer_s))
             else:
                 log.warning(
                     "reply queue %s is %s; the result goes to %s",
-                    message.routing_key,
+                    queue,
                     "gone" if confirmation is Confirmation.RETURNED else "full",
                     self._topology.results.name,
                 )
                 give_up()
 
         self._publisher.publish(message, settle)
+
+    def _is_patient(self, queue: str, delay_s: float) -> bool:
+        """Whether a full reply queue is to be tried once more after a delay."""
+        now = time.monotonic()
+        return now + delay_s < self._full_since.setdefault(queue, now) + REPLY_PATIENCE_S
 
     def _insist(
         self, message: Message, done: Callable[[], None], delay_s: float = FIRST_RETRY_S

@@ -109,7 +109,11 @@ class Topology:
         return (self.requests, self.control)
 
     def replies(self, client: str) -> str:
-        """Name of the reply queue of a client."""
+        """Name of the reply queue of a client.
+
+        It is a classic queue, on one node. Where that node of a cluster is down, RabbitMQ 3.10
+        returns what is published to it, and 4 refuses it as if the queue were full.
+        """
         return f"{self.namespace}.replies.{client}"
 
     def answers(self, operator: str) -> str:
