@@ -66,7 +66,7 @@ class Operator:
     def statuses(self) -> list[SupervisorStatus]:
         """Ask every supervisor how it is; those that answer within `ROSTER_S`, by host and pid.
 
-        None where the broker takes no messages; `blocked` says so then.
+        The list is empty where the broker takes no messages; `blocked` says so then.
         """
         self._send(StatusQuery())
         closes = time.monotonic() + ROSTER_S

@@ -1,14 +1,16 @@
 """Fault 4: a broker that is low on memory takes no messages until it has some again."""
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.engines import GatedEngine, plain_jpeg
-from tests.serving import fer_worker, serving, supervising
+from tests.engines import SLOW_HEIGHT, GatedEngine, plain_jpeg
+from tests.serving import Sender, fer_worker, running, serving, supervising
 from tests.waiting import wait_until
 from worker.broker.embedded import EmbeddedBroker
 from worker.client import FerClient
@@ -17,6 +19,7 @@ from worker.config import BrokerConfig
 pytestmark = pytest.mark.broker
 
 PREFETCH = 4
+HANG_TIMEOUT_S = 2
 
 
 @contextmanager
@@ -74,6 +77,32 @@ def test_nothing_is_acked_or_lost_while_the_broker_takes_no_replies(
             assert not result.redelivered
         assert connections(node).keys() == before
     assert client.dropped == 0
+
+
+def test_waiting_for_a_confirm_is_not_taken_for_a_hang(
+    node: EmbeddedBroker, own_broker: BrokerConfig, tmp_path: Path
+) -> None:
+    arguments = ("--processes=1", "--prefetch=3", f"--hang-timeout={HANG_TIMEOUT_S}")
+    with (
+        running(tmp_path / "workers.log", own_broker, *arguments, engine="FaultyEngine") as workers,
+        FerClient(own_broker) as client,
+        Sender(own_broker.urls[0], own_broker.namespace) as sender,
+    ):
+        wait_until(workers.ready_pids, 60, "the worker is ready")
+        before = workers.ready_pids()
+        frames = {width: [plain_jpeg(width, SLOW_HEIGHT)] * 20 for width in (30, 40, 50)}
+        futures = {width: client.submit(batch) for width, batch in frames.items()}
+        wait_until(lambda: sender.depth("fer.frames") == 0, what="it has taken all of them")
+        with low_on_memory(node):
+            wait_until(lambda: "blocked" in connections(node).values(), 30, "it has answered")
+            time.sleep(3 * HANG_TIMEOUT_S)  # the fault itself
+            assert not all(future.done() for future in futures.values())
+        for width, future in futures.items():
+            result = future.result(30)
+            assert result.faces_areas == (width * SLOW_HEIGHT,) * 20
+            assert not result.redelivered
+        assert workers.ready_pids() == before
+        assert workers.status().restarts == 0
 
 
 def test_status_and_scale_say_that_the_broker_takes_no_messages(

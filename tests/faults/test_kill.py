@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.faults.load import steady_load
 from tests.serving import RunningWorkers, running
 from tests.waiting import wait_until
 from worker.config import BrokerConfig
 
 pytestmark = pytest.mark.broker
+
+ENGINE = "FaultyEngine"
+JPEGS = [plain_jpeg(width, SLOW_HEIGHT) for width in range(30, 80, 5)]
+"""They take a tenth of a second each: whoever is killed is at work."""
 
 
 def alive(pid: int) -> bool:
@@ -37,11 +42,11 @@ def test_every_batch_is_answered_though_a_worker_is_killed(
     broker: BrokerConfig, tmp_path: Path
 ) -> None:
     with (
-        running(tmp_path / "workers.log", broker, "--processes=2") as workers,
-        steady_load(broker) as load,
+        running(tmp_path / "workers.log", broker, "--processes=2", engine=ENGINE) as workers,
+        steady_load(broker, JPEGS, per_s=10) as load,
     ):
         victim = two_ready(workers)[0]
-        load.pile_up(100)
+        load.pile_up(40)
         os.kill(victim, signal.SIGKILL)
         load.goes_on()
         assert victim not in two_ready(workers)
@@ -52,11 +57,11 @@ def test_every_batch_is_answered_though_all_workers_are_killed(
     broker: BrokerConfig, tmp_path: Path
 ) -> None:
     with (
-        running(tmp_path / "workers.log", broker, "--processes=2") as workers,
-        steady_load(broker) as load,
+        running(tmp_path / "workers.log", broker, "--processes=2", engine=ENGINE) as workers,
+        steady_load(broker, JPEGS, per_s=10) as load,
     ):
         victims = two_ready(workers)
-        load.pile_up(100)
+        load.pile_up(40)
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
         load.goes_on()
@@ -68,13 +73,13 @@ def test_workers_leave_with_a_killed_supervisor_and_its_successor_answers_the_re
     broker: BrokerConfig, tmp_path: Path
 ) -> None:
     with (
-        running(tmp_path / "workers.log", broker, "--processes=2") as workers,
-        steady_load(broker) as load,
+        running(tmp_path / "workers.log", broker, "--processes=2", engine=ENGINE) as workers,
+        steady_load(broker, JPEGS, per_s=10) as load,
     ):
         pids = two_ready(workers)
         workers.process.kill()
         wait_until(lambda: not any(map(alive, pids)), 30, "the workers have left")
-        with running(tmp_path / "next.log", broker, "--processes=2"):
+        with running(tmp_path / "next.log", broker, "--processes=2", engine=ENGINE):
             load.goes_on()
             load.finish()
     # The workers had finished what they had taken.

@@ -3,9 +3,13 @@
 import time
 
 from pika.adapters.blocking_connection import BlockingConnection
-from pika.exceptions import AMQPError
 
-from worker.broker.connection import explain, explain_refusal, node_parameters
+from worker.broker.connection import (
+    CONNECT_FAILURES,
+    explain,
+    explain_refusal,
+    node_parameters,
+)
 from worker.config import BrokerConfig
 from worker.errors import BrokerRefusedError, BrokerUnavailableError
 
@@ -34,7 +38,7 @@ def connect(config: BrokerConfig, name: str, wait_s: float) -> BlockingConnectio
             parameters.blocked_connection_timeout = HANG_TIMEOUT_S
             try:
                 return BlockingConnection(parameters)
-            except (AMQPError, OSError) as error:
+            except CONNECT_FAILURES as error:
                 if (refusal := explain_refusal(error)) is not None:
                     raise BrokerRefusedError(f"{refusal} ({config})") from error
                 reason = explain(error)

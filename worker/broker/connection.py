@@ -16,6 +16,7 @@ from typing import Protocol
 
 import pika
 from pika.adapters.select_connection import IOLoop, SelectConnection
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.channel import Channel
 from pika.exceptions import (
     AMQPError,
@@ -40,6 +41,9 @@ ACCESS_REFUSED = 403
 NOT_ALLOWED = 530
 """An operator's mistake: wrong credentials, a missing permission or virtual host. Anything else,
 such as 541 from a broker that is still booting, is waited out."""
+
+CONNECT_FAILURES = (AMQPError, AMQPConnectorException, OSError)
+"""What connecting raises. pika makes no AMQPError of everything, such as a login that hangs."""
 
 _GUESSES = (ProbableAuthenticationError, ProbableAccessDeniedError)
 """What pika makes of any end of a connection while it logs in, a cut line and a booting broker
@@ -168,16 +172,17 @@ class Connection:
         self._attempts += 1
         try:
             self._prepare(node)
-        except (AMQPError, OSError) as error:
+            self._current = SelectConnection(
+                node,
+                on_open_callback=self._on_open,
+                on_open_error_callback=self._on_closed,
+                on_close_callback=self._on_closed,
+                custom_ioloop=IOServices(self._loop),
+            )
+        except Exception as error:
+            if not isinstance(error, CONNECT_FAILURES):
+                log.exception("unexpected fault while connecting; trying again")
             self._retry(error)
-            return
-        self._current = SelectConnection(
-            node,
-            on_open_callback=self._on_open,
-            on_open_error_callback=self._on_closed,
-            on_close_callback=self._on_closed,
-            custom_ioloop=IOServices(self._loop),
-        )
 
     def _on_open(self, connection: SelectConnection) -> None:
         if connection is not self._current:
