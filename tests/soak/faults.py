@@ -10,9 +10,10 @@ from pathlib import Path
 
 from schemas import ScaleCommand
 from tests.soak.traffic import ClientTraffic, RawTraffic
+from tests.waiting import wait_until
 from worker.broker.embedded import EmbeddedBroker
 from worker.config import BrokerConfig
-from worker.errors import FerWorkerError
+from worker.errors import FerWorkerError, NoAnswerError
 from worker.operator import Operator
 
 MAX_PROCESSES = 3
@@ -82,10 +83,15 @@ class Faults:
         self._kinds[name][1]()
 
     def restore(self) -> None:
-        """Have as many workers as there may be."""
-        with Operator(self._broker, wait_s=60) as operator:
-            for _ in operator.scale(ScaleCommand(processes=MAX_PROCESSES), timeout_s=120):
-                pass
+        """Have as many workers as there may be, once the supervisor hears of it."""
+
+        def restored() -> bool:
+            with suppress(NoAnswerError), Operator(self._broker, wait_s=60) as operator:
+                command = ScaleCommand(processes=MAX_PROCESSES)
+                return all(reply.complete for reply in operator.scale(command, timeout_s=60))
+            return False
+
+        wait_until(restored, 120, "the supervisor has scaled")
 
     def _signal(self, pids: list[int], number: signal.Signals) -> None:
         for pid in pids:
