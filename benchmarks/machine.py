@@ -11,6 +11,8 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from worker.inference.compiled import find_library
+
 PACKAGES: Final = (
     "fer",
     "facenet-pytorch",
@@ -36,6 +38,8 @@ class Machine(BaseModel):
     system: str
     python: str
     versions: dict[str, str]
+    kernels: str = "openvino"
+    """What runs this worker's detector: an instruction set of the compiled code, or OpenVINO."""
 
     @property
     def slug(self) -> str:
@@ -69,6 +73,7 @@ def this_machine() -> Machine:
         system=platform.freedesktop_os_release()["PRETTY_NAME"],
         python=platform.python_version(),
         versions={name: found for name in PACKAGES if (found := _version(name))},
+        kernels=library.instructions if (library := find_library()) else "openvino",
     )
 
 
