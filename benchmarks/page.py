@@ -20,8 +20,8 @@ def heading(report: Report) -> str:
     return (
         f"Measured on {report.started_at:%Y-%m-%d} in {report.seconds / 60:.0f} minutes: "
         f"{machine.cpu}, {machine.cores} cores, {machine.memory_gb} GB, {machine.system}, "
-        f"Python {machine.python}, {versions}, kernels {machine.kernels}. fer and `--compat fer` found {same} faces in every "
-        "picture."
+        f"Python {machine.python}, {versions}, kernels {machine.kernels}. fer and `--compat fer` "
+        f"found {same} faces in every picture."
     )
 
 
