@@ -66,7 +66,7 @@ class _Batch:
 class FramePool:
     """A pool of threads around one engine.
 
-    A task reads a request and analyses its first frame; every other frame is a task of its own.
+    A task reads a request and analyses its longest frame; every other frame is a task of its own.
     """
 
     def __init__(self, engine: Engine, threads: int, limits: Limits, worker: str) -> None:
@@ -141,9 +141,12 @@ class FramePool:
             )
             return
         batch = _Batch(job, request)
-        for index in range(1, len(request.frames)):
+        # The longest files first, so that no thread is left alone with one at the end.
+        sizes = [len(frame.jpeg) for frame in request.frames]
+        first, *others = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
+        for index in others:
             self._tasks.put((job, partial(self._analyze, batch, index)))
-        self._analyze(batch, 0)  # by this thread: a batch of one never changes hands
+        self._analyze(batch, first)  # by this thread: a batch of one never changes hands
 
     def _analyze(self, batch: _Batch, index: int) -> None:
         request = batch.request
