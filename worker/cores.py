@@ -27,10 +27,10 @@ class Plan:
 def plan(cores: int, processes: int | None = None, threads: int | None = None) -> Plan:
     """Share out the cores; None leaves a number to the plan.
 
-    By itself every core gets a process with one thread. Threads of one process wait for each other
-    at the interpreter lock: a second process adds far more frames/s than a second thread
-    (benchmarks/README.md). But a batch is analysed within one process, so threads are for whoever
-    needs single batches sooner rather than many of them.
+    By itself every core gets a process with one thread: a second process adds more frames/s than a
+    second thread (benchmarks/README.md), and when one dies the others work on. But a batch is
+    analysed within one process, so threads are for whoever needs single batches sooner, or has
+    little memory.
     """
     if threads is None:
         threads = 1 if processes is None else max(1, cores // max(1, processes))
