@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.faults.load import steady_load
-from tests.frames import sample
 from tests.serving import RunningWorkers, Sender, running
 from tests.waiting import wait_until
 from worker.client import FerClient
@@ -47,26 +47,27 @@ def test_sigterm_under_load_loses_nothing_and_answers_nothing_twice(
 def test_second_sigterm_leaves_at_once_and_others_answer_the_rest(
     broker: BrokerConfig, tmp_path: Path
 ) -> None:
-    frame = sample("grace_hopper")
+    frame = plain_jpeg(40, SLOW_HEIGHT)  # a tenth of a second each
+    options = ("--processes=2", "--threads=1", "--prefetch=2")
     with (
-        running(tmp_path / "leaving.log", broker, "--processes=2", "--prefetch=2") as leaving,
+        running(tmp_path / "leaving.log", broker, *options, engine="FaultyEngine") as leaving,
         FerClient(broker) as client,
         Sender(broker.urls[0], broker.namespace) as sender,
     ):
         await_ready(leaving, 2)
         (right,) = client.analyze([frame], timeout_s=60).frames
-        # Seconds of work for each process.
-        futures = [client.submit([frame] * 64) for _ in range(4)]
-        wait_until(lambda: sender.depth(f"{broker.namespace}.frames") == 0)
+        # Four seconds of work for each process; two batches more than they take.
+        futures = [client.submit([frame] * 20) for _ in range(6)]
+        wait_until(lambda: sender.depth(f"{broker.namespace}.frames") == 2)
         leaving.process.terminate()
         wait_until(lambda: says(leaving, "draining 2 processes"))
         assert not any(future.done() for future in futures)
         leaving.process.terminate()
         leaving.process.wait(20)
         assert says(leaving, "told twice; killing 2 processes")
-        with running(tmp_path / "next.log", broker, "--processes=2"):
+        with running(tmp_path / "next.log", broker, *options, engine="FaultyEngine"):
             results = [future.result(90) for future in futures]
-    assert [result.frames for result in results] == [(right,) * 64] * 4
+    assert [result.frames for result in results] == [(right,) * 20] * 6
     assert any(result.redelivered for result in results)
 
 
