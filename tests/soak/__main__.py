@@ -59,8 +59,8 @@ class Record:
     ledger: Ledger
     duplicates: int
     workers: Memory
-    lasting: Memory
-    """The supervisor and the client."""
+    supervisor: Memory
+    client: Memory
     left_over: list[str]
 
     def failures(self) -> list[str]:
@@ -68,9 +68,10 @@ class Record:
         found = [f"lost: {name}" for name in self.ledger.lost]
         found += [f"wrong: {text}" for text in self.ledger.wrong]
         found += [f"left over: {what}" for what in self.left_over]
-        for who, memory in (("worker", self.workers), ("supervisor or client", self.lasting)):
+        for who in ("workers", "supervisor", "client"):
+            memory: Memory = getattr(self, who)
             if memory.growth_mib > MOST_GROWTH_MIB:
-                found.append(f"a {who} grew by {memory.growth_mib:.0f} MiB")
+                found.append(f"{who} grew by {memory.growth_mib:.0f} MiB")
         return found
 
     def summary(self) -> list[str]:
@@ -88,7 +89,8 @@ class Record:
             f"requests    {ledger.requests.total()}: {_counts(ledger.requests)}",
             f"outcomes    {_counts(outcomes)}",
             f"workers     {self.workers}",
-            f"lasting     {self.lasting}",
+            f"supervisor  {self.supervisor}",
+            f"client      {self.client}",
             f"left over   {len(self.left_over)} processes, ports and files",
         ]
 
@@ -100,7 +102,8 @@ def _counts(counts: Mapping[str, int]) -> str:
 def soak(minutes: float, seed: int) -> Record:
     """Run it."""
     chance = random.Random(seed)
-    ledger, workers_memory, lasting_memory = Ledger(), Memory(), Memory()
+    ledger = Ledger()
+    workers_memory, supervisor_memory, client_memory = Memory(), Memory(), Memory()
     with EmbeddedBroker() as node:
         broker = BrokerConfig((node.url,), f"soak-{secrets.token_hex(4)}")
         declare(pika.URLParameters(node.url), Topology(broker.namespace))
@@ -119,7 +122,8 @@ def soak(minutes: float, seed: int) -> Record:
                 while time.monotonic() < ends:
                     strikes = time.monotonic() + chance.uniform(*PAUSE_S)
                     while time.monotonic() < strikes:
-                        lasting_memory.look([supervisor, os.getpid()])
+                        supervisor_memory.look([supervisor])
+                        client_memory.look([os.getpid()])
                         workers_memory.look(worker_processes(supervisor))
                         time.sleep(LOOK_INTERVAL_S)
                     faults.make_one()
@@ -138,7 +142,15 @@ def soak(minutes: float, seed: int) -> Record:
         *(f"port {port}" for port in ports if listening_addresses(port)),
         *(str(folder) for folder in (node.data_dir,) if folder.exists()),
     ]
-    return Record(faults.made, ledger, duplicates, workers_memory, lasting_memory, left_over)
+    return Record(
+        faults.made,
+        ledger,
+        duplicates,
+        workers_memory,
+        supervisor_memory,
+        client_memory,
+        left_over,
+    )
 
 
 def main() -> int:

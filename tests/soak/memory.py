@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from statistics import median
 
 SETTLED_S = 10.0
 """A process younger than this still takes what it needs."""
@@ -38,13 +39,16 @@ class Memory:
 
     @property
     def growth_mib(self) -> float:
-        """How much more a process held in the second half of its life than in the first."""
+        """How much more a process held in the second half of its life than in the first.
+
+        Medians: a client keeps what it sent until it is answered, also while the broker is away.
+        """
         return max(map(_growth, self._looks.values()), default=0.0)
 
 
 def _growth(looks: list[float]) -> float:
     half = len(looks) // 2
-    return max(looks[half:]) - max(looks[:half]) if half else 0.0
+    return median(looks[half:]) - median(looks[:half]) if half else 0.0
 
 
 def _resident_mib(pid: int) -> float | None:
