@@ -20,7 +20,7 @@ from pika.spec import Queue as QueueMethod
 
 from worker.broker.blocking import connect
 from worker.broker.connection import explain, explain_refusal
-from worker.broker.consumer import Delivery
+from worker.broker.consumer import Delivery, delivery_of
 from worker.broker.topology import Queue, Topology
 from worker.config import BrokerConfig
 from worker.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerError
@@ -179,17 +179,7 @@ class Browser:
         properties: pika.BasicProperties,
         body: bytes,
     ) -> None:
-        self._inbox.append(
-            Delivery(
-                queue=self.queue,
-                exchange=method.exchange,
-                body=body,
-                properties=properties,
-                redelivered=method.redelivered,
-                tag=method.delivery_tag,
-                channel=channel,
-            )
-        )
+        self._inbox.append(delivery_of(self.queue, channel, method, properties, body))
 
     def _receive(self) -> Delivery:
         """Return the next message that the broker sends."""

@@ -155,7 +155,7 @@ class Consumer:
         properties: pika.BasicProperties,
         body: bytes,
     ) -> None:
-        self._on_delivery(_delivery(self._queue, channel, method, properties, body))
+        self._on_delivery(delivery_of(self._queue, channel, method, properties, body))
 
 
 class Puller:
@@ -207,16 +207,17 @@ class Puller:
     def _on_message(
         self, channel: Channel, method: Basic.GetOk, properties: pika.BasicProperties, body: bytes
     ) -> None:
-        self._on_delivery(_delivery(self._queue, channel, method, properties, body))
+        self._on_delivery(delivery_of(self._queue, channel, method, properties, body))
 
 
-def _delivery(
+def delivery_of(
     queue: str,
-    channel: Channel,
+    channel: Channel | BlockingChannel,
     method: Basic.Deliver | Basic.GetOk,
     properties: pika.BasicProperties,
     body: bytes,
 ) -> Delivery:
+    """What pika hands over with a message of a queue, as one value."""
     return Delivery(
         queue=queue,
         exchange=method.exchange,
