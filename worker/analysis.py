@@ -16,15 +16,24 @@ from worker.config import FrameLimits
 from worker.errors import FrameError
 from worker.inference.engine import Engine, Face
 from worker.inference.frames import decode_frame
+from worker.logs import about
 from worker.results import FrameOutcome
 
 log = logging.getLogger(__name__)
 
 
 def analyze_frame(
-    engine: Engine, frame: Frame, index: int, faces: FaceSelection, limits: FrameLimits
+    engine: Engine,
+    frame: Frame,
+    index: int,
+    faces: FaceSelection,
+    limits: FrameLimits,
+    correlation_id: str | None = None,
 ) -> FrameOutcome:
-    """Decode and analyse frame `index` of a batch. Raises nothing: a failure is its outcome."""
+    """Decode and analyse frame `index` of a batch. Raises nothing: a failure is its outcome.
+
+    `correlation_id` of the batch is for the log alone.
+    """
     try:
         started = time.perf_counter()
         image = decode_frame(frame.jpeg, limits)
@@ -33,7 +42,7 @@ def analyze_frame(
     except FrameError as error:
         return _failed(frame, index, error.code, error.message)
     except Exception:
-        log.exception("frame %d: unexpected fault", index)
+        log.exception("frame %d: unexpected fault", index, extra=about(correlation_id))
         return _failed(frame, index, ErrorCode.INTERNAL_ERROR, "the worker failed on this frame")
     return FrameOutcome(
         frame=FrameResult(

@@ -25,6 +25,7 @@ from worker.broker.publisher import Message, Publisher
 from worker.broker.topology import Topology, declare
 from worker.config import DEFAULT_LIMITS, BrokerConfig, Limits
 from worker.errors import BrokerRefusedError
+from worker.logs import about
 from worker.obituaries import attend
 
 log = logging.getLogger(__name__)
@@ -132,18 +133,24 @@ class ControlLink:
 
     def _on_delivery(self, delivery: Delivery) -> None:
         delivery.ack()
+        known = about(delivery.correlation_id)
         if delivery.exchange != self._topology.control:
             # Whoever may write to the default exchange may write to every queue.
-            log.warning("ignored a control message that did not come through the control exchange")
+            log.warning(
+                "ignored a control message that did not come through the control exchange",
+                extra=known,
+            )
             return
         if len(delivery.body) > LONGEST_COMMAND_BYTES:
-            log.warning("ignored a control message of %d bytes", len(delivery.body))
+            log.warning("ignored a control message of %d bytes", len(delivery.body), extra=known)
             return
         try:
             command = CONTROL_COMMAND.validate_json(delivery.body)
         except ValidationError as error:
             log.warning(
-                "ignored a control message: %s", error.errors(include_input=False)[0]["msg"]
+                "ignored a control message: %s",
+                error.errors(include_input=False)[0]["msg"],
+                extra=known,
             )
             return
         answer = partial(self._answer, delivery.properties)

@@ -20,6 +20,7 @@ from worker.broker.consumer import Delivery
 from worker.config import Limits
 from worker.errors import MessageError
 from worker.inference.engine import Engine
+from worker.logs import about
 from worker.results import FrameOutcome, expired, summarize
 
 log = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class FramePool:
         except MessageError as error:
             job.on_end(error)
         except BaseException:  # nothing may end a thread of the pool
-            log.exception("%s: unexpected fault", job.delivery.correlation_id)
+            log.exception("unexpected fault", extra=about(job.delivery.correlation_id))
             job.on_end(MessageError(ErrorCode.INTERNAL_ERROR, "the worker failed on this request"))
 
     def _read(self, job: Job) -> None:
@@ -152,7 +153,12 @@ class FramePool:
         request = batch.request
         faces = request.faces or self._engine.options.faces
         outcome = analyze_frame(
-            self._engine, request.frames[index], index, faces, self._limits.frame
+            self._engine,
+            request.frames[index],
+            index,
+            faces,
+            self._limits.frame,
+            batch.job.delivery.correlation_id,
         )
         outcomes = batch.add(index, outcome)
         if outcomes is not None:

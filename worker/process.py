@@ -18,7 +18,7 @@ from types import FrameType
 from worker.config import BrokerConfig, Limits, host_name
 from worker.errors import BrokerRefusedError, EngineError
 from worker.inference.engine import EngineFactory, EngineOptions, create_engine
-from worker.logs import setup_logs
+from worker.logs import LogFormat, setup_logs
 from worker.mailbox import Mailbox
 from worker.reports import Report
 
@@ -49,6 +49,7 @@ class WorkerConfig:
     drain_timeout_s: float
     hang_timeout_s: float
     log_level: int = logging.INFO
+    log_format: LogFormat = "text"
     create_engine: EngineFactory = create_engine
 
 
@@ -62,7 +63,7 @@ class _Event(Enum):
 def run_process(config: WorkerConfig, pipe: Pipe) -> None:
     """Serve until told to stop; the target of a spawned process. Ends the interpreter."""
     worker = f"{host_name()}/{os.getpid()}"
-    setup_logs(worker, config.log_level)
+    setup_logs(worker, config.log_level, config.log_format)
     code = _Process(config, pipe, worker).run()
     logging.shutdown()
     # Threads of the pool may still be at work on what another worker will do again.

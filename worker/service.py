@@ -4,6 +4,7 @@ The connection's thread takes deliveries and ends them, and never blocks; the po
 and analyse, and never touch the connection. An ending travels back as a callback posted to it.
 """
 
+import logging
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
@@ -20,7 +21,10 @@ from worker.broker.topology import Topology, declare
 from worker.config import DEFAULT_LIMITS, BrokerConfig, Limits
 from worker.errors import BrokerRefusedError, MessageError
 from worker.frame_pool import Ending, FramePool, Job
+from worker.logs import about
 from worker.reports import Progress
+
+log = logging.getLogger(__name__)
 
 SUSPECTS_INTERVAL_S = 2.0
 """How often a process looks whether another one has left suspects behind."""
@@ -222,6 +226,12 @@ class Service:
 
     def _take(self, session: _Session, delivery: Delivery) -> None:
         session.in_flight += 1
+        log.debug(
+            "taken from %s: %d bytes",
+            delivery.queue,
+            len(delivery.body),
+            extra=about(delivery.correlation_id),
+        )
         try:
             self._admission.check(delivery)
         except MessageError as error:

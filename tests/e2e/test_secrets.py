@@ -69,7 +69,15 @@ def all_at_once(urls: dict[str, str], *arguments: str) -> Iterator[tuple[str, in
         yield wrong, process.returncode, said
 
 
-@pytest.mark.parametrize("arguments", [("run", "--log-level=debug"), ("status",), ("submit",)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run", "--log-level=debug"),
+        ("run", "--log-level=debug", "--log-format=json"),
+        ("status",),
+        ("submit",),
+    ],
+)
 def test_start_that_fails_says_why_and_not_the_password(
     broker: BrokerConfig, picture: str, arguments: tuple[str, ...]
 ) -> None:
@@ -108,13 +116,20 @@ def test_file_that_is_missing_is_named(tmp_path: Path) -> None:
     assert done.stderr == f"fer-worker: cannot read {tmp_path}/x: No such file or directory\n"
 
 
-@pytest.fixture
-def secretive(broker: BrokerConfig, tmp_path: Path) -> Iterator[RunningWorkers]:
+@pytest.fixture(params=["text", "json"])
+def secretive(
+    request: pytest.FixtureRequest, broker: BrokerConfig, tmp_path: Path
+) -> Iterator[RunningWorkers]:
     """A worker whose password is in a file, at log level debug."""
     file = tmp_path / "url"
     file.write_text(broker.urls[0])
     nobody = BrokerConfig((), broker.namespace)
-    arguments = (f"--amqp-url-file={file}", "--processes=1", "--log-level=debug")
+    arguments = (
+        f"--amqp-url-file={file}",
+        "--processes=1",
+        "--log-level=debug",
+        f"--log-format={request.param}",
+    )
     with running(tmp_path / "log", nobody, *arguments) as started:
         yield RunningWorkers(started.process, started.log, broker)
 

@@ -11,6 +11,7 @@ from pika.channel import Channel
 from pika.spec import Basic
 
 from worker.broker.connection import open_channel
+from worker.broker.properties import text_of
 
 SET_ASIDE = "x-set-aside"
 """Header of a redelivered request that was moved to the suspects: the broker does not know there
@@ -46,27 +47,27 @@ class Delivery:
     @property
     def correlation_id(self) -> str | None:
         """The sender's name for the request."""
-        return _text(self.properties.correlation_id)
+        return text_of(self.properties.correlation_id)
 
     @property
     def reply_to(self) -> str | None:
         """The queue that the sender reads answers from."""
-        return _text(self.properties.reply_to)
+        return text_of(self.properties.reply_to)
 
     @property
     def message_id(self) -> str | None:
         """The name of this one message; a copy has another."""
-        return _text(self.properties.message_id)
+        return text_of(self.properties.message_id)
 
     @property
     def user_id(self) -> str | None:
         """Who sent it; the broker takes no other name than that of the sender's connection."""
-        return _text(self.properties.user_id)
+        return text_of(self.properties.user_id)
 
     @property
     def content_type(self) -> str | None:
         """How the body is encoded."""
-        return _text(self.properties.content_type)
+        return text_of(self.properties.content_type)
 
     @property
     def headers(self) -> Mapping[str, Any]:
@@ -80,13 +81,6 @@ class Delivery:
         if not isinstance(deaths, list) or not deaths or not isinstance(deaths[0], dict):
             return None
         return deaths[0]
-
-
-def _text(value: str | bytes | None) -> str | None:
-    """Read a short string. AMQP wants UTF-8; pika hands anything else over as bytes."""
-    if isinstance(value, bytes):
-        value = value.decode(errors="backslashreplace")
-    return value or None
 
 
 class Consumer:

@@ -23,6 +23,7 @@ from worker.broker.properties import size_of
 from worker.broker.publisher import Confirmation, Message, Publisher
 from worker.broker.topology import REQUEST_ROUTING_KEY, Queue, Topology
 from worker.errors import MessageError
+from worker.logs import about
 
 log = logging.getLogger(__name__)
 
@@ -87,16 +88,21 @@ class Outcomes:
         The result goes to `reply_to`; without one, or where that queue is gone or stays full, to
         `fer.results`.
         """
-        self._answer(delivery, result, partial(self._end, delivery, then))
+
+        def end() -> None:
+            _log_end(delivery, result)
+            self._end(delivery, then)
+
+        self._answer(delivery, result, end)
 
     def bury(self, delivery: Delivery, error: MessageError, then: Callable[[], None]) -> None:
         """Keep a copy of a bad request, answer it with an `error` reply, ack it, call `then`."""
+        # The code is not among the arguments: repeated lines are counted for each code by itself.
         log.warning(
-            "buried %s from %s: %s: %s",
-            delivery.correlation_id,
+            f"buried from %s: {error.code}: %s",
             delivery.queue,
-            error.code,
             error.message,
+            extra=about(delivery.correlation_id),
         )
         result = BatchResult(
             status=Status.ERROR,
@@ -121,7 +127,7 @@ class Outcomes:
 
     def set_aside(self, delivery: Delivery, then: Callable[[], None]) -> None:
         """Move a redelivered request to the suspects, ack it, and call `then`."""
-        log.info("moved redelivered %s to the suspects", delivery.correlation_id)
+        log.info("redelivered, moved to the suspects", extra=about(delivery.correlation_id))
         suspect = _copy(delivery, self._topology.suspects, {SET_ASIDE: True})
         self._insist(suspect, partial(self._end, delivery, then))
 
@@ -165,6 +171,7 @@ class Outcomes:
                     queue,
                     "gone" if confirmation is Confirmation.RETURNED else "full",
                     self._topology.results.name,
+                    extra=about(message.correlation_id),
                 )
                 give_up()
 
@@ -185,7 +192,11 @@ class Outcomes:
                 done()
                 return
             if delay_s == FIRST_RETRY_S:
-                log.warning("%s takes no messages; holding on", message.routing_key)
+                log.warning(
+                    "%s takes no messages; holding on",
+                    message.routing_key,
+                    extra=about(message.correlation_id),
+                )
             self.held += 1
             self._call_later(delay_s, again)
 
@@ -208,6 +219,21 @@ def exhume(delivery: Delivery, topology: Topology) -> Message:
         if name not in _ADDED and not name.startswith(_ADDED_BY_THE_BROKER)
     }
     return replace(message, exchange=topology.requests, routing_key=REQUEST_ROUTING_KEY)
+
+
+def _log_end(delivery: Delivery, result: BatchResult) -> None:
+    known, timings = about(delivery.correlation_id), result.timings_ms
+    if timings is None:  # nothing was analysed
+        log.info("expired: picked up after its deadline", extra=known)
+    elif log.isEnabledFor(logging.DEBUG):
+        log.debug(
+            "ended: %s, %d frames, %d faces, %s ms",
+            result.status,
+            len(result.frames),
+            sum(len(frame.faces) for frame in result.frames),
+            timings.total,
+            extra=known,
+        )
 
 
 def _result_message(queue: str, delivery: Delivery, body: bytes) -> Message:

@@ -46,6 +46,13 @@ def size_of(headers: Mapping[str, Any]) -> int:
     return int(data.encode_table([], dict(headers))) if headers else 0
 
 
+def text_of(value: str | bytes | None) -> str | None:
+    """Read a short string. AMQP wants UTF-8; pika hands anything else over as bytes."""
+    if isinstance(value, bytes):
+        value = value.decode(errors="backslashreplace")
+    return value or None
+
+
 def _nests_at_most(levels: int, value: object) -> bool:
     match value:
         case dict():

@@ -13,6 +13,7 @@ from pika.frame import Method
 from pika.spec import Basic
 
 from worker.broker.connection import open_channel
+from worker.broker.properties import text_of
 
 
 class Confirmation(Enum):
@@ -34,6 +35,11 @@ class Message:
     body: bytes = field(repr=False)
     properties: pika.BasicProperties
     exchange: str = ""
+
+    @property
+    def correlation_id(self) -> str | None:
+        """The requester's name for what it is about."""
+        return text_of(self.properties.correlation_id)
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+from typing import get_args
 
 import click
 
@@ -17,7 +18,7 @@ from worker.config import (
 )
 from worker.cores import available_cores, plan
 from worker.inference.engine import EngineFactory, EngineOptions, create_engine
-from worker.logs import setup_logs
+from worker.logs import LogFormat, setup_logs
 from worker.process import WorkerConfig
 from worker.supervisor import Supervisor
 
@@ -80,6 +81,12 @@ class _Count(click.ParamType[int | None]):
 @click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(get_args(LogFormat)),
+    default="text",
+    help="Lines for a terminal, or a JSON object each.",
+)
 @click.pass_obj
 @broker_options
 @engine_options
@@ -96,6 +103,7 @@ def run(
     drain_timeout: float,
     hang_timeout: float,
     log_level: str,
+    log_format: LogFormat,
 ) -> None:
     """Serve: take batches from the queue and answer them, until SIGTERM or Ctrl-C.
 
@@ -105,7 +113,7 @@ def run(
     successor is ready.
     """
     level = logging.getLevelNamesMapping()[log_level.upper()]
-    setup_logs(f"{host_name()}/{os.getpid()}", level)
+    setup_logs(f"{host_name()}/{os.getpid()}", level, log_format)
     cores = plan(available_cores(), processes, threads)
     prefetch = prefetch or 2 * cores.threads
     logging.getLogger(__name__).info(
@@ -124,6 +132,7 @@ def run(
         drain_timeout_s=drain_timeout,
         hang_timeout_s=hang_timeout,
         log_level=level,
+        log_format=log_format,
         create_engine=engine_factory or create_engine,
     )
     sys.exit(Supervisor(config, cores.processes, max_processes).run())
