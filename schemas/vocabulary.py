@@ -74,6 +74,9 @@ class ErrorCode(StrEnum):
     """The batch is empty. Send at least one frame."""
     TOO_MANY_FRAMES = "too_many_frames"
     """More frames than one batch may hold. Split the batch."""
+    TOO_MANY_PIXELS_IN_BATCH = "too_many_pixels_in_batch"
+    """More pixels than one batch may have, those of its frames added up (their headers say so).
+    Split the batch or scale the frames down."""
     MESSAGE_TOO_LARGE = "message_too_large"
     """More bytes than a worker takes. Split the batch or compress the frames harder."""
     INVALID_HEADERS = "invalid_headers"

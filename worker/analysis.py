@@ -1,7 +1,8 @@
-"""One frame to its outcome: decode, detect, classify. Raises nothing, knows no broker."""
+"""One frame to its outcome: decode, detect, classify. Knows no broker."""
 
 import logging
 import time
+from collections.abc import Sequence
 
 from schemas import (
     EmotionScores,
@@ -12,14 +13,31 @@ from schemas import (
     FrameResult,
     RequestError,
 )
-from worker.config import FrameLimits
-from worker.errors import FrameError
+from worker.config import FrameLimits, Limits
+from worker.errors import FrameError, MessageError
 from worker.inference.engine import Engine, Face
-from worker.inference.frames import decode_frame
+from worker.inference.frames import count_pixels, decode_frame
 from worker.logs import about
 from worker.results import FrameOutcome
 
 log = logging.getLogger(__name__)
+
+
+def check_pixels(frames: Sequence[Frame], limits: Limits) -> None:
+    """Refuse a batch whose frames have too many pixels together, by their headers.
+
+    The batch as a whole: were only its first frames analysed, the result would depend on their
+    order, and the sender would take the largest face of some for that of all.
+
+    Raises:
+        MessageError: `too_many_pixels_in_batch`.
+    """
+    pixels = sum(count_pixels(frame.jpeg, limits.frame) for frame in frames)
+    if pixels > limits.max_pixels:
+        raise MessageError(
+            ErrorCode.TOO_MANY_PIXELS_IN_BATCH,
+            f"the batch has {pixels} pixels; {limits.max_pixels} are accepted",
+        )
 
 
 def analyze_frame(

@@ -175,6 +175,10 @@ class Limits:
     max_header_bytes: int = 16 * 1024
     """Of a message's headers, as they are on the wire."""
     max_frames: int = MAX_FRAMES
+    max_pixels: int = 160_000_000
+    """Of a batch, those of its frames added up. 64 frames at 1080p have 133 million. A core needs
+    two to seven seconds for 160 million; for 64 frames of 40 million each, which fit into a
+    message, it would need a minute or two."""
     max_values: int = 16_384
     """In a body; a batch of 64 has some 270. Unbounded, a JSON of 16 MB becomes 9 GB of objects."""
     max_id_length: int = MAX_NAME_LENGTH

@@ -14,7 +14,7 @@ from functools import partial
 from queue import SimpleQueue
 
 from schemas import BatchRequest, BatchResult, ErrorCode
-from worker.analysis import analyze_frame
+from worker.analysis import analyze_frame, check_pixels
 from worker.broker.codec import decode_request
 from worker.broker.consumer import Delivery
 from worker.config import Limits
@@ -141,6 +141,7 @@ class FramePool:
                 )
             )
             return
+        check_pixels(request.frames, self._limits)
         batch = _Batch(job, request)
         # The longest files first, so that no thread is left alone with one at the end.
         sizes = [len(frame.jpeg) for frame in request.frames]

@@ -11,6 +11,7 @@ import pytest
 
 from schemas import Emotion, ErrorCode, FaceSelection, FrameEmotion, Status
 from tests.engines import BrokenEngine, GatedEngine, SizeEngine, plain_jpeg
+from tests.jpegs import BASELINE, flat_jpeg
 from tests.serving import Sender, request, serving, supervising
 from tests.waiting import wait_until
 from worker.config import BrokerConfig, FrameLimits, Limits
@@ -208,6 +209,44 @@ def test_batch_of_bad_frames_is_an_error_of_each_frame(
         ErrorCode.FRAME_TOO_SMALL,
         ErrorCode.FRAME_TOO_LARGE,
     ]
+
+
+def test_batch_of_too_many_pixels_is_refused_as_a_whole_before_any_frame_is_decoded(
+    broker: BrokerConfig, sender: Sender
+) -> None:
+    engine = SizeEngine()
+    bomb = flat_jpeg(BASELINE, 7680, 5200, data=b"")  # a frame may have as many: 40 million
+    with serving(broker, engine):
+        result = sender.receive(sender.send(request(JPEG, *[bomb] * 63)))
+    assert result.status is Status.ERROR
+    assert [(error.frame, error.code) for error in result.errors] == [
+        (None, ErrorCode.TOO_MANY_PIXELS_IN_BATCH)
+    ]
+    assert result.errors[0].message == "the batch has 2515970400 pixels; 160000000 are accepted"
+    assert engine.analysed == 0
+    properties, _ = sender.take(f"{broker.namespace}.frames.dead")
+    assert properties.headers["x-reason"] == "too_many_pixels_in_batch"
+
+
+def test_batch_of_64_frames_at_1080p_is_not_too_large(broker: BrokerConfig, sender: Sender) -> None:
+    with serving(broker, SizeEngine()):
+        result = sender.receive(sender.send(request(*[flat_jpeg(BASELINE, 1920, 1080)] * 64)))
+    assert result.faces_areas == (1920 * 1080,) * 64
+
+
+def test_frame_refused_by_itself_has_no_part_in_the_pixels_of_its_batch(
+    broker: BrokerConfig, sender: Sender
+) -> None:
+    limits = Limits(max_pixels=2 * 60 * 40, frame=FrameLimits(max_pixels=60 * 40))
+    with serving(broker, SizeEngine(), limits=limits):
+        result = sender.receive(sender.send(request(JPEG, plain_jpeg(600, 400), b"text", JPEG)))
+        one_more = sender.receive(sender.send(request(JPEG, JPEG, JPEG)))
+    assert [(error.frame, error.code) for error in result.errors] == [
+        (1, ErrorCode.TOO_MANY_PIXELS),
+        (2, ErrorCode.NOT_A_JPEG),
+    ]
+    assert result.faces_areas == (2400, 0, 0, 2400)
+    assert [error.code for error in one_more.errors] == [ErrorCode.TOO_MANY_PIXELS_IN_BATCH]
 
 
 def test_fault_of_the_engine_is_an_error_without_its_secrets(

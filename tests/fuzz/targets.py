@@ -16,7 +16,7 @@ from worker.broker.properties import Properties
 from worker.broker.topology import Topology
 from worker.config import FrameLimits, Limits, ReplyPattern
 from worker.errors import FrameError, MessageError
-from worker.inference.frames import decode_frame
+from worker.inference.frames import count_pixels, decode_frame
 
 TOPOLOGY = Topology()
 LIMITS = Limits(max_values=200, replies=ReplyPattern(r"fer\.replies\.{user_id}\..+"))
@@ -96,6 +96,7 @@ def frames(data: bytes) -> None:
     assert channels == 3
     assert first.dtype == np.uint8
     assert any(size in data for size in sizes)
+    assert count_pixels(data, FRAME_LIMITS) == height * width
     decode_frame(_another(), FRAME_LIMITS)
     assert np.array_equal(first, decode_frame(data, FRAME_LIMITS))
 

@@ -59,6 +59,12 @@ def limit_options(
         help="Frames in a batch.",
     )
     @click.option(
+        "--max-batch-pixels",
+        type=click.IntRange(1),
+        default=DEFAULT_LIMITS.max_pixels,
+        help="Of all frames in a batch together, by their headers.",
+    )
+    @click.option(
         "--max-id-length",
         type=click.IntRange(1, MAX_NAME_LENGTH),
         default=DEFAULT_LIMITS.max_id_length,
@@ -95,6 +101,7 @@ def limit_options(
         max_header_bytes: int,
         max_values: int,
         max_frames: int,
+        max_batch_pixels: int,
         max_id_length: int,
         max_frame_bytes: int,
         max_frame_pixels: int,
@@ -107,6 +114,7 @@ def limit_options(
             max_header_bytes=max_header_bytes,
             max_values=max_values,
             max_frames=max_frames,
+            max_pixels=max_batch_pixels,
             max_id_length=max_id_length,
             frame=FrameLimits(max_frame_bytes, max_frame_pixels, min_frame_side),
             replies=reply_pattern,

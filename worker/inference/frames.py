@@ -49,6 +49,26 @@ def decode_frame(jpeg: bytes, limits: FrameLimits) -> "BGRImage":
         FrameError: `empty_frame`, `frame_too_large`, `not_a_jpeg`, `too_many_pixels` or
             `frame_too_small` (both by the header, before decoding), `broken_jpeg`.
     """
+    width, height = _check(jpeg, limits)
+    data = np.frombuffer(jpeg, np.uint8)
+    # `bytes.count` takes eight times as long, and the interpreter lock with it.
+    scans = np.count_nonzero((data[:-1] == _SCAN[0]) & (data[1:] == _SCAN[1]))
+    if scans > _MAX_SCANS:
+        raise FrameError(ErrorCode.BROKEN_JPEG, f"the JPEG has more than {_MAX_SCANS} scans")
+    return _decode(data, width, height)
+
+
+def count_pixels(jpeg: bytes, limits: FrameLimits) -> int:
+    """Count the pixels of a frame by its header; 0 for one that is refused before it is decoded."""
+    try:
+        width, height = _check(jpeg, limits)
+    except FrameError:
+        return 0
+    return width * height
+
+
+def _check(jpeg: bytes, limits: FrameLimits) -> tuple[int, int]:
+    """Return width and height of what may be decoded, or raise as `decode_frame`."""
     if not jpeg:
         raise FrameError(ErrorCode.EMPTY_FRAME, "the frame has no bytes")
     if len(jpeg) > limits.max_bytes:
@@ -64,12 +84,7 @@ def decode_frame(jpeg: bytes, limits: FrameLimits) -> "BGRImage":
     if min(width, height) < limits.min_side:
         text = f"the frame has {width}x{height} pixels; its sides must have {limits.min_side}"
         raise FrameError(ErrorCode.FRAME_TOO_SMALL, text)
-    data = np.frombuffer(jpeg, np.uint8)
-    # `bytes.count` takes eight times as long, and the interpreter lock with it.
-    scans = np.count_nonzero((data[:-1] == _SCAN[0]) & (data[1:] == _SCAN[1]))
-    if scans > _MAX_SCANS:
-        raise FrameError(ErrorCode.BROKEN_JPEG, f"the JPEG has more than {_MAX_SCANS} scans")
-    return _decode(data, width, height)
+    return width, height
 
 
 def _decode(jpeg: NDArray[np.uint8], width: int, height: int) -> "BGRImage":
