@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pika.adapters.blocking_connection import BlockingChannel
-from pika.exceptions import NackError, UnroutableError
+from pika.exceptions import ConnectionBlockedTimeout, NackError, UnroutableError
 
 from schemas import BatchRequest
 from worker.broker.browser import Browser
@@ -16,7 +16,13 @@ from worker.broker.outcome import BURIED_AT, BURIED_BY, FIRST_QUEUE, REASON, REA
 from worker.broker.publisher import Message
 from worker.broker.topology import Topology
 from worker.config import DEFAULT_LIMITS, BrokerConfig
-from worker.errors import FerWorkerError, MessageError, NoWorkerQueueError, QueueFullError
+from worker.errors import (
+    BrokerUnavailableError,
+    FerWorkerError,
+    MessageError,
+    NoWorkerQueueError,
+    QueueFullError,
+)
 
 ID_BYTES = 6
 """Twelve digits: few enough to type, enough to tell any number of dead letters apart."""
@@ -105,6 +111,8 @@ class DeadLetters(Browser):
         Raises:
             NoWorkerQueueError: no queue takes requests. This letter and the rest are kept.
             QueueFullError: the queue of requests is full. This letter and the rest are kept.
+            BrokerUnavailableError: the broker takes no messages. This letter and the rest are
+                kept; it may pass this one on all the same.
             FerWorkerError: some of the ids are not there; the others are done.
         """
         channel = self.connection.channel()
@@ -200,6 +208,10 @@ def _publish(channel: BlockingChannel, message: Message) -> None:
         raise NoWorkerQueueError(f"no queue is bound to {message.exchange}") from error
     except NackError as error:
         raise QueueFullError("the queue of requests is full; try again later") from error
+    except ConnectionBlockedTimeout as error:
+        raise BrokerUnavailableError(
+            "the broker takes no messages: it is low on memory or disk; try again later"
+        ) from error
 
 
 def _text(value: object) -> str | None:
