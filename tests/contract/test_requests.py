@@ -300,9 +300,9 @@ def test_full_reply_queue_is_tried_again_until_there_is_room(
 ) -> None:
     queue = full_queue(sender)
     engine = SizeEngine()
-    with serving(broker, engine) as service:
+    with serving(broker, engine):
         sent = sender.send(request(JPEG), reply_to=queue)
-        wait_until(lambda: service.progress.batches == 1)
+        wait_until(lambda: engine.analysed == 1)
         assert sender.take(queue)[1] == b"in the way"
         assert sender.receive(sent, queue=queue).status is Status.SUCCESS
     assert engine.analysed == 1
