@@ -73,7 +73,7 @@ class Overview:
 
 
 class Monitor:
-    """Answers HTTP on one port, on threads of its own, from `start` until the process ends."""
+    """Answers HTTP on one port, on threads of its own, from `start` until `close`."""
 
     def __init__(self, host: str, port: int) -> None:
         """Listen; port 0 takes any that is free.
@@ -96,6 +96,11 @@ class Monitor:
     def start(self) -> None:
         """Answer from now on."""
         threading.Thread(target=self._server.serve_forever, name="monitor", daemon=True).start()
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._server.server_close()
 
     def show(self, overview: Overview) -> None:
         """Answer with this from now on."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -81,6 +82,7 @@ def _render(look: _Look) -> RenderableType:
     parts: list[RenderableType] = []
     for supervisor in look.supervisors:
         parts.append(_processes(supervisor))
+        parts.extend(_last_errors(supervisor))
         if any(process.stages_ms for process in supervisor.processes):
             parts.append(_stages(supervisor))
     if look.blocked is not None:
@@ -99,29 +101,32 @@ def _processes(supervisor: SupervisorStatus) -> Table:
         f"{supervisor.restarts} restarts, {_memory(supervisor.resident_bytes)}"
     )
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("process")
-    table.add_column("state")
-    for column in ("uptime", "frames", "frames/s", "in flight", "memory", "restarts"):
-        table.add_column(column, justify="right")
-    table.add_column("last error")
+    table.add_column("process", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    for column in ("uptime", "frames/s", "in flight", "memory", "restarts"):
+        table.add_column(column, justify="right", no_wrap=True)
     for process in supervisor.processes:
         table.add_row(
             str(process.pid),
             Text(process.state, style=STATE_STYLES[process.state]),
             str(timedelta(seconds=int(process.uptime_s))),
-            str(process.frames),
             f"{process.frames_per_s:.1f}",
             str(process.in_flight),
             _memory(process.resident_bytes),
             str(process.restarts),
-            NOTHING if process.last_error is None else plain(process.last_error),
         )
     return table
 
 
+def _last_errors(supervisor: SupervisorStatus) -> Iterator[Text]:
+    for process in supervisor.processes:
+        if process.last_error is not None:
+            yield plain(f"  last before {process.pid}: {process.last_error}", style="yellow")
+
+
 def _stages(supervisor: SupervisorStatus) -> Table:
-    """Where the time of each process went."""
-    title = "milliseconds, p50 / p95 over a minute: of a frame, and of a batch"
+    """Where the time went: decode, detect and classify of a frame, the others of a batch."""
+    title = "milliseconds over a minute, p50 / p95"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("process")
     for stage in STAGES:
@@ -133,7 +138,11 @@ def _stages(supervisor: SupervisorStatus) -> Table:
 
 def _percentiles(process: ProcessStatus, stage: str) -> Text:
     found: Percentiles | None = process.stages_ms.get(stage)
-    return NOTHING if found is None else Text(f"{found.p50:.1f} / {found.p95:.1f}")
+    return NOTHING if found is None else Text(f"{_short(found.p50)} / {_short(found.p95)}")
+
+
+def _short(milliseconds: float) -> str:
+    return f"{milliseconds:.1f}" if milliseconds < 10 else f"{milliseconds:.0f}"
 
 
 def _memory(resident_bytes: int) -> str:
@@ -145,7 +154,7 @@ def _queues(depths: list[QueueDepth]) -> Table:
     table.add_column("queue", no_wrap=True)
     table.add_column("waiting", justify="right")
     table.add_column("consumers", justify="right")
-    for depth in depths:
+    for depth in reversed(depths):  # the requests first
         waiting = "not declared" if depth.ready is None else str(depth.ready)
         table.add_row(depth.name, waiting, "" if depth.consumers is None else str(depth.consumers))
     return table
