@@ -10,20 +10,22 @@ from worker.windows import PERCENTILES, STAGES, Closed, Step, Window
 
 INK: Final = "#33414e"
 GRID: Final = "#e4e8ec"
+BAR_WIDTH: Final = 0.62
+
 THROUGHPUT: Final = "#2a7f62"
+UNSTABLE: Final = "#a9cfc0"
 LATENCIES: Final = dict(zip(PERCENTILES, ("#9ecae1", "#5ba3cf", "#2171b5", "#08306b"), strict=True))
 STAGE_COLOURS: Final = dict(
     zip(
         STAGES,
-        ("#b9c3cd", "#8295a8", "#f2c14e", "#2a7f62", "#7fc8a9", "#e4e8ec", "#c26d5c"),
+        ("#b9c3cd", "#8295a8", "#f2c14e", "#2a7f62", "#8fd0b3", "#cdbfe3", "#c26d5c"),
         strict=True,
     )
 )
-UNSTABLE_ALPHA: Final = 0.45
 
 
 def draw(steps: Sequence[Step], title: str, path: Path) -> None:
-    """Write a PNG of steps that have at least one sample each.
+    """Write a PNG; a step without samples leaves a gap.
 
     Raises:
         OSError: it cannot be written.
@@ -37,30 +39,35 @@ def draw(steps: Sequence[Step], title: str, path: Path) -> None:
             "axes.edgecolor": INK,
             "xtick.color": INK,
             "ytick.color": INK,
+            "axes.titlelocation": "left",
+            "axes.titlesize": 10,
         }
     ):
+        width = max(12.0, 5 + len(steps))
         figure, (throughput, latency, stages) = plt.subplots(
-            1, 3, figsize=(12, 4), layout="constrained", width_ratios=(1, 1, 1.3)
+            1, 3, figsize=(width, 4), layout="constrained", width_ratios=(1, 1, 1.3)
         )
-        figure.suptitle(title, fontsize=10, fontweight="bold")
+        figure.suptitle(title, fontsize=11, fontweight="bold")
         _throughput(throughput, steps)
         _latency(latency, steps)
         _stages(stages, steps)
         for axes in (throughput, latency, stages):
             _finish(axes, steps)
         if any(not step.stable for step in steps):
-            figure.supxlabel("* not stable: the last windows differ by more than asked", fontsize=8)
+            figure.supxlabel("* not stable: the last windows did not agree", fontsize=8)
         figure.savefig(path, dpi=144, format="png")
         plt.close(figure)
 
 
 def _throughput(axes: plt.Axes, steps: Sequence[Step]) -> None:
     axes.set_title("throughput, frames/s")
-    drawn = axes.bar(range(len(steps)), [step.last.frames_per_s for step in steps], width=0.62)
-    for bar, step in zip(drawn, steps, strict=True):
-        bar.set_color(THROUGHPUT)
-        bar.set_alpha(1 if step.stable else UNSTABLE_ALPHA)
-    axes.bar_label(drawn, [f"{step.last.frames_per_s:.3g}" for step in steps], padding=2)
+    drawn = axes.bar(
+        range(len(steps)),
+        [step.last.frames_per_s for step in steps],
+        width=BAR_WIDTH,
+        color=[THROUGHPUT if step.stable else UNSTABLE for step in steps],
+    )
+    axes.bar_label(drawn, [f"{step.last.frames_per_s:.1f}" for step in steps], padding=2)
     axes.margins(y=0.12)
 
 
@@ -88,14 +95,8 @@ def _stages(axes: plt.Axes, steps: Sequence[Step]) -> None:
     shares = [side_by_side(step.last) for step in steps]
     for stage, colour in STAGE_COLOURS.items():
         heights = [max(share[stage], 0.0) for share in shares]
-        axes.bar(
-            range(len(steps)),
-            heights,
-            bottom=bottoms,
-            width=0.62,
-            color=colour,
-            label=stage,
-        )
+        places = range(len(steps))
+        axes.bar(places, heights, BAR_WIDTH, bottom=bottoms, color=colour, label=stage)
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(

@@ -1,8 +1,5 @@
 """`fer-worker bench`: load against a running system."""
 
-import importlib.util
-import json
-import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,7 +14,7 @@ from rich.status import Status
 
 from schemas import MAX_MESSAGE_BYTES, BatchResult, FaceSelection, Frame
 from schemas import Status as Outcome
-from worker.cli.bench_tables import render_steps, row, write_csv
+from worker.cli.bench_report import Report
 from worker.cli.demo import SAMPLES
 from worker.cli.doubling import Doubling
 from worker.cli.options import broker_options
@@ -25,12 +22,12 @@ from worker.client import FerClient
 from worker.config import BrokerConfig
 from worker.errors import FerWorkerError, NoAnswerError
 from worker.load import Load
-from worker.media import MediaFrame, batches, find_media, read_frames
+from worker.media import FRAME_OVERHEAD_BYTES, MediaFrame, batches, find_media, read_frames
 from worker.windows import Closed, Failure, Open, Pace, Rules, Step, Window
 
 HELD_BYTES = 256 * 1024 * 1024
-"""Of frames that are held and sent in turn; and of batches that are sent and not answered, where
-nobody says how many."""
+"""Of frames that are read before and sent in turn. And of batches that are sent and not answered,
+where `--rate` does not say how many."""
 
 DEFAULT_CONCURRENCY = (1, 2, 4, 8, 16)
 
@@ -127,57 +124,54 @@ def bench(
     """
     if concurrency is not None and rate is not None:
         raise click.UsageError("--concurrency and --rate exclude each other")
-    _check_outputs(csv_path, plot_path)
+    report = Report(batch_size, csv_path, plot_path, as_json)
+    report.check()
     rules = Rules(window, stability / 100, max_windows)
     steps: list[Step] = []
     received: list[int] = []
-    answer: BatchResult | None = None
-    try:
-        with (
-            Console(stderr=True).status("reading frames") as progress,
-            FerClient(broker, answer_timeout_s=timeout) as client,
-        ):
-            frames = _read(paths, progress)
-            endless = _in_batches(frames, batch_size)
-            progress.update("waiting for a first answer")
+    with Console(stderr=True).status("reading frames") as progress:
+        frames = _read(paths, progress)
+        endless = _in_batches(frames, batch_size)
+        progress.update("connecting")
+        with FerClient(broker, answer_timeout_s=timeout) as client:
             submit = partial(client.submit, camera_id=camera, faces=faces)
+            progress.update("waiting for a first answer")
             answer = _first_answer(submit(next(endless)).result, timeout)
-            for pace in _paces(concurrency, rate, frames, batch_size):
-                load = Load(pace, submit, endless, rules, partial(_show, progress, pace, rules))
-                with _stopped_by_signals(load, received):
-                    steps.append(load.run())
-                if received:
-                    break
-    finally:
-        if steps and answer is not None:
-            _report(steps, batch_size, answer, csv_path, plot_path, as_json)
+            try:
+                for pace in _paces(concurrency, rate, frames, batch_size):
+                    load = Load(pace, submit, endless, rules, partial(_show, progress, pace, rules))
+                    with _stopped_by_signals(load, received):
+                        steps.append(load.run())
+                    if received or not steps[-1].last.samples:
+                        break  # nobody is there any more, or nothing can be analysed
+            finally:
+                progress.stop()
+                if steps:
+                    report.write(steps, answer.engine)
     if received:
         sys.exit(128 + received[0])
     if any(step.failures[Failure.NO_ANSWER] for step in steps):
         sys.exit(NoAnswerError.exit_code)
 
 
-def _check_outputs(csv_path: Path | None, plot_path: Path | None) -> None:
-    """Find out before there is anything to lose."""
-    if plot_path is not None and importlib.util.find_spec("matplotlib") is None:
-        raise FerWorkerError("--plot needs matplotlib: pip install 'fer-worker[plot]'")
-    for path in (csv_path, plot_path):
-        if path is not None and not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise FerWorkerError(f"cannot write {path}")
-
-
 def _read(paths: Sequence[Path], progress: Status) -> list[MediaFrame]:
-    """Read frames, as many as are held."""
+    """Read frames, as many as are held.
+
+    Raises:
+        UsageError: no path, and no sample frames.
+        FerWorkerError: a path is missing, or has no frames that could be sent.
+    """
     if paths:
         files = find_media(paths)
     elif SAMPLES.is_dir():
+        # Any batch with the broken one in it would count as failed.
         files = [file for file in find_media([SAMPLES]) if file.stem != "broken"]
     else:
         raise click.UsageError("no sample frames are installed here: name a PATH")
     frames: list[MediaFrame] = []
     held = 0
     for frame in chain.from_iterable(map(read_frames, files)):
-        if len(frame.jpeg) > MAX_MESSAGE_BYTES - 2 * 1024:
+        if len(frame.jpeg) > MAX_MESSAGE_BYTES - FRAME_OVERHEAD_BYTES:
             raise FerWorkerError(f"too large for a message: {frame.id}")
         held += len(frame.jpeg)
         if held > HELD_BYTES:
@@ -248,33 +242,3 @@ def _show(progress: Status, pace: Pace, rules: Rules, number: int, window: Windo
         f"{pace.kind} {pace.number:g}, window {number} of at most {rules.max_windows}: "
         f"{window.frames_per_s:.1f} frames/s, p95 {'-' if tail is None else f'{tail:.1f}'} ms"
     )
-
-
-def _report(
-    steps: Sequence[Step],
-    batch_size: int,
-    answer: BatchResult,
-    csv_path: Path | None,
-    plot_path: Path | None,
-    as_json: bool,
-) -> None:
-    """Print what was measured, and write the files that were asked for."""
-    if as_json:
-        engine = answer.engine.model_dump() if answer.engine is not None else None
-        document = {"batch_size": batch_size, "engine": engine, "steps": list(map(row, steps))}
-        click.echo(json.dumps(document))
-    else:
-        console = Console()
-        for table in render_steps(steps):
-            console.print(table)
-    try:
-        if csv_path is not None:
-            with csv_path.open("w", encoding="utf-8", newline="") as file:
-                write_csv(file, steps)
-        if plot_path is not None and any(step.last.samples for step in steps):
-            from worker.plot import draw  # not at the top: matplotlib comes with an extra
-
-            name = answer.engine.name if answer.engine is not None else "?"
-            draw(steps, f"fer-worker bench: batches of {batch_size}, engine {name}", plot_path)
-    except OSError as error:
-        raise FerWorkerError(f"cannot write {error.filename}: {error.strerror}") from error

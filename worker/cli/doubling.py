@@ -33,6 +33,8 @@ class Doubling(click.ParamType[tuple[Number, ...]]):
                 high = self._number(last) if colon else low
             except ValueError:
                 self.fail(f"{part!r} is neither a number nor a range such as 1:16", param, ctx)
+            if low > high:
+                self.fail(f"{part!r} goes down", param, ctx)
             if not self._least <= low <= high <= self._most:
                 self.fail(f"{part!r} is not within {self._least:g}:{self._most:g}", param, ctx)
             numbers.extend(doubling(low, high))
