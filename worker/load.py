@@ -52,7 +52,8 @@ class Load:
             submit: sends one.
             batches: without end.
             rules: when the step is over.
-            on_window: told of each window when it closes, and which one it was, from 1.
+            on_window: told of each window that closes, unless it is cut short, and which one it
+                was, from 1.
         """
         self.stopped = False
         self._pace = pace
@@ -92,7 +93,8 @@ class Load:
             or is_silent(windows)
         ):
             windows.append(self._measure(schedule))
-            self._on_window(len(windows), windows[-1])
+            if not self.stopped:
+                self._on_window(len(windows), windows[-1])
         self._window = Window()
         while self._in_flight:
             self._take(schedule, None)

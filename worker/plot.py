@@ -85,8 +85,7 @@ def _latency(axes: plt.Axes, steps: Sequence[Step]) -> None:
         )
     axes.set_ylim(bottom=0)
     axes.margins(x=0.12)
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], labels[::-1], frameon=False, loc="upper left")
+    _legend(axes)
 
 
 def _stages(axes: plt.Axes, steps: Sequence[Step]) -> None:
@@ -98,6 +97,11 @@ def _stages(axes: plt.Axes, steps: Sequence[Step]) -> None:
         places = range(len(steps))
         axes.bar(places, heights, BAR_WIDTH, bottom=bottoms, color=colour, label=stage)
         bottoms = [bottom + height for bottom, height in zip(bottoms, heights, strict=True)]
+    _legend(axes)
+
+
+def _legend(axes: plt.Axes) -> None:
+    """Name what is drawn beside it, in the order from top to bottom."""
     handles, labels = axes.get_legend_handles_labels()
     axes.legend(
         handles[::-1], labels[::-1], frameon=False, loc="center left", bbox_to_anchor=(1, 0.5)

@@ -139,8 +139,9 @@ def bench(
             answer = _first_answer(submit(next(endless)).result, timeout)
             try:
                 for pace in _paces(concurrency, rate, frames, batch_size):
+                    progress.update(f"{pace.kind} {pace.number:g}")
                     load = Load(pace, submit, endless, rules, partial(_show, progress, pace, rules))
-                    with _stopped_by_signals(load, received):
+                    with _stopped_by_signals(load, received, progress):
                         steps.append(load.run())
                     if received or not steps[-1].last.samples:
                         break  # nobody is there any more, or nothing can be analysed
@@ -218,7 +219,7 @@ def _paces(
 
 
 @contextmanager
-def _stopped_by_signals(load: Load, received: list[int]) -> Iterator[None]:
+def _stopped_by_signals(load: Load, received: list[int], progress: Status) -> Iterator[None]:
     """Let Ctrl-C and SIGTERM stop a load in order; a second one leaves at once."""
 
     def on_signal(number: int, _: object) -> None:
@@ -226,6 +227,7 @@ def _stopped_by_signals(load: Load, received: list[int]) -> Iterator[None]:
         if load.stopped:
             sys.exit(128 + number)
         load.stop()
+        progress.update("stopping: waiting for the answers under way")
 
     numbers = (signal.SIGINT, signal.SIGTERM)
     before = {number: signal.signal(number, on_signal) for number in numbers}
