@@ -224,7 +224,7 @@ def exhume(delivery: Delivery, topology: Topology) -> Message:
 def _log_end(delivery: Delivery, result: BatchResult) -> None:
     known, timings = about(delivery.correlation_id), result.timings_ms
     if timings is None:  # nothing was analysed
-        log.info("expired: picked up after its deadline", extra=known)
+        log.info("expired: %s", result.errors[0].message, extra=known)
     elif log.isEnabledFor(logging.DEBUG):
         log.debug(
             "ended: %s, %d frames, %d faces, %s ms",
