@@ -3,6 +3,7 @@
 from schemas.control import (
     CONTROL_COMMAND,
     CONTROL_REPLY,
+    Percentiles,
     ProcessStatus,
     ScaleCommand,
     ScaleReply,
@@ -51,6 +52,7 @@ __all__ = [
     "Frame",
     "FrameEmotion",
     "FrameResult",
+    "Percentiles",
     "ProcessStatus",
     "RequestError",
     "ScaleCommand",

@@ -49,15 +49,34 @@ class ScaleReply(Message):
     )
 
 
+class Percentiles(Message):
+    """Of durations in milliseconds, over the last minute."""
+
+    p50: float
+    p95: float
+
+
 class ProcessStatus(Message):
     """One worker process as its supervisor sees it."""
 
     pid: int
     state: Literal["starting", "ready", "not_ready", "draining"]
     uptime_s: float
-    batches: int
-    frames: int
-    in_flight: int
+    batches: Annotated[int, Field(description="Answered or buried since it started.")]
+    frames: Annotated[int, Field(description="Analysed since it started.")]
+    in_flight: Annotated[int, Field(description="Batches taken and not yet ended.")]
+    frames_per_s: Annotated[float, Field(description="Over the last minute.")] = 0.0
+    stages_ms: Annotated[
+        dict[str, Percentiles],
+        Field(
+            default_factory=dict,
+            description="`queued` and `publish` of a batch; `decode`, `detect` and `classify` of a "
+            "frame; `total` of a batch, from delivery to ack. Stages without any are left out.",
+        ),
+    ]
+    resident_bytes: Annotated[int, Field(description="Memory; 0 where it is not known.")] = 0
+    restarts: Annotated[int, Field(description="How many before it died in its place.")] = 0
+    last_error: Annotated[str | None, Field(description="How the last of those ended.")] = None
 
 
 class SupervisorStatus(Message):
@@ -69,7 +88,12 @@ class SupervisorStatus(Message):
     software: Annotated[str, Field(description="Version of fer-worker.")]
     engine: str
     desired: int
-    restarts: int
+    autoscale: Annotated[
+        tuple[int, int] | None,
+        Field(description="The least and the most processes, where the supervisor decides."),
+    ] = None
+    restarts: Annotated[int, Field(description="Processes that died and were replaced.")]
+    resident_bytes: Annotated[int, Field(description="Memory of the supervisor itself.")] = 0
     processes: tuple[ProcessStatus, ...]
 
 

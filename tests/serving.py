@@ -20,6 +20,7 @@ from worker.control import ControlLink
 from worker.errors import BrokerRefusedError
 from worker.frame_pool import FramePool
 from worker.inference.engine import Engine
+from worker.metrics import Meter
 from worker.operator import Operator
 from worker.service import Service
 
@@ -48,11 +49,13 @@ def serving(
     threads: int = 2,
     prefetch: int = 4,
     limits: Limits | None = None,
+    meter: Meter | None = None,
+    latest_wins: bool = False,
 ) -> Iterator[Service]:
     """Run a service in this process; it drains at the end."""
-    watcher = Watcher()
-    pool = FramePool(engine, threads, limits or Limits(), "test/1")
-    service = Service(pool, broker, prefetch, "test/1", watcher, limits or Limits())
+    watcher, limits, meter = Watcher(), limits or Limits(), meter or Meter()
+    pool = FramePool(engine, threads, limits, "test/1", meter, latest_wins=latest_wins)
+    service = Service(pool, broker, prefetch, "test/1", watcher, meter, limits)
     service.start()
     try:
         wait_until(lambda: service.progress.consuming, what="the service consumes")
@@ -64,14 +67,18 @@ def serving(
 
 
 @contextmanager
-def supervising(broker: BrokerConfig, limits: Limits | None = None) -> Iterator[ControlLink]:
+def supervising(
+    broker: BrokerConfig, limits: Limits | None = None, meter: Meter | None = None
+) -> Iterator[ControlLink]:
     """Run a supervisor's connection, without a supervisor, in this process."""
     connected: list[bool] = []
     link = ControlLink(
         broker,
         "test/2",
+        meter or Meter(),
         on_command=lambda _: None,
         on_connected=lambda: connected.append(True),
+        on_disconnected=lambda: None,
         on_refused=lambda _: None,
         limits=limits or Limits(),
     )

@@ -13,6 +13,7 @@ from functools import partial
 import pika
 from pika.adapters.select_connection import SelectConnection
 from pika.channel import Channel
+from pika.frame import Method
 from pydantic import ValidationError
 
 from schemas import CONTROL_COMMAND, ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
@@ -25,6 +26,7 @@ from worker.broker.publisher import Message, Publisher
 from worker.broker.topology import Topology, declare
 from worker.config import DEFAULT_LIMITS, BrokerConfig, Limits
 from worker.errors import BrokerRefusedError
+from worker.metrics import Meter
 from worker.obituaries import attend
 
 log = logging.getLogger(__name__)
@@ -43,6 +45,18 @@ class ControlRequest:
     answer: Callable[[ScaleReply | SupervisorStatus], None]
 
 
+@dataclass(frozen=True)
+class QueueLook:
+    """What was seen of the queue of requests."""
+
+    waiting: int
+    """Requests that no worker has taken."""
+    consumers: int
+
+
+LOOK_INTERVAL_S = 1.0
+
+
 class ControlLink:
     """A supervisor's connection."""
 
@@ -50,9 +64,12 @@ class ControlLink:
         self,
         broker: BrokerConfig,
         supervisor: str,
+        meter: Meter,
         on_command: Callable[[ControlRequest], None],
         on_connected: Callable[[], None],
+        on_disconnected: Callable[[], None],
         on_refused: Callable[[BrokerRefusedError], None],
+        on_look: Callable[[QueueLook], None] | None = None,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Store the parts; the callbacks are called on the connection's thread.
@@ -60,16 +77,22 @@ class ControlLink:
         Args:
             broker: where commands come from.
             supervisor: host/pid.
+            meter: counts the requests that are ended here.
             on_command: called with every valid command, whomever it addresses.
             on_connected: called each time commands can be heard.
+            on_disconnected: called each time they no longer can.
             on_refused: called if the broker refuses us.
+            on_look: called once a second with what is seen of the queue of requests.
             limits: what the workers accept.
         """
         self._broker = broker
         self._topology = Topology(broker.namespace)
         self._supervisor = supervisor
+        self._meter = meter
         self._on_command = on_command
         self._on_connected = on_connected
+        self._on_disconnected = on_disconnected
+        self._on_look = on_look
         self._on_refused = on_refused
         self._admission = Admission(self._topology, limits)
         self._publisher: Publisher | None = None
@@ -96,6 +119,7 @@ class ControlLink:
     def on_lost(self) -> None:
         """Forget the publisher; commands that were not answered are not answered any more."""
         self._publisher = None
+        self._on_disconnected()
 
     def on_refused(self, error: BrokerRefusedError) -> None:
         """Pass it on."""
@@ -112,10 +136,12 @@ class ControlLink:
             self._topology.obituaries.name,
             OBITUARIES_PREFETCH,
             lambda delivery: attend(
-                delivery, outcomes, self._admission, self._supervisor, lambda: None
+                delivery, outcomes, self._admission, self._supervisor, self._meter
             ),
             on_consuming=lambda: None,
         )
+        if self._on_look is not None:
+            open_channel(connection, partial(self._look, self._on_look))
         # A new name each time: after a stalled connection the broker may still hold the old one.
         queue = f"{self._topology.control}.{uuid.uuid4().hex}"
         open_channel(connection, partial(self._declare, connection, queue))
@@ -129,6 +155,18 @@ class ControlLink:
                 connection, queue, CONTROL_PREFETCH, self._on_delivery, self._on_connected
             ),
         )
+
+    def _look(self, on_look: Callable[[QueueLook], None], channel: Channel) -> None:
+        """Look at the queue of requests, now and once a second while the channel is open."""
+        if not channel.is_open:
+            return
+
+        def on_declared(frame: Method[pika.spec.Queue.DeclareOk]) -> None:
+            found = frame.method
+            on_look(QueueLook(found.message_count, found.consumer_count))
+            self._connection.call_later(LOOK_INTERVAL_S, partial(self._look, on_look, channel))
+
+        channel.queue_declare(self._topology.frames.name, passive=True, callback=on_declared)
 
     def _on_delivery(self, delivery: Delivery) -> None:
         delivery.ack()

@@ -19,7 +19,9 @@ from worker.broker.codec import decode_request
 from worker.broker.consumer import Delivery
 from worker.config import Limits
 from worker.errors import MessageError
+from worker.freshness import LatestBatches, deadline_of
 from worker.inference.engine import Engine
+from worker.metrics import Meter
 from worker.results import FrameOutcome, expired, summarize
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,14 @@ class _Batch:
         self._outcomes: dict[int, FrameOutcome] = {}
         self._lock = threading.Lock()
 
+    @property
+    def camera_id(self) -> str | None:
+        return self.request.camera_id
+
+    @property
+    def moment(self) -> datetime:
+        return self.request.sent_at or self.job.delivered_at
+
     def add(self, index: int, outcome: FrameOutcome) -> list[FrameOutcome] | None:
         """Keep a frame's outcome. Whoever adds the last one gets all, in the frames' order."""
         with self._lock:
@@ -69,7 +79,16 @@ class FramePool:
     A task reads a request and analyses its longest frame; every other frame is a task of its own.
     """
 
-    def __init__(self, engine: Engine, threads: int, limits: Limits, worker: str) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        threads: int,
+        limits: Limits,
+        worker: str,
+        meter: Meter,
+        *,
+        latest_wins: bool = False,
+    ) -> None:
         """Start the threads.
 
         Args:
@@ -77,10 +96,14 @@ class FramePool:
             threads: frames analysed at once.
             limits: what is accepted.
             worker: host/pid, named in results.
+            meter: counts the frames.
+            latest_wins: answer a batch `expired` where a newer one of its camera waits here.
         """
         self._engine = engine
         self._limits = limits
         self._worker = worker
+        self._meter = meter
+        self._latest: LatestBatches[_Batch] | None = LatestBatches() if latest_wins else None
         # Not an executor: it makes a future for every task, and nobody here looks at one.
         self._tasks: SimpleQueue[tuple[Job, _Step] | None] = SimpleQueue()
         self._steps_began: list[float | None] = [None] * threads
@@ -130,22 +153,30 @@ class FramePool:
         request = decode_request(
             delivery.body, delivery.content_type, delivery.headers, self._limits
         )
-        if request.deadline is not None and request.deadline < datetime.now(UTC):
-            job.on_end(
-                expired(
-                    request,
-                    correlation_id=delivery.correlation_id,
-                    redelivered=delivery.was_delivered_before,
-                    worker=self._worker,
-                )
-            )
-            return
         batch = _Batch(job, request)
+        deadline = deadline_of(request, delivery.properties.expiration, job.delivered_at)
+        if deadline is not None and deadline < datetime.now(UTC):
+            self._expire(batch, "picked up after its deadline")
+        elif self._latest is None:
+            self._begin(batch)
+        else:
+            # Behind all that were delivered before this moment: by then they are read, and known.
+            self._latest.add(batch)
+            self._tasks.put((job, partial(self._begin_if_latest, self._latest, batch)))
+
+    def _begin_if_latest(self, latest: LatestBatches[_Batch], batch: _Batch) -> None:
+        if latest.has_newer(batch):
+            self._meter.add("superseded")
+            self._expire(batch, "a newer batch of this camera waits")
+        else:
+            self._begin(batch)
+
+    def _begin(self, batch: _Batch) -> None:
         # The longest files first, so that no thread is left alone with one at the end.
-        sizes = [len(frame.jpeg) for frame in request.frames]
+        sizes = [len(frame.jpeg) for frame in batch.request.frames]
         first, *others = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
         for index in others:
-            self._tasks.put((job, partial(self._analyze, batch, index)))
+            self._tasks.put((batch.job, partial(self._analyze, batch, index)))
         self._analyze(batch, first)  # by this thread: a batch of one never changes hands
 
     def _analyze(self, batch: _Batch, index: int) -> None:
@@ -154,9 +185,28 @@ class FramePool:
         outcome = analyze_frame(
             self._engine, request.frames[index], index, faces, self._limits.frame
         )
+        if outcome.error is None:
+            self._meter.frame(
+                len(outcome.frame.faces),
+                decode_s=outcome.decode_ms / 1000,
+                detect_s=outcome.detect_ms / 1000,
+                classify_s=outcome.classify_ms / 1000,
+            )
         outcomes = batch.add(index, outcome)
         if outcomes is not None:
             batch.job.on_end(self._summarize(batch, outcomes))
+
+    def _expire(self, batch: _Batch, why: str) -> None:
+        delivery = batch.job.delivery
+        batch.job.on_end(
+            expired(
+                batch.request,
+                why,
+                correlation_id=delivery.correlation_id,
+                redelivered=delivery.was_delivered_before,
+                worker=self._worker,
+            )
+        )
 
     def _summarize(self, batch: _Batch, outcomes: list[FrameOutcome]) -> BatchResult:
         job, sent_at = batch.job, batch.request.sent_at

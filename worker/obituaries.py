@@ -4,7 +4,7 @@ The broker gives up on a request that expired in its queue, or that was delivere
 three times and never acked: each time its worker died. No worker is left to answer it.
 """
 
-from collections.abc import Callable
+import time
 
 from schemas import BatchRequest, ErrorCode
 from worker.broker.admission import Admission
@@ -13,35 +13,38 @@ from worker.broker.consumer import Delivery
 from worker.broker.outcome import Outcomes
 from worker.config import Limits
 from worker.errors import MessageError
+from worker.metrics import Meter
 from worker.results import expired
 
 
 def attend(
-    delivery: Delivery,
-    outcomes: Outcomes,
-    admission: Admission,
-    worker: str,
-    then: Callable[[], None],
+    delivery: Delivery, outcomes: Outcomes, admission: Admission, supervisor: str, meter: Meter
 ) -> None:
     """End one dead-lettered request: `expired` is answered, anything else buried as poison."""
+    taken = time.perf_counter()
     try:
         admission.check(delivery)
+        if delivery.last_death is None or delivery.last_death.get("reason") != "expired":
+            raise MessageError(
+                ErrorCode.POISON_MESSAGE, "every worker that took this request died of it"
+            )
     except MessageError as error:
-        outcomes.bury(delivery, error, then)
+        reason = error.code.value
+        outcomes.bury(delivery, error, then=lambda: meter.buried(reason))
         return
-    if delivery.last_death is not None and delivery.last_death.get("reason") == "expired":
-        result = expired(
-            _read(delivery, admission.limits),
-            correlation_id=delivery.correlation_id,
-            redelivered=delivery.was_delivered_before,
-            worker=worker,
-        )
-        outcomes.reply(delivery, result, then)
-        return
-    poison = MessageError(
-        ErrorCode.POISON_MESSAGE, "every worker that took this request died of it"
+    result = expired(
+        _read(delivery, admission.limits),
+        "expired in the queue",
+        correlation_id=delivery.correlation_id,
+        redelivered=delivery.was_delivered_before,
+        worker=supervisor,
     )
-    outcomes.bury(delivery, poison, then)
+
+    def count() -> None:
+        took_s = time.perf_counter() - taken
+        meter.answered(result.status.value, queued_s=None, publish_s=took_s, took_s=took_s)
+
+    outcomes.reply(delivery, result, then=count)
 
 
 def _read(delivery: Delivery, limits: Limits) -> BatchRequest | None:

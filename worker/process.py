@@ -20,6 +20,7 @@ from worker.errors import BrokerRefusedError, EngineError
 from worker.inference.engine import EngineFactory, EngineOptions, create_engine
 from worker.logs import setup_logs
 from worker.mailbox import Mailbox
+from worker.metrics import Meter, resident_bytes
 from worker.reports import Report
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,7 @@ class WorkerConfig:
     prefetch: int
     drain_timeout_s: float
     hang_timeout_s: float
+    latest_wins: bool = False
     log_level: int = logging.INFO
     create_engine: EngineFactory = create_engine
 
@@ -77,6 +79,7 @@ class _Process:
         self._pipe = pipe
         self._worker = worker
         self._mailbox: Mailbox[_Event] = Mailbox()
+        self._meter = Meter()
         self._drain_deadline: float | None = None
 
     # The service's supervision, called on its connection's thread.
@@ -114,9 +117,16 @@ class _Process:
         engine = config.create_engine(config.engine, config.threads)
         warm_up(engine)
         log.info("engine %s warm in %.1f s", config.engine.name, time.perf_counter() - started)
-        pool = FramePool(engine, config.threads, config.limits, self._worker)
+        pool = FramePool(
+            engine,
+            config.threads,
+            config.limits,
+            self._worker,
+            self._meter,
+            latest_wins=config.latest_wins,
+        )
         self._service = Service(
-            pool, config.broker, config.prefetch, self._worker, self, config.limits
+            pool, config.broker, config.prefetch, self._worker, self, self._meter, config.limits
         )
         self._service.start()
 
@@ -135,6 +145,7 @@ class _Process:
                     case _Event.TERMINATE:
                         self._drain()
                     case _Event.DRAINED:
+                        self._report()  # what it did last counts too
                         return ExitCode.DRAINED
                     case _Event.REFUSED:
                         return ExitCode.BROKER_REFUSED
@@ -157,4 +168,11 @@ class _Process:
 
     def _report(self) -> None:
         with contextlib.suppress(OSError):  # the supervisor is gone: `wait` will say so too
-            self._pipe.send(Report(self._service.progress, self._drain_deadline is not None))
+            self._pipe.send(
+                Report(
+                    self._service.progress,
+                    self._meter.counts,
+                    resident_bytes(),
+                    draining=self._drain_deadline is not None,
+                )
+            )

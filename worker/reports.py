@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass
 
+from worker.metrics import Counts
+
 
 @dataclass(frozen=True)
 class Progress:
-    """What a service is at, and what it has done so far."""
+    """What a service is at."""
 
     consuming: bool = False
     in_flight: int = 0
     held: int = 0
     """Requests done but held, because no queue takes their outcome."""
-    batches: int = 0
-    frames: int = 0
     working_since: float | None = None
     """When the oldest step under way (reading a request, analysing a frame) began, on the monotonic
     clock, which all processes of a machine share. None while nothing is computed: idle, or waiting
@@ -29,4 +29,6 @@ class Report:
     """How a worker process is."""
 
     progress: Progress
+    counts: Counts
+    resident_bytes: int
     draining: bool

@@ -75,19 +75,20 @@ def summarize(
 
 
 def expired(
-    request: BatchRequest | None, *, correlation_id: str | None, redelivered: bool, worker: str
+    request: BatchRequest | None,
+    why: str,
+    *,
+    correlation_id: str | None,
+    redelivered: bool,
+    worker: str,
 ) -> BatchResult:
-    """Answer a request that was picked up too late; `request` is None where it cannot be read."""
+    """Answer a request that came too late; `request` is None where it cannot be read."""
     frames = request.frames if request is not None else ()
     return BatchResult(
         status=Status.EXPIRED,
         emotions=(NO_EMOTION,) * len(frames),
         faces_areas=(0,) * len(frames),
-        errors=(
-            RequestError(
-                frame=None, code=ErrorCode.EXPIRED, message="picked up after its deadline"
-            ),
-        ),
+        errors=(RequestError(frame=None, code=ErrorCode.EXPIRED, message=why),),
         frames=tuple(
             FrameResult(id=frame.id, width=None, height=None, faces=()) for frame in frames
         ),

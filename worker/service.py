@@ -4,7 +4,8 @@ The connection's thread takes deliveries and ends them, and never blocks; the po
 and analyse, and never touch the connection. An ending travels back as a callback posted to it.
 """
 
-from dataclasses import dataclass, field, replace
+import time
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
 
@@ -20,6 +21,7 @@ from worker.broker.topology import Topology, declare
 from worker.config import DEFAULT_LIMITS, BrokerConfig, Limits
 from worker.errors import BrokerRefusedError, MessageError
 from worker.frame_pool import Ending, FramePool, Job
+from worker.metrics import Meter
 from worker.reports import Progress
 
 SUSPECTS_INTERVAL_S = 2.0
@@ -75,6 +77,7 @@ class Service:
         prefetch: int,
         worker: str,
         supervision: Supervision,
+        meter: Meter,
         limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         """Store the parts.
@@ -85,12 +88,14 @@ class Service:
             prefetch: batches taken and not yet answered.
             worker: host/pid, named in results and to the broker.
             supervision: told what happens.
+            meter: counts the requests.
             limits: what is accepted.
         """
         self._pool = pool
         self._prefetch = prefetch
         self._worker = worker
         self._supervision = supervision
+        self._meter = meter
         self._topology = Topology(broker.namespace)
         self._admission = Admission(self._topology, limits)
         self._connection = Connection(
@@ -98,8 +103,7 @@ class Service:
         )
         self._session: _Session | None = None
         self._draining = False
-        self._batches = 0
-        self._frames = 0
+        self._was_connected = False
 
     def start(self) -> None:
         """Connect, and take requests."""
@@ -112,23 +116,19 @@ class Service:
     @property
     def progress(self) -> Progress:
         """A snapshot, from any thread."""
-        done = Progress(
-            batches=self._batches, frames=self._frames, working_since=self._pool.working_since
-        )
+        working_since = self._pool.working_since
         session = self._session
         if session is None:
-            return done
-        return replace(
-            done,
-            consuming=session.ready,
-            in_flight=session.in_flight,
-            held=session.outcomes.held,
-        )
+            return Progress(working_since=working_since)
+        return Progress(session.ready, session.in_flight, session.outcomes.held, working_since)
 
     # What follows runs on the connection's thread.
 
     def on_open(self, connection: SelectConnection) -> None:
         """Begin a session: consume as soon as replies can be published."""
+        if self._was_connected:
+            self._meter.add("reconnects")
+        self._was_connected = True
         publisher = Publisher(connection, on_ready=partial(self._begin, connection))
         self._session = _Session(
             Outcomes(publisher, self._topology, self._connection.call_later, self._worker)
@@ -222,10 +222,12 @@ class Service:
 
     def _take(self, session: _Session, delivery: Delivery) -> None:
         session.in_flight += 1
+        if delivery.redelivered:
+            self._meter.add("redeliveries")
         try:
             self._admission.check(delivery)
         except MessageError as error:
-            session.outcomes.bury(delivery, error, partial(self._done, session, delivery))
+            self._bury(session, delivery, error)
             return
         if self._is_suspect(delivery):
             self._submit(session, delivery)
@@ -244,26 +246,50 @@ class Service:
 
     def _submit(self, session: _Session, delivery: Delivery) -> None:
         session.at_work += 1
+        taken = time.perf_counter()
         self._pool.submit(
             Job(
                 delivery,
                 is_wanted=lambda: not session.lost,
                 on_end=lambda ending: self._connection.call(
-                    partial(self._end, session, delivery, ending)
+                    partial(self._end, session, delivery, taken, ending)
                 ),
             )
         )
 
-    def _end(self, session: _Session, delivery: Delivery, ending: Ending) -> None:
+    def _end(self, session: _Session, delivery: Delivery, taken: float, ending: Ending) -> None:
         session.at_work -= 1
-        done = partial(self._done, session, delivery)
         if isinstance(ending, BatchResult):
-            self._batches += 1
-            self._frames += len(ending.frames)
-            session.outcomes.reply(delivery, ending, done)
+            self._reply(session, delivery, taken, ending)
         else:
-            session.outcomes.bury(delivery, ending, done)
+            self._bury(session, delivery, ending)
         self._advance(session)
+
+    def _reply(
+        self, session: _Session, delivery: Delivery, taken: float, result: BatchResult
+    ) -> None:
+        ready = time.perf_counter()
+        timings = result.timings_ms
+        queued_ms = None if timings is None else timings.queued
+
+        def done() -> None:
+            now = time.perf_counter()
+            self._meter.answered(
+                result.status.value,
+                queued_s=None if queued_ms is None else queued_ms / 1000,
+                publish_s=now - ready,
+                took_s=now - taken,
+            )
+            self._done(session, delivery)
+
+        session.outcomes.reply(delivery, result, done)
+
+    def _bury(self, session: _Session, delivery: Delivery, error: MessageError) -> None:
+        def done() -> None:
+            self._meter.buried(error.code.value)
+            self._done(session, delivery)
+
+        session.outcomes.bury(delivery, error, done)
 
     def _set_aside(self, session: _Session) -> None:
         session.in_flight -= 1

@@ -21,6 +21,7 @@ from worker.client import FerClient
 from worker.config import BrokerConfig, TlsFiles
 from worker.control import ControlLink
 from worker.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerError
+from worker.metrics import Meter
 
 LISTENER = """
 listeners.ssl.1 = 127.0.0.1:{port}
@@ -123,8 +124,10 @@ def refusal_of_a_worker(broker: BrokerConfig) -> str:
     link = ControlLink(
         broker,
         "test/1",
+        Meter(),
         on_command=lambda _: None,
         on_connected=lambda: pytest.fail("connected"),
+        on_disconnected=lambda: None,
         on_refused=lambda error: setattr(watcher, "refused", error),
     )
     link.start()

@@ -9,6 +9,7 @@ from tests.serving import Sender
 from tests.waiting import wait_until
 from worker.config import BrokerConfig
 from worker.control import ControlLink, ControlRequest
+from worker.metrics import Meter
 
 pytestmark = pytest.mark.broker
 
@@ -21,8 +22,10 @@ def test_hostile_control_messages_are_ignored(broker: BrokerConfig, sender: Send
     link = ControlLink(
         broker,
         "test/2",
+        Meter(),
         on_command=heard.append,
         on_connected=lambda: connected.append(True),
+        on_disconnected=lambda: None,
         on_refused=lambda _: None,
     )
     link.start()

@@ -236,35 +236,6 @@ def test_thread_of_the_pool_outlives_whatever_an_engine_raises(
     assert second.status is Status.SUCCESS
 
 
-def test_request_past_its_deadline_is_answered_expired_without_inference(
-    broker: BrokerConfig, sender: Sender
-) -> None:
-    past = (datetime.now(UTC) - timedelta(milliseconds=1)).isoformat()
-    future = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
-    engine = SizeEngine()
-    with serving(broker, engine):
-        late = sender.receive(sender.send(request(JPEG, JPEG, deadline=past, camera_id="c")))
-        in_time = sender.receive(sender.send(request(JPEG, deadline=future)))
-    assert late.status is Status.EXPIRED
-    assert late.emotions == (NO_EMOTION, NO_EMOTION)
-    assert late.faces_areas == (0, 0)
-    assert late.camera_id == "c"
-    assert in_time.status is Status.SUCCESS
-    assert engine.analysed == 1
-    assert sender.depth(f"{broker.namespace}.frames.dead") == 0
-
-
-def test_request_that_expired_in_the_queue_is_answered_expired(
-    broker: BrokerConfig, sender: Sender
-) -> None:
-    with supervising(broker):
-        result = sender.receive(sender.send(request(JPEG, camera_id="c"), expiration="1"))
-    assert result.status is Status.EXPIRED
-    assert result.emotions == (NO_EMOTION,)
-    assert result.camera_id == "c"
-    assert sender.depth(f"{broker.namespace}.frames.dead") == 0
-
-
 def test_result_without_reply_to_waits_among_the_results(
     broker: BrokerConfig, sender: Sender
 ) -> None:
@@ -300,9 +271,9 @@ def test_full_reply_queue_is_tried_again_until_there_is_room(
 ) -> None:
     queue = full_queue(sender)
     engine = SizeEngine()
-    with serving(broker, engine) as service:
+    with serving(broker, engine):
         sent = sender.send(request(JPEG), reply_to=queue)
-        wait_until(lambda: service.progress.batches == 1)
+        wait_until(lambda: engine.analysed == 1)
         assert sender.take(queue)[1] == b"in the way"
         assert sender.receive(sent, queue=queue).status is Status.SUCCESS
     assert engine.analysed == 1

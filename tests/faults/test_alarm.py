@@ -60,7 +60,7 @@ def test_nothing_is_acked_or_lost_while_the_broker_takes_no_replies(
         before = connections(node).keys()
         with low_on_memory(node):
             engine.gate.set()
-            wait_until(lambda: service.progress.batches == PREFETCH, what="replies are published")
+            wait_until(lambda: engine.analysed == PREFETCH, what="what was taken is analysed")
             wait_until(lambda: "blocked" in connections(node).values(), what="one is blocked")
             # Every request is still there, and those that were taken are not acked. The broker
             # counts anew every five seconds.

@@ -103,5 +103,6 @@ def test_fault_of_the_engine_is_an_outcome() -> None:
 
 
 def test_expired_result_of_an_unreadable_request_has_no_frames() -> None:
-    result = expired(None, correlation_id="c", redelivered=True, worker="host/1")
+    result = expired(None, "late", correlation_id="c", redelivered=True, worker="host/1")
     assert (result.status, result.emotions, result.frames) == (Status.EXPIRED, (), ())
+    assert [error.message for error in result.errors] == ["late"]

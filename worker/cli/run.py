@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from worker.autoscaler import Autoscaler
 from worker.cli.limits import limit_options
 from worker.cli.options import broker_options, engine_options
 from worker.config import (
@@ -18,8 +19,11 @@ from worker.config import (
 from worker.cores import available_cores, plan
 from worker.inference.engine import EngineFactory, EngineOptions, create_engine
 from worker.logs import setup_logs
+from worker.monitoring import Monitor
 from worker.process import WorkerConfig
 from worker.supervisor import Supervisor
+
+log = logging.getLogger(__name__)
 
 
 class _Count(click.ParamType[int | None]):
@@ -39,6 +43,23 @@ class _Count(click.ParamType[int | None]):
         if not text.isdecimal() or int(text) < self._least:
             self.fail(f"{text!r} is neither auto nor a number from {self._least} on", param, ctx)
         return int(text)
+
+
+class _Bounds(click.ParamType[tuple[int, int]]):
+    """`1:4`: at least one, at most four."""
+
+    name = "bounds"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        text = str(value)
+        least, _, most = text.partition(":")
+        if not (least.isdecimal() and most.isdecimal() and int(least) <= int(most) > 0):
+            self.fail(f"{text!r} is not MIN:MAX, such as 1:4", param, ctx)
+        return int(least), int(most)
 
 
 @click.command()
@@ -78,6 +99,42 @@ class _Count(click.ParamType[int | None]):
     help="Time that one frame may take at most; then its process is replaced.",
 )
 @click.option(
+    "--autoscale",
+    type=_Bounds(),
+    metavar="MIN:MAX",
+    help="Let the supervisor decide how many processes, by the queue; instead of --processes. For "
+    "one supervisor a queue.",
+)
+@click.option(
+    "--target-wait",
+    type=click.FloatRange(0, min_open=True),
+    default=1.0,
+    metavar="SECONDS",
+    help="With --autoscale: more processes when batches are expected to wait longer.",
+)
+@click.option(
+    "--quiet-time",
+    type=click.FloatRange(0),
+    default=30.0,
+    metavar="SECONDS",
+    help="With --autoscale: one process fewer when fewer have been enough for so long.",
+)
+@click.option(
+    "--latest-wins",
+    is_flag=True,
+    help="Answer a batch `expired` where a newer one of its camera waits in the same process.",
+)
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65535),
+    help="Serve /metrics, /livez and /readyz over HTTP; 0 takes any free port. Off without it.",
+)
+@click.option(
+    "--metrics-host",
+    default="127.0.0.1",
+    help="Address to serve them on; 0.0.0.0 for all of this machine's.",
+)
+@click.option(
     "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
 )
 @click.pass_obj
@@ -95,6 +152,12 @@ def run(
     max_processes: int,
     drain_timeout: float,
     hang_timeout: float,
+    autoscale: tuple[int, int] | None,
+    target_wait: float,
+    quiet_time: float,
+    latest_wins: bool,
+    metrics_port: int | None,
+    metrics_host: str,
     log_level: str,
 ) -> None:
     """Serve: take batches from the queue and answer them, until SIGTERM or Ctrl-C.
@@ -102,13 +165,17 @@ def run(
     A broker that is not up yet is waited for. The first signal drains: everything taken is
     answered before the processes leave. A second one leaves at once, and the broker delivers the
     rest to other workers. SIGHUP replaces the processes one after the other, each when its
-    successor is ready.
+    successor is ready; SIGTTIN adds one, SIGTTOU takes one away.
     """
+    if autoscale is not None and processes is not None:
+        raise click.UsageError("--processes and --autoscale exclude each other")
     level = logging.getLevelNamesMapping()[log_level.upper()]
     setup_logs(f"{host_name()}/{os.getpid()}", level)
-    cores = plan(available_cores(), processes, threads)
+    most = processes if autoscale is None else autoscale[1]
+    cores = plan(available_cores(), most, threads)
     prefetch = prefetch or 2 * cores.threads
-    logging.getLogger(__name__).info(
+    monitor = None if metrics_port is None else Monitor(metrics_host, metrics_port)
+    log.info(
         "plan for %d cores: processes x threads = %d x %d, prefetch %d",
         cores.cores,
         cores.processes,
@@ -123,7 +190,17 @@ def run(
         prefetch=prefetch,
         drain_timeout_s=drain_timeout,
         hang_timeout_s=hang_timeout,
+        latest_wins=latest_wins,
         log_level=level,
         create_engine=engine_factory or create_engine,
     )
-    sys.exit(Supervisor(config, cores.processes, max_processes).run())
+    autoscaler = None
+    if autoscale is not None:
+        autoscaler = Autoscaler(*autoscale, cores.threads, target_wait, quiet_time)
+        if cores.processes * cores.threads > cores.cores:
+            log.warning("up to %d processes are more than the cores carry", cores.processes)
+    if monitor is not None:
+        monitor.start()
+        log.info("metrics at http://%s:%d/metrics", metrics_host, monitor.port)
+    first = cores.processes if autoscale is None else autoscale[0]
+    sys.exit(Supervisor(config, first, max_processes, autoscaler, monitor).run())

@@ -1,0 +1,116 @@
+import threading
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.metrics import BUCKETS_S, STAGES, Counts, Histogram, Meter, Recent, resident_bytes
+
+SECONDS = st.floats(0, 100, allow_nan=False)
+
+
+def histogram(*durations_s: float) -> Histogram:
+    meter = Meter()
+    for seconds in durations_s:
+        meter.answered("success", queued_s=None, publish_s=0.0, took_s=seconds)
+    return meter.counts.took
+
+
+@given(st.lists(SECONDS), st.lists(SECONDS))
+def test_histograms_add_up_and_tell_what_came_later(
+    earlier: list[float], later: list[float]
+) -> None:
+    both = histogram(*earlier, *later)
+    assert (histogram(*earlier) + histogram(*later)).counts == both.counts
+    assert (both - histogram(*earlier)).counts == histogram(*later).counts
+    assert both.count == len(earlier) + len(later)
+    assert both.sum_s == pytest.approx(sum(earlier) + sum(later))
+
+
+@given(st.lists(st.floats(0, BUCKETS_S[-1]), min_size=1), st.floats(0.01, 1))
+def test_quantile_lies_in_the_bucket_of_the_exact_one(durations: list[float], share: float) -> None:
+    found = histogram(*durations).quantile(share)
+    exact = sorted(durations)[max(0, -(-share * len(durations) // 1).__int__() - 1)]
+    upper = next(bound for bound in BUCKETS_S if bound >= exact)
+    lower = max((bound for bound in BUCKETS_S if bound < exact), default=0.0)
+    assert found is not None
+    assert lower <= found <= upper
+
+
+def test_quantile_is_interpolated_within_its_bucket_and_bounded_by_the_last() -> None:
+    assert histogram(*[0.015] * 4).quantile(0.5) == pytest.approx(0.0125)
+    assert histogram(100.0).quantile(0.5) == BUCKETS_S[-1]
+    assert histogram().quantile(0.5) is None
+
+
+def test_a_duration_on_a_bound_is_within_it() -> None:
+    counts = histogram(0.002).counts
+    assert counts.index(1) == BUCKETS_S.index(0.002)
+
+
+def test_a_meter_counts_for_many_threads() -> None:
+    meter = Meter()
+
+    def work() -> None:
+        for _ in range(1000):
+            meter.frame(2, decode_s=0.001, detect_s=0.01, classify_s=0.002)
+            meter.answered("success", queued_s=0.001, publish_s=0.001, took_s=0.02)
+            meter.buried("malformed_body")
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    counts = meter.counts
+    assert counts.totals == {"frames": 4000, "faces": 8000}
+    assert counts.requests == {"success": 4000, "buried": 4000}
+    assert counts.buried == {"malformed_body": 4000}
+    assert {counts.stages[stage].count for stage in STAGES} == {4000}
+    assert counts.working_s == pytest.approx(4000 * 0.013)
+
+
+def test_counts_are_a_snapshot() -> None:
+    meter = Meter()
+    before = meter.counts
+    meter.add("faces", 3)
+    assert before == Counts()
+    assert (meter.counts - before).totals == {"faces": 3}
+
+
+def frames(number: int) -> Counts:
+    meter = Meter()
+    meter.add("frames", number)
+    return meter.counts
+
+
+def test_recent_tells_what_came_within_the_last_seconds() -> None:
+    recent = Recent()
+    for second in range(300):
+        recent.add(float(second), frames(10 * second))
+    for span_s in (5.0, 60.0):
+        counts, seconds = recent.over(span_s)
+        assert (counts.totals["frames"], seconds) == (10 * span_s, span_s)
+
+
+def test_recent_of_a_young_process_says_how_long_it_has_looked() -> None:
+    recent = Recent()
+    assert recent.over() == (Counts(), 0.0)
+    recent.add(100.0, frames(0))
+    recent.add(102.0, frames(4))
+    counts, seconds = recent.over()
+    assert (counts.totals["frames"], seconds) == (4, 2.0)
+
+
+def test_recent_keeps_a_look_a_second_however_many_there_are() -> None:
+    recent = Recent()
+    for look in range(100_000):
+        recent.add(look / 100, frames(look))
+    assert len(recent._looks) <= Recent.SPAN_S + 2
+    counts, seconds = recent.over(10.0)
+    assert counts.totals["frames"] / seconds == pytest.approx(100, rel=0.01)
+
+
+def test_resident_memory_of_this_process_is_known_and_that_of_nobody_is_not() -> None:
+    assert resident_bytes() > 2**20
+    assert resident_bytes(0) == 0
