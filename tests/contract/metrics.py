@@ -1,35 +1,11 @@
 """Every metric that dashboards, alerts and documents may name."""
 
-WORKER_METRICS: dict[str, set[str]] = {
-    "fer_worker_requests_total": {"outcome"},
-    "fer_worker_buried_total": {"reason"},
-    "fer_worker_superseded_total": set(),
-    "fer_worker_frames_total": set(),
-    "fer_worker_faces_total": set(),
-    "fer_worker_redeliveries_total": set(),
-    "fer_worker_reconnects_total": set(),
-    "fer_worker_restarts_total": set(),
-    "fer_worker_stage_seconds": {"stage"},
-    "fer_worker_request_seconds": set(),
-    "fer_worker_in_flight": set(),
-    "fer_worker_held": set(),
-    "fer_worker_threads": set(),
-    "fer_worker_processes": {"state"},
-    "fer_worker_processes_desired": set(),
-    "fer_worker_connected": set(),
-    "fer_worker_resident_memory_bytes": {"role"},
-    "fer_worker_info": {"version", "engine", "kernels", "detector_color", "crop"},
-}
-"""Those that a supervisor serves, and their labels."""
+from collections import defaultdict
 
-HISTOGRAMS = {"fer_worker_stage_seconds", "fer_worker_request_seconds"}
-
-LABEL_VALUES: dict[str, set[str]] = {
-    "outcome": {"success", "partial", "error", "expired", "buried"},
-    "stage": {"queued", "decode", "detect", "classify", "publish"},
-    "state": {"starting", "ready", "not_ready", "draining"},
-    "role": {"supervisor", "workers"},
-}
+from schemas import SupervisorStatus
+from worker.inference.engine import EngineOptions
+from worker.metrics import Counts
+from worker.monitoring import Overview, families
 
 BROKER_METRICS: dict[str, set[str]] = {
     "rabbitmq_alarms_memory_used_watermark": set(),
@@ -38,16 +14,30 @@ BROKER_METRICS: dict[str, set[str]] = {
     "rabbitmq_detailed_queue_messages_unacked": {"vhost", "queue"},
     "rabbitmq_detailed_queue_messages_bytes": {"vhost", "queue"},
 }
-"""Those of RabbitMQ that are used; tests/broker/test_broker_metrics.py asks a real one."""
+"""Those of RabbitMQ that are used, and their labels. tests/broker/test_broker_metrics.py asks a
+real one for them."""
 
 
-def series() -> dict[str, set[str]]:
-    """The names that a query may use, and their labels."""
-    found = {"up": set(), **BROKER_METRICS}
-    for name, labels in WORKER_METRICS.items():
-        if name in HISTOGRAMS:
-            found |= {f"{name}_sum": labels, f"{name}_count": labels}
-            found[f"{name}_bucket"] = labels | {"le"}
-        else:
-            found[name] = labels
-    return found
+def _overview() -> Overview:
+    status = SupervisorStatus(
+        host="edge", pid=1, software="0", engine="openvino", desired=1, restarts=0, processes=()
+    )
+    return Overview(status, Counts(), EngineOptions(), threads=1, held=0, connected=True)
+
+
+def _read() -> tuple[dict[str, set[str]], dict[str, dict[str, set[str]]]]:
+    """What a supervisor serves: metrics and their labels; series, their labels and values."""
+    metrics: dict[str, set[str]] = {}
+    series: dict[str, dict[str, set[str]]] = {}
+    for family in families(_overview()):
+        for sample in family.samples:
+            labels = series.setdefault(sample.name, defaultdict(set))
+            for label, value in sample.labels.items():
+                labels[label].add(value)
+            name = family.name if family.type == "histogram" else sample.name
+            metrics.setdefault(name, set()).update(sample.labels.keys() - {"le"})
+    return metrics, series
+
+
+WORKER_METRICS, WORKER_SERIES = _read()
+"""Metrics as documents name them (a histogram is one), and series as queries do (it is three)."""

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from worker.cli import main
+from worker.cli.run import run
 from worker.config import DEFAULT_DRAIN_TIMEOUT_S
 
 ROOT = Path(__file__).parents[2]
@@ -152,4 +153,6 @@ def test_the_health_of_a_container_is_asked_by_a_file_that_the_image_has() -> No
 def test_an_image_serves_metrics_to_the_network_of_its_container() -> None:
     (port,) = re.findall(r"FER_WORKER_RUN_METRICS_PORT=(\d+)", DOCKERFILE)
     assert "FER_WORKER_RUN_METRICS_HOST=0.0.0.0" in DOCKERFILE
+    options = {parameter.name for parameter in run.params}
+    assert {"metrics_port", "metrics_host"} <= options
     assert f"EXPOSE {port}" in instructions("worker")

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from schemas import ErrorCode
-from tests.contract.metrics import LABEL_VALUES, WORKER_METRICS, series
+from tests.contract.metrics import BROKER_METRICS, WORKER_METRICS, WORKER_SERIES
 from tests.contract.test_containers import DOCKERFILE, SERVICES
 from tests.contract.test_docs import anchors
 from worker.broker.topology import Topology
@@ -30,7 +29,9 @@ ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
 CASES = yaml.safe_load((PROMETHEUS / "alerts.test.yml").read_text())["tests"]
 DASHBOARD = json.loads((DEPLOY / "grafana" / "dashboards" / "fer-worker.json").read_text())
 
-SERIES = series()
+SERIES = {"up": set(), **BROKER_METRICS} | {
+    name: set(labels) for name, labels in WORKER_SERIES.items()
+}
 SELECTOR = re.compile(r"\b((?:fer_worker|rabbitmq)_\w+|up)\b(?:\{(.*?)\})?")
 MATCHER = re.compile(r'(\w+)\s*(=~|!=|!~|=)\s*"([^"]*)"')
 OF_PROMETHEUS = {"instance", "job"}
@@ -62,11 +63,9 @@ def misnamed(expr: str) -> Iterator[str]:
         for label, operator, value in MATCHER.findall(selector):
             if label not in SERIES[metric] | OF_PROMETHEUS:
                 yield f"{metric}{{{label}}}"
-            known = LABEL_VALUES.get(label)
             values = value.split("|") if "~" in operator else [value]
-            if known is not None and not set(values) <= known:
-                yield f"{label}={value}"
-            if label == "reason" and value not in {code.value for code in ErrorCode}:
+            known = WORKER_SERIES.get(metric, {}).get(label, set(values))
+            if not set(values) <= known:
                 yield f"{label}={value}"
             if label == "queue" and operator == "=" and value not in Topology().queues:
                 yield f"{label}={value}"
