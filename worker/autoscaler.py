@@ -18,7 +18,7 @@ class Load:
     rate: float
     """Batches done a second, lately."""
     busy: float
-    """Threads at work, on average lately: seconds of analysis a second."""
+    """Threads at work, on average lately."""
 
     @property
     def wait_s(self) -> float:

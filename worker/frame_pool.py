@@ -132,9 +132,10 @@ class FramePool:
 
     def _work(self, number: int) -> None:
         while (task := self._tasks.get()) is not None:
-            self._steps_began[number] = time.monotonic()
+            self._steps_began[number] = began = time.monotonic()
             self._guarded(*task)
             self._steps_began[number] = None
+            self._meter.worked(time.monotonic() - began)
             del task  # or its request would be kept until the next one comes
 
     def _guarded(self, job: Job, step: _Step) -> None:

@@ -86,6 +86,8 @@ class Counts:
     stages: Mapping[str, Histogram] = field(default_factory=_no_durations)
     took: Histogram = Histogram()
     """Of requests, from delivery to ack."""
+    busy_s: float = 0.0
+    """Seconds that threads of the pool were at work, whatever came of it."""
 
     def __add__(self, other: "Counts") -> "Counts":
         return Counts(
@@ -94,6 +96,7 @@ class Counts:
             self.totals + other.totals,
             {stage: self.stages[stage] + other.stages[stage] for stage in STAGES},
             self.took + other.took,
+            self.busy_s + other.busy_s,
         )
 
     def __sub__(self, earlier: "Counts") -> "Counts":
@@ -103,13 +106,8 @@ class Counts:
             self.totals - earlier.totals,
             {stage: self.stages[stage] - earlier.stages[stage] for stage in STAGES},
             self.took - earlier.took,
+            self.busy_s - earlier.busy_s,
         )
-
-    @property
-    def working_s(self) -> float:
-        """Seconds that threads of the pool were at frames."""
-        stages = self.stages
-        return stages["decode"].sum_s + stages["detect"].sum_s + stages["classify"].sum_s
 
 
 class _Durations:
@@ -138,6 +136,7 @@ class Meter:
         self._totals: Counter[Total] = Counter()
         self._stages = {stage: _Durations() for stage in STAGES}
         self._took = _Durations()
+        self._busy_s = 0.0
 
     @property
     def counts(self) -> Counts:
@@ -149,12 +148,18 @@ class Meter:
                 self._totals.copy(),
                 {stage: durations.histogram for stage, durations in self._stages.items()},
                 self._took.histogram,
+                self._busy_s,
             )
 
     def add(self, total: Total, number: int = 1) -> None:
         """Count something that has just happened, or several."""
         with self._lock:
             self._totals[total] += number
+
+    def worked(self, seconds: float) -> None:
+        """Count the time of a thread of the pool."""
+        with self._lock:
+            self._busy_s += seconds
 
     def frame(self, faces: int, *, decode_s: float, detect_s: float, classify_s: float) -> None:
         """Count an analysed frame, and the faces in it."""

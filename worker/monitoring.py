@@ -165,6 +165,8 @@ def families(overview: Overview) -> Iterable[Metric]:
         yield CounterMetricFamily(PREFIX + name, text, value=counts.totals[name])
     restarts = "Processes that died and were replaced."
     yield CounterMetricFamily(f"{PREFIX}restarts", restarts, value=status.restarts)
+    busy = "Seconds that threads were at work; its rate by fer_worker_threads is the utilisation."
+    yield CounterMetricFamily(f"{PREFIX}busy_seconds", busy, value=counts.busy_s)
     yield _stages(counts)
     yield HistogramMetricFamily(
         f"{PREFIX}request_seconds",

@@ -75,7 +75,7 @@ class Team:
             counts, seconds = child.recent.over(span_s)
             if seconds:
                 rate += counts.took.count / seconds
-                busy += counts.working_s / seconds
+                busy += counts.busy_s / seconds
         return rate, busy
 
     @property

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from schemas import MAX_NAME_LENGTH, BatchRequest
 from worker.broker.codec import encode_request
 from worker.errors import FerWorkerError
-from worker.media import MediaFrame, batches, find_pictures, read_frame
+from worker.media import (
+    MediaFrame,
+    batches,
+    find_media,
+    find_pictures,
+    read_frame,
+    read_frames,
+)
 
 JPEG = b"\xff\xd8\xff\xe0 not much of a picture"
 
@@ -29,6 +36,16 @@ def picture(path: Path, depth: type = np.uint8, channels: int = 3) -> Path:
 def jpeg(path: Path, content: bytes = JPEG) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
+    return path
+
+
+def clip(path: Path, greys: Iterable[int]) -> Path:
+    """Write a clip, a frame of 64x48 for each grey."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    for grey in greys:
+        writer.write(np.full((48, 64, 3), grey, np.uint8))
+    writer.release()
     return path
 
 
@@ -135,6 +152,77 @@ def test_file_that_vanishes_is_one_line(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(FerWorkerError, match=r"^cannot read .*a\.jpg: No such file"):
         next(found)
+
+
+def test_clip_gives_its_frames_in_order_named_by_number(tmp_path: Path) -> None:
+    path = clip(tmp_path / "door.mp4", [0, 80, 160, 240])
+    found = list(read_frames(path))
+    assert [frame.id for frame in found] == [f"{path.as_posix()}#{number}" for number in range(4)]
+    assert {frame.path for frame in found} == {path}
+    decoded = [cv2.imdecode(np.frombuffer(f.jpeg, np.uint8), cv2.IMREAD_COLOR) for f in found]
+    assert [image.shape for image in decoded if image is not None] == [(48, 64, 3)] * 4
+    greys = [image.mean() for image in decoded if image is not None]
+    assert greys == pytest.approx([0, 80, 160, 240], abs=8)
+
+
+def test_clip_is_decoded_only_as_frames_are_asked_for(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.mp4", range(0, 250, 10))
+    frames_of_clip = read_frames(path)
+    path.rename(tmp_path / "b.mp4")
+    path.touch()
+    with pytest.raises(FerWorkerError, match="not a clip"):
+        next(frames_of_clip)
+
+
+def test_picture_is_one_frame(tmp_path: Path) -> None:
+    (frame,) = read_frames(jpeg(tmp_path / "a.jpg"))
+    assert (frame.jpeg, frame.id) == (JPEG, (tmp_path / "a.jpg").as_posix())
+
+
+@pytest.mark.parametrize("content", [b"", b"no clip", JPEG])
+def test_clip_that_cannot_be_decoded_is_one_line_and_nothing_else(
+    tmp_path: Path, content: bytes
+) -> None:
+    path = jpeg(tmp_path / "a.mp4", content)
+    # In a process of its own: FFmpeg is told to be quiet before it is used for the first time.
+    read = (
+        "import sys, pathlib, worker.media\n"
+        "try: list(worker.media.read_frames(pathlib.Path(sys.argv[1])))\n"
+        "except worker.errors.FerWorkerError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", read, path], capture_output=True, text=True)
+    assert done.stdout == f"cannot read {path}: not a clip, or damaged\n"
+    assert done.stderr == ""
+
+
+def test_clip_that_vanishes_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(FerWorkerError, match=r"^cannot read .*a\.mp4: No such file"):
+        list(read_frames(tmp_path / "a.mp4"))
+
+
+def test_clip_that_is_cut_off_gives_what_is_there(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.avi", range(0, 250, 10))
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) * 4 // 5])
+    assert 0 < len(list(read_frames(path))) < 25
+
+
+def test_pictures_and_clips_are_found_together_where_both_are_asked_for(tmp_path: Path) -> None:
+    jpeg(tmp_path / "frame-2.jpg")
+    clip(tmp_path / "frame-10.MP4", [0])
+    jpeg(tmp_path / "notes.txt", b"no picture")
+    assert [path.name for path in find_media([tmp_path])] == ["frame-2.jpg", "frame-10.MP4"]
+    assert [path.name for path in find_pictures([tmp_path])] == ["frame-2.jpg"]
+    assert find_media([tmp_path / "frame-10.MP4"]) == [tmp_path / "frame-10.MP4"]
+    with pytest.raises(FerWorkerError, match="not a picture: "):
+        find_pictures([tmp_path / "frame-10.MP4"])
+    with pytest.raises(FerWorkerError, match="not a picture or clip: "):
+        find_media([tmp_path / "notes.txt"])
+
+
+def test_folder_without_pictures_and_clips_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(FerWorkerError, match=r"^no pictures or clips in "):
+        find_media([tmp_path])
 
 
 def test_batches_hold_size_frames_and_the_last_the_rest() -> None:

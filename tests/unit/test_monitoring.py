@@ -85,6 +85,7 @@ def test_metrics_say_what_was_counted(monitor: Monitor) -> None:
     meter.answered("expired", queued_s=None, publish_s=0.002, took_s=0.002)
     meter.buried("poison_message")
     meter.add("superseded")
+    meter.worked(1.5)
     monitor.show(overview("ready", "ready", "draining", counts=meter.counts, held=1))
     found = metrics(monitor)
     outcomes = values(found["fer_worker_requests"], "outcome")
@@ -97,6 +98,7 @@ def test_metrics_say_what_was_counted(monitor: Monitor) -> None:
     assert single["fer_worker_frames"] == 1
     assert single["fer_worker_faces"] == 2
     assert single["fer_worker_superseded"] == 1
+    assert single["fer_worker_busy_seconds"] == 1.5
     assert single["fer_worker_restarts"] == 2
     assert single["fer_worker_in_flight"] == 9
     assert single["fer_worker_threads"] == 4
