@@ -42,6 +42,7 @@ Queries = dict[str, str]
 READY = 'sum(fer_worker_processes{instance=~"$instance", state="ready"})'
 FRAMES = f"sum(rate(fer_worker_frames_total{HERE}[$__rate_interval]))"
 REQUESTS = f"sum(rate(fer_worker_requests_total{HERE}[$__rate_interval]))"
+BUSY = f"sum(rate(fer_worker_busy_seconds_total{HERE}[$__rate_interval]))"
 # Several nodes of a cluster may report one queue; every supervisor works on it, chosen or not.
 WAIT = (
     f"max(rabbitmq_detailed_queue_messages_ready{{{QUEUE}}})"
@@ -239,8 +240,9 @@ def dashboard() -> boards.Dashboard:
                 "in flight": f"sum(fer_worker_in_flight{HERE})",
                 "held": f"sum(fer_worker_held{HERE})",
                 "threads": f"sum(fer_worker_threads{HERE})",
+                "threads busy": BUSY,
             },
-            "held: results that no queue takes, their requests unacked.",
+            "held: requests whose result no queue takes. As many threads busy as there are: full.",
         ),
         lines(
             "Time of the threads",
@@ -251,7 +253,7 @@ def dashboard() -> boards.Dashboard:
                     '{instance=~"$instance", stage=~"decode|detect|classify"}[$__rate_interval]))'
                 )
             },
-            "Threads busy with each stage. In sum as many as there are: every core is used.",
+            "Threads that are at each stage.",
             stacked=True,
         ),
         lines(
