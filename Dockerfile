@@ -36,9 +36,13 @@ RUN pip install --no-deps .
 FROM base AS runtime
 COPY deploy/healthcheck.py /opt/healthcheck.py
 USER 10001:10001
-# Asks the supervisor of this container over the broker: a third of a second of one core.
-HEALTHCHECK --interval=60s --timeout=15s --start-period=60s --start-interval=5s \
-    CMD ["python", "/opt/healthcheck.py"]
+# /metrics, /livez and /readyz, within the container's network.
+ENV FER_WORKER_RUN_METRICS_HOST=0.0.0.0 \
+    FER_WORKER_RUN_METRICS_PORT=9464
+EXPOSE 9464
+# Without site and the user's modules: 0.05 s of a core each time.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --start-interval=1s \
+    CMD ["python", "-I", "-S", "/opt/healthcheck.py"]
 ENTRYPOINT ["fer-worker"]
 CMD ["run"]
 

@@ -1,11 +1,11 @@
-# What is missing is installed first: `.venv` here, and by apt, after saying so, RabbitMQ, venv and a
-# C++ compiler.
+# What is missing is installed first: `.venv` and promtool here, and by apt, after saying so, RabbitMQ,
+# venv and a C++ compiler.
 # PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS="-k name" goes to pytest,
 # BENCH_ARGS="--images FOLDER" to the benchmarks.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv rabbitmq demo test check test-rabbitmq4 soak fuzz reference test-reference bench asyncapi clean
+.PHONY: help venv rabbitmq demo test check test-rabbitmq4 soak fuzz reference test-reference bench asyncapi promtool clean
 
 BIN := .venv/bin
 BUILT_FROM := pyproject.toml constraints.txt $(wildcard worker/inference/compiled/*.cpp worker/inference/compiled/*.inc)
@@ -21,14 +21,15 @@ help: ## this list
 demo: .venv/default.stamp rabbitmq ## broker, workers and sample frames on this machine, start to end
 	$(BIN)/fer-worker demo
 
-test: .venv/dev.stamp rabbitmq ## all tests, but for those that need the fer library
+test: .venv/dev.stamp rabbitmq promtool ## all tests, but for those that need the fer library
 	$(BIN)/python $(PYTEST) -m "not reference" $(PYTEST_ARGS)
 
-check: .venv/dev.stamp ## format, lint, types, layers and the tests that need no broker
+check: .venv/dev.stamp promtool ## format, lint, types, layers and the tests that need no broker
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/clang-format --dry-run --Werror worker/inference/compiled/*.cpp worker/inference/compiled/*.inc
 	$(BIN)/mypy
+	$(BIN)/mypy deploy/healthcheck.py deploy/grafana/make_dashboard.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not broker and not reference" tests/unit tests/contract
 
@@ -66,6 +67,9 @@ reference:
 
 rabbitmq:
 	@scripts/install_rabbitmq.sh
+
+promtool:
+	@scripts/install_promtool.sh
 
 .venv/default.stamp: $(BUILT_FROM)
 	@scripts/make_venv.sh .venv .

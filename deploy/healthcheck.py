@@ -1,35 +1,30 @@
-"""Health of a worker's container: its own supervisor answers, and its processes are ready.
+"""Health of a worker's container: its supervisor says on /readyz that it is ready, or paused.
 
-Goes through the broker, so a worker that has lost it is not healthy. A paused one (`scale 0`) is,
-and so is one whose broker takes no messages for a while (a memory or disk alarm): it waits.
-Exit code 0 or 1, with one line that says why.
+A worker that has lost its broker is not healthy. A paused one (`scale 0`) is: it does what it was
+told. Exit code 0 or 1, with one line that says why.
 """
 
-import json
-import socket
-import subprocess
+import http.client
+import os
 import sys
 
+TIMEOUT_S = 5.0
 
-def problem() -> str | None:
+
+def problem(port: int) -> str | None:
     """What keeps this container from answering batches, or None."""
-    status = subprocess.run(
-        ["fer-worker", "status", "--json"],  # noqa: S607 - the image's PATH
-        capture_output=True,
-        text=True,
-    )
-    if status.returncode != 0:
-        return status.stderr.strip()
-    found = json.loads(status.stdout)
-    if found["blocked"]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", "/readyz")
+        answer = connection.getresponse()
+        said = answer.read(1000).decode(errors="replace").strip()
+    except (OSError, http.client.HTTPException) as error:
+        return f"no answer: {error}"
+    finally:
+        connection.close()
+    if answer.status == http.client.OK or said == "paused":
         return None
-    for supervisor in found["supervisors"]:
-        if supervisor["host"] == socket.gethostname():
-            ready = sum(process["state"] == "ready" for process in supervisor["processes"])
-            if ready < supervisor["desired"]:
-                return f"{ready} of {supervisor['desired']} processes are ready"
-            return None
-    return "the supervisor does not answer"
+    return said or f"status {answer.status}"
 
 
-sys.exit(problem())
+sys.exit(problem(int(os.environ["FER_WORKER_RUN_METRICS_PORT"])))

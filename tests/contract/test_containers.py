@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from worker.cli import main
+from worker.cli.run import run
 from worker.config import DEFAULT_DRAIN_TIMEOUT_S
 
 ROOT = Path(__file__).parents[2]
@@ -15,6 +17,7 @@ COMPOSE = ROOT / "docker-compose.yml"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 STAGE = re.compile(r"^FROM (\S+) AS (\S+)$", re.MULTILINE)
 SERVICES = yaml.safe_load(COMPOSE.read_text())["services"]
+VOLUMES = yaml.safe_load(COMPOSE.read_text())["volumes"]
 
 
 def instructions(stage: str) -> list[str]:
@@ -82,13 +85,55 @@ def test_an_image_needs_no_shell_to_run(image: str) -> None:
     assert all(command.lstrip().startswith("[") for command in started)
 
 
-def test_a_worker_can_write_to_nothing_and_gain_nothing() -> None:
-    worker = SERVICES["worker"]
-    assert worker["read_only"] is True
-    assert worker["tmpfs"] == ["/tmp"]
-    assert worker["cap_drop"] == ["ALL"]
-    assert worker["security_opt"] == ["no-new-privileges:true"]
-    assert not {"privileged", "cap_add", "volumes", "network_mode", "pid"} & worker.keys()
+@pytest.mark.parametrize("name", ["worker", "controller"])
+def test_our_own_containers_can_write_to_nothing_and_gain_nothing(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["tmpfs"] == ["/tmp"]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert not {"privileged", "cap_add", "network_mode", "pid"} & service.keys()
+    assert all(volume.endswith(":ro") for volume in service.get("volumes", []))
+
+
+def test_every_container_is_bounded_and_comes_back() -> None:
+    for service in SERVICES.values():
+        assert "memory" in service["deploy"]["resources"]["limits"]
+        assert service["restart"] == "unless-stopped"
+
+
+def test_every_container_has_a_health_check_or_says_that_it_has_none() -> None:
+    for name, service in SERVICES.items():
+        # That of the worker is in its image.
+        assert name == "worker" or service["healthcheck"].keys() & {"test", "disable"}
+
+
+def test_what_is_mounted_exists() -> None:
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source = volume.split(":")[0]
+            assert source in VOLUMES or (ROOT / source).exists()
+
+
+def test_plain_up_starts_the_broker_and_the_workers_alone() -> None:
+    plain = {name for name, service in SERVICES.items() if "profiles" not in service}
+    assert plain == {"rabbitmq", "worker"}
+
+
+def test_the_controller_of_the_demo_runs_a_command_that_exists() -> None:
+    controller = SERVICES["controller"]
+    assert controller["image"] == SERVICES["worker"]["image"]
+    shell, flag, script = controller["entrypoint"]
+    assert (shell, flag) == ("sh", "-c")
+    found = re.fullmatch(r"while fer-worker (.+); do :; done", script)
+    assert found is not None
+    command, *arguments = found[1].split()
+    context = main.make_context("fer-worker", [command, *arguments])
+    _, submit, rest = main.resolve_command(context, [command, *arguments])
+    assert submit is not None
+    context = submit.make_context(command, rest, parent=context)
+    (frames,) = context.params["paths"]
+    assert f"./examples/frames:{frames}:ro" in controller["volumes"]
 
 
 def test_what_is_copied_exists_and_is_not_ignored() -> None:
@@ -100,4 +145,14 @@ def test_what_is_copied_exists_and_is_not_ignored() -> None:
 
 
 def test_the_health_of_a_container_is_asked_by_a_file_that_the_image_has() -> None:
+    (check,) = [step for step in instructions("worker") if step.startswith("HEALTHCHECK")]
     assert "COPY deploy/healthcheck.py /opt/healthcheck.py" in instructions("worker")
+    assert check.endswith('"/opt/healthcheck.py"]')
+
+
+def test_an_image_serves_metrics_to_the_network_of_its_container() -> None:
+    (port,) = re.findall(r"FER_WORKER_RUN_METRICS_PORT=(\d+)", DOCKERFILE)
+    assert "FER_WORKER_RUN_METRICS_HOST=0.0.0.0" in DOCKERFILE
+    options = {parameter.name for parameter in run.params}
+    assert {"metrics_port", "metrics_host"} <= options
+    assert f"EXPOSE {port}" in instructions("worker")

@@ -19,6 +19,8 @@ FORBIDDEN_MODULES = {
 }
 """They run what they read, or fetch what they are told to."""
 
+ASKS_ITS_OWN_CONTAINER = {"deploy/healthcheck.py": {"http.client"}}
+
 FORBIDDEN_CALLS = {
     *("eval", "exec", "compile", "__import__", "input"),
     *("os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput"),
@@ -42,14 +44,15 @@ def name_of(node: ast.expr) -> str:
 
 def offences(name: str, text: str) -> Iterator[str]:
     """What a source of this name and text should not do."""
+    modules = FORBIDDEN_MODULES - ASKS_ITS_OWN_CONTAINER.get(name, set())
     forbidden = FORBIDDEN_CALLS
     if name not in HANDS_PATHS_OF_AN_OPERATOR:
         forbidden = forbidden | OPENS_A_PATH
     for node in ast.walk(ast.parse(text)):
         match node:
             case ast.Import(names=names):
-                yield from (alias.name for alias in names if alias.name in FORBIDDEN_MODULES)
-            case ast.ImportFrom(module=str(module)) if module in FORBIDDEN_MODULES:
+                yield from (alias.name for alias in names if alias.name in modules)
+            case ast.ImportFrom(module=str(module)) if module in modules:
                 yield module
             case ast.Call(func=function, keywords=keywords):
                 if name_of(function) in forbidden:

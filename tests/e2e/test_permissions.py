@@ -135,16 +135,20 @@ def test_operator_reads_what_was_buried_sends_it_again_and_takes_results(
     assert fer_worker("results", "take", broker=operator).returncode == 0
 
 
-def test_container_of_a_worker_asks_for_its_health(
-    workers: RunningWorkers, accounts: Accounts
+@pytest.mark.parametrize(
+    ("method", "arguments"),
+    [
+        ("basic_publish", {"exchange": "fer.control", "routing_key": "", "body": b"x"}),
+        ("queue_declare", {"queue": "fer.operators.3"}),
+        ("basic_get", {"queue": "fer.frames.dead"}),
+    ],
+)
+def test_worker_may_not_be_an_operator(
+    workers: RunningWorkers, accounts: Accounts, method: str, arguments: dict[str, Any]
 ) -> None:
-    environment = {
-        "PATH": str(Path(sys.executable).parent),
-        "FER_WORKER_AMQP_URL": accounts.config("worker").urls[0],
-    }
-    check = [sys.executable, str(ROOT / "deploy" / "healthcheck.py")]
-    done = subprocess.run(check, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    with pytest.raises(ChannelClosedByBroker) as refused:
+        getattr(accounts.channel("worker"), method)(**arguments)
+    assert refused.value.reply_code == ACCESS_REFUSED
 
 
 def test_worker_that_is_restarted_reads_what_is_there(
