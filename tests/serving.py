@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -187,11 +187,13 @@ def command(
 
 
 def fer_worker(
-    *arguments: str, broker: BrokerConfig, timeout_s: float = 90.0
+    *arguments: str, broker: BrokerConfig, timeout_s: float = 90.0, prefix: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Run a `fer-worker` command to its end."""
+    """Run a `fer-worker` command to its end; `prefix` is a command that runs it elsewhere."""
     line, environment = command(*arguments, broker=broker)
-    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=timeout_s)
+    return subprocess.run(
+        [*prefix, *line], env=environment, capture_output=True, text=True, timeout=timeout_s
+    )
 
 
 class RunningWorkers:
@@ -223,7 +225,11 @@ class RunningWorkers:
 
 @contextmanager
 def running(
-    log: Path, broker: BrokerConfig, *arguments: str, engine: str | None = None
+    log: Path,
+    broker: BrokerConfig,
+    *arguments: str,
+    engine: str | None = None,
+    prefix: Sequence[str] = (),
 ) -> Iterator[RunningWorkers]:
     """Run `fer-worker run` until the block ends; its log goes to a file.
 
@@ -232,13 +238,14 @@ def running(
         broker: where requests come from.
         arguments: options of `run`.
         engine: the name of one in `tests.engines`, or None for the one that is the default.
+        prefix: a command that becomes this one elsewhere, such as in another namespace.
     """
     if engine is None:
         line, environment = command("run", *arguments, broker=broker)
     else:
         line, environment = command(engine, *arguments, broker=broker, module="tests.workers")
     with log.open("wb") as output:
-        process = subprocess.Popen(line, env=environment, stderr=output, stdout=output)
+        process = subprocess.Popen([*prefix, *line], env=environment, stderr=output, stdout=output)
     try:
         yield RunningWorkers(process, log, broker)
     finally:

@@ -1,15 +1,18 @@
-"""What a supervisor makes of control messages that are none, over a real RabbitMQ."""
+"""What supervisors and operators make of messages that are none, over a real RabbitMQ."""
+
+from concurrent.futures import ThreadPoolExecutor
 
 import pika
 import pytest
 
-from schemas import StatusQuery
+from schemas import StatusQuery, SupervisorStatus
 from tests.contract.test_headers import RawHeaders, nested
 from tests.serving import Sender
 from tests.waiting import wait_until
 from worker.config import BrokerConfig
 from worker.control import ControlLink, ControlRequest
 from worker.metrics import Meter
+from worker.operator import Operator
 
 pytestmark = pytest.mark.broker
 
@@ -46,3 +49,61 @@ def test_hostile_control_messages_are_ignored(broker: BrokerConfig, sender: Send
         assert len(connected) == 1
     finally:
         link.close()
+
+
+def answer_of(pid: int) -> SupervisorStatus:
+    return SupervisorStatus(
+        host="test", pid=pid, software="0", engine="none", desired=0, restarts=0, processes=()
+    )
+
+
+def test_answer_to_an_earlier_question_is_not_taken_for_one_to_the_next(
+    broker: BrokerConfig,
+) -> None:
+    asked: list[ControlRequest] = []
+    connected: list[bool] = []
+
+    def answer_late(request: ControlRequest) -> None:
+        asked.append(request)
+        if len(asked) == 2:
+            for pid, each in enumerate(asked, start=1):
+                each.answer(answer_of(pid))
+
+    link = ControlLink(
+        broker,
+        "test/2",
+        Meter(),
+        on_command=answer_late,
+        on_connected=lambda: connected.append(True),
+        on_disconnected=lambda: None,
+        on_refused=lambda _: None,
+    )
+    link.start()
+    try:
+        wait_until(lambda: connected, what="the supervisor listens")
+        with Operator(broker) as operator:
+            assert operator.statuses() == []
+            assert operator.statuses() == [answer_of(2)]
+    finally:
+        link.close()
+
+
+def test_answer_that_an_operator_cannot_read_is_ignored_with_a_warning(
+    broker: BrokerConfig, sender: Sender, caplog: pytest.LogCaptureFixture
+) -> None:
+    queue = sender.channel.queue_declare("", exclusive=True).method.queue
+    sender.channel.queue_bind(queue, f"{broker.namespace}.control")
+
+    def answer() -> None:
+        asked, _ = sender.take(queue)
+        answers = (b"\xff", b"[" * 100_000, b'{"kind":"later"}', answer_of(1).model_dump_json())
+        for body in answers:
+            properties = pika.BasicProperties(correlation_id=asked.correlation_id)
+            sender.channel.basic_publish("", asked.reply_to, body, properties)
+
+    with ThreadPoolExecutor() as pool, Operator(broker) as operator:
+        answering = pool.submit(answer)
+        assert operator.statuses() == [answer_of(1)]
+        answering.result()
+    warnings = [text for text in caplog.messages if text.startswith("ignored an answer: ")]
+    assert len(warnings) == 3

@@ -112,24 +112,6 @@ def test_scale_to_zero_pauses_and_loses_nothing(
         assert waiting.result(30).status is Status.SUCCESS
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "said"),
-    [
-        (("scale", "9999"), 1, "refused: not between 0 and 64: 9999"),
-        (("scale", "-9"), 1, "refused: not between 0 and 64: -7"),
-        (("scale", "2", "--host=elsewhere"), 5, "no supervisor on elsewhere answered"),
-        (("scale", "many"), 2, "neither a number nor a change"),
-    ],
-)
-def test_scale_that_cannot_be_is_one_clear_line(
-    workers: RunningWorkers, broker: BrokerConfig, arguments: tuple[str, ...], code: int, said: str
-) -> None:
-    done = fer_worker(*arguments, broker=broker)
-    assert done.returncode == code
-    assert said in done.stderr
-    assert len(workers.ready_pids()) == 2
-
-
 def test_scale_and_status_where_nobody_has_ever_worked(broker: BrokerConfig) -> None:
     assert fer_worker("scale", "2", broker=broker).returncode == 5
     status = fer_worker("status", broker=broker)

@@ -64,6 +64,9 @@ def accounts() -> Iterator[Accounts]:
         for command in commands():
             broker.rabbitmqctl("add_user", command[1], "pass")
             broker.rabbitmqctl(*command)
+        # An operator who may ask for answers, and not ask.
+        broker.rabbitmqctl("add_user", "mute", "pass")
+        broker.rabbitmqctl("set_permissions", "mute", r"^fer\.operators\..+$", "^$", ".*")
         broker.rabbitmqctl("delete_user", "guest")
         yield Accounts(broker)
 
@@ -111,6 +114,17 @@ def test_operator_scales_and_asks(workers: RunningWorkers, accounts: Accounts) -
     status = json.loads(fer_worker("status", "--json", broker=operator).stdout)
     assert len(status["supervisors"]) == 1
     assert all(queue["ready"] is not None for queue in status["queues"])
+
+
+@pytest.mark.parametrize("user", ["door-1", "mute"])
+@pytest.mark.parametrize("arguments", [("scale", "2"), ("status",)])
+def test_whoever_is_no_operator_is_told_so_in_one_line(
+    workers: RunningWorkers, accounts: Accounts, user: str, arguments: tuple[str, ...]
+) -> None:
+    done = fer_worker(*arguments, broker=accounts.config(user))
+    assert done.returncode == 3
+    assert done.stderr.startswith("fer-worker: the broker refuses us: ACCESS_REFUSED - ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_operator_reads_what_was_buried_sends_it_again_and_takes_results(

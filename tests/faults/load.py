@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager
 
 from schemas import BatchResult
@@ -67,6 +67,16 @@ class SteadyLoad:
             timeout_s,
             "new batches are answered",
         )
+
+    @property
+    def submitted(self) -> int:
+        """Batches so far: the place in `results` of the next one."""
+        return len(self._futures)
+
+    def catches_up(self, timeout_s: float = 60) -> None:
+        """Wait until all batches that are submitted by now are answered."""
+        late = wait(list(self._futures), timeout_s).not_done
+        assert not late, f"{len(late)} batches are not answered within {timeout_s:g} s"
 
     def finish(self, timeout_s: float = 60) -> None:
         """Submit no more, and wait for every answer; they must be the right ones."""

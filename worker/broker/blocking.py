@@ -3,6 +3,7 @@
 import time
 
 from pika.adapters.blocking_connection import BlockingConnection
+from pika.exceptions import AMQPError
 
 from worker.broker.connection import (
     CONNECT_ERRORS,
@@ -12,7 +13,7 @@ from worker.broker.connection import (
     warn_if_exposed,
 )
 from worker.config import BrokerConfig
-from worker.errors import BrokerRefusedError, BrokerUnavailableError
+from worker.errors import BrokerError, BrokerRefusedError, BrokerUnavailableError
 
 PAUSE_S = 0.25
 
@@ -47,3 +48,10 @@ def connect(config: BrokerConfig, name: str, wait_s: float) -> BlockingConnectio
         if time.monotonic() + PAUSE_S > give_up:
             raise BrokerUnavailableError(f"no broker at {config}: {reason}")
         time.sleep(PAUSE_S)
+
+
+def what_broke(error: AMQPError) -> BrokerError:
+    """Say in one line why a connection that was open is of no use any more."""
+    if (refusal := explain_refusal(error)) is not None:
+        return BrokerRefusedError(refusal)
+    return BrokerUnavailableError(f"the connection to the broker was lost: {explain(error)}")

@@ -18,12 +18,11 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from pika.spec import Basic
 from pika.spec import Queue as QueueMethod
 
-from worker.broker.blocking import connect
-from worker.broker.connection import explain, explain_refusal
+from worker.broker.blocking import connect, what_broke
 from worker.broker.consumer import Delivery, delivery_of
 from worker.broker.topology import Queue, Topology
 from worker.config import BrokerConfig
-from worker.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerError
+from worker.errors import FerWorkerError
 
 Summary = TypeVar("Summary")
 
@@ -208,6 +207,4 @@ class Browser:
 def _translate(error: AMQPError) -> FerWorkerError:
     if isinstance(error, ChannelClosedByBroker) and error.reply_code == NOT_FOUND:
         return FerWorkerError(f"no worker has run here yet: {error.reply_text}")
-    if (refusal := explain_refusal(error)) is not None:
-        return BrokerRefusedError(refusal)
-    return BrokerUnavailableError(f"the connection to the broker was lost: {explain(error)}")
+    return what_broke(error)

@@ -1,10 +1,11 @@
 """`fer-worker scale`: another number of worker processes, from now on."""
 
 import re
+import sys
 
 import click
 
-from schemas import ScaleCommand
+from schemas import ScaleCommand, ScaleReply
 from worker.cli.options import broker_options
 from worker.config import BrokerConfig
 from worker.errors import FerWorkerError
@@ -40,15 +41,24 @@ class _Amount(click.ParamType[ScaleCommand]):
 )
 @broker_options
 def scale(broker: BrokerConfig, amount: ScaleCommand, host: str | None, timeout: float) -> None:
-    """Run AMOUNT worker processes under every supervisor from now on, or +N more, or -N fewer."""
+    """Run AMOUNT worker processes under every supervisor from now on, or +N more, or -N fewer.
+
+    0 pauses: what is sent meanwhile waits in the queue. There is a line a supervisor, printed when
+    its new processes are ready and its old ones drained.
+    """
     command = amount.model_copy(update={"host": host})
-    refused = []
+    refused = False
     with Operator(broker) as operator:
         for reply in operator.scale(command, timeout):
-            supervisor = f"{reply.host}/{reply.pid}"
-            if reply.error is not None:
-                refused.append(f"{supervisor} refused: {reply.error}")
-            else:
-                click.echo(f"{supervisor}: {reply.before} -> {reply.after} processes")
+            refused |= reply.error is not None
+            click.echo(_line(reply), err=reply.error is not None)
     if refused:
-        raise FerWorkerError("; ".join(refused))
+        sys.exit(FerWorkerError.exit_code)
+
+
+def _line(reply: ScaleReply) -> str:
+    supervisor = f"{reply.host}/{reply.pid}"
+    if reply.error is not None:
+        return f"fer-worker: {supervisor} refused: {reply.error}"
+    paused = " (paused)" if reply.after == 0 else ""
+    return f"{supervisor}: {reply.before} -> {reply.after} processes{paused}"
