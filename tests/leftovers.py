@@ -22,6 +22,14 @@ def processes_with(text: str) -> dict[int, str]:
     return found
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process is there and no zombie: orphans may wait for an init that is slow."""
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
 def listening_addresses(port: int) -> list[str]:
     """Local addresses, in hexadecimal, of the sockets that listen on a port."""
     rows = [

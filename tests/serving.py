@@ -234,7 +234,7 @@ def running(
     """Run `fer-worker run` until the block ends; its log goes to a file.
 
     Args:
-        log: the file.
+        log: the file; it is appended to.
         broker: where requests come from.
         arguments: options of `run`.
         engine: the name of one in `tests.engines`, or None for the one that is the default.
@@ -244,8 +244,11 @@ def running(
         line, environment = command("run", *arguments, broker=broker)
     else:
         line, environment = command(engine, *arguments, broker=broker, module="tests.workers")
-    with log.open("wb") as output:
-        process = subprocess.Popen([*prefix, *line], env=environment, stderr=output, stdout=output)
+    with log.open("ab") as output:
+        # Ctrl-C is for us; in a group of its own it ends when the block does.
+        process = subprocess.Popen(
+            [*prefix, *line], env=environment, stderr=output, stdout=output, process_group=0
+        )
     try:
         yield RunningWorkers(process, log, broker)
     finally:

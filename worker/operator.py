@@ -16,7 +16,7 @@ from pika.frame import Method
 from pydantic import ValidationError
 
 from schemas import CONTROL_REPLY, ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
-from worker.broker.blocking import connect, what_broke
+from worker.broker.blocking import connect, hang_up, what_broke
 from worker.broker.codec import encode_result
 from worker.broker.topology import Topology
 from worker.config import BrokerConfig
@@ -71,9 +71,8 @@ class Operator:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Hang up, and turn what pika raised into an error of ours."""
-        if self._connection.is_open:
-            with contextlib.suppress(ConnectionBlockedTimeout):  # it hears no goodbye either
-                self._connection.close()
+        with contextlib.suppress(ConnectionBlockedTimeout):  # it hears no goodbye either
+            hang_up(self._connection, error)
         if isinstance(error, AMQPError):
             raise what_broke(error) from error
 

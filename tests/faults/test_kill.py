@@ -8,6 +8,7 @@ import pytest
 
 from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.faults.load import steady_load
+from tests.leftovers import is_alive
 from tests.serving import RunningWorkers, running
 from tests.waiting import wait_until
 from worker.config import BrokerConfig
@@ -17,14 +18,6 @@ pytestmark = pytest.mark.broker
 ENGINE = "FaultyEngine"
 JPEGS = [plain_jpeg(width, SLOW_HEIGHT) for width in range(30, 80, 5)]
 """They take a tenth of a second each: whoever is killed is at work."""
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there and no zombie: orphans may wait for an init that is slow."""
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
 
 
 def two_ready(workers: RunningWorkers) -> list[int]:
@@ -78,7 +71,7 @@ def test_workers_leave_with_a_killed_supervisor_and_its_successor_answers_the_re
     ):
         pids = two_ready(workers)
         workers.process.kill()
-        wait_until(lambda: not any(map(alive, pids)), 30, "the workers have left")
+        wait_until(lambda: not any(map(is_alive, pids)), 30, "the workers have left")
         with running(tmp_path / "next.log", broker, "--processes=2", engine=ENGINE):
             load.goes_on()
             load.finish()

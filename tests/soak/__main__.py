@@ -4,33 +4,37 @@
 
 It has a broker and workers of its own, and an engine that takes no time. Exit code 0: every request
 had its right outcome, memory is flat, nothing is left over. The seed repeats the choice of faults,
-not the moments at which they strike.
+not the moments at which they strike. Ctrl-C makes it end now, with all that it does at its end.
 """
 
+import logging
 import os
 import random
 import secrets
+import signal
 import sys
+import threading
 import time
-from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
 import pika
 
+from tests.forwarder import Forwarder
 from tests.leftovers import listening_addresses, processes_with
-from tests.serving import running
-from tests.soak.faults import MAX_PROCESSES, Faults, worker_processes
-from tests.soak.ledger import Ledger
+from tests.soak.faults import Faults, Scene
 from tests.soak.memory import Memory
+from tests.soak.record import Record
 from tests.soak.traffic import ClientTraffic, RawTraffic
+from tests.soak.workers import Workers
 from worker.broker.embedded import EmbeddedBroker
 from worker.broker.topology import Topology, declare
 from worker.client import FerClient
 from worker.config import BrokerConfig
 
-LOG = Path("build/soak/workers.log")
+LOG = Path("build/soak/soak.log")
 
 PAUSE_S = (0.5, 4.0)
 """Shortest and longest time between two faults."""
@@ -38,132 +42,124 @@ PAUSE_S = (0.5, 4.0)
 ANSWERS_TIMEOUT_S = 180.0
 """A frame that hangs has four times the hang timeout to go, and a pause after each."""
 
-MOST_GROWTH_MIB = 16.0
+LOOK_INTERVAL_S = 1.0
 
-LOOK_INTERVAL_S = 0.25
-
-OPTIONS = (
-    f"--processes={MAX_PROCESSES}",
-    "--threads=1",
-    "--prefetch=4",
-    "--hang-timeout=5",
-    "--drain-timeout=10",
-)
+INTERRUPTED = 130
 
 
-@dataclass
-class Record:
-    """What a run has shown."""
-
-    made: Counter[str]
-    ledger: Ledger
-    duplicates: int
-    workers: Memory
-    supervisor: Memory
-    client: Memory
-    left_over: list[str]
-
-    def failures(self) -> list[str]:
-        """What is not as it should be, in words."""
-        found = [f"lost: {name}" for name in self.ledger.lost]
-        found += [f"wrong: {text}" for text in self.ledger.wrong]
-        found += [f"left over: {what}" for what in self.left_over]
-        for who in ("workers", "supervisor", "client"):
-            memory: Memory = getattr(self, who)
-            if memory.growth_mib > MOST_GROWTH_MIB:
-                found.append(f"{who} grew by {memory.growth_mib:.0f} MiB")
-        return found
-
-    def summary(self) -> list[str]:
-        """The figures, in lines."""
-        ledger = self.ledger
-        outcomes = {
-            "right": ledger.right,
-            "wrong": len(ledger.wrong),
-            "lost": len(ledger.lost),
-            "of them redelivered": ledger.redelivered,
-            "duplicates seen and dropped": self.duplicates,
-        }
-        return [
-            f"faults      {self.made.total()}: {_counts(self.made)}",
-            f"requests    {ledger.requests.total()}: {_counts(ledger.requests)}",
-            f"outcomes    {_counts(outcomes)}",
-            f"workers     {self.workers}",
-            f"supervisor  {self.supervisor}",
-            f"client      {self.client}",
-            f"left over   {len(self.left_over)} processes, ports and files",
-        ]
-
-
-def _counts(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count} {name}" for name, count in counts.items())
-
-
-def soak(minutes: float, seed: int) -> Record:
-    """Run it."""
+def soak(minutes: float, seed: int, record: Record, stop: threading.Event) -> None:
+    """Run it, at most until `stop` is set, and fill the record."""
     chance = random.Random(seed)
-    ledger = Ledger()
-    workers_memory, supervisor_memory, client_memory = Memory(), Memory(), Memory()
     with EmbeddedBroker() as node:
         broker = BrokerConfig((node.url,), f"soak-{secrets.token_hex(4)}")
+        raw = RawTraffic(broker, record.ledger)
         declare(pika.URLParameters(node.url), Topology(broker.namespace))
+        raw.begin()
+        # RabbitMQ 3.10 syncs what it knows of new queues only after some seconds; see the tests'
+        # own node. From here on it may be killed.
+        node.stop()
+        node.start()
         answer_timeout_s = 60 * minutes + ANSWERS_TIMEOUT_S
         with (
-            running(LOG, broker, *OPTIONS, engine="FaultyEngine") as workers,
-            FerClient(broker, answer_timeout_s=answer_timeout_s) as client,
+            Forwarder.to(broker) as workers_line,
+            Forwarder.to(broker) as client_line,
+            Workers(workers_line.through(broker), LOG) as workers,
+            FerClient(client_line.through(broker), answer_timeout_s=answer_timeout_s) as client,
         ):
-            supervisor = workers.process.pid
-            traffic, raw_traffic = ClientTraffic(client, ledger, chance), RawTraffic(broker, ledger)
-            raw_traffic.begin()
+            lines = {"workers": workers_line, "client": client_line}
+            traffic = ClientTraffic(client, record.ledger, chance)
+            faults = Faults(Scene(node, broker, workers, lines, traffic, raw), record, chance, stop)
             traffic.begin()
-            faults = Faults(chance, node, broker, supervisor, traffic, raw_traffic)
-            ends = time.monotonic() + 60 * minutes
+            began = time.monotonic()
             try:
-                while time.monotonic() < ends:
-                    strikes = time.monotonic() + chance.uniform(*PAUSE_S)
-                    while time.monotonic() < strikes:
-                        supervisor_memory.look([supervisor])
-                        client_memory.look([os.getpid()])
-                        workers_memory.look(worker_processes(supervisor))
-                        time.sleep(LOOK_INTERVAL_S)
-                    faults.make_one()
+                with (
+                    _watched(record.supervisors, lambda: [workers.supervisor]),
+                    _watched(record.workers, lambda: workers.pids),
+                    _watched(record.client, lambda: [os.getpid()]),
+                ):
+                    while not stop.wait(chance.uniform(*PAUSE_S)) and record.minutes < minutes:
+                        faults.make_one()
+                        record.minutes = (time.monotonic() - began) / 60
             finally:
                 traffic.end()
             faults.restore()
             give_up = time.monotonic() + ANSWERS_TIMEOUT_S
-            while ledger.lost and time.monotonic() < give_up:
-                raw_traffic.collect()
+            while record.ledger.lost and time.monotonic() < give_up:
+                raw.collect()
                 time.sleep(LOOK_INTERVAL_S)
-            duplicates = ledger.duplicates + client.dropped
-    ports = (node.ports.amqp, node.ports.distribution, node.ports.mapper)
+            record.dropped = client.dropped
+    ports = (
+        *(node.ports.amqp, node.ports.distribution, node.ports.mapper),
+        *(line.port for line in lines.values()),
+    )
     left_over = [
         *processes_with(broker.namespace).values(),
         *processes_with(str(node.data_dir)).values(),
         *(f"port {port}" for port in ports if listening_addresses(port)),
         *(str(folder) for folder in (node.data_dir,) if folder.exists()),
     ]
-    return Record(
-        faults.made,
-        ledger,
-        duplicates,
-        workers_memory,
-        supervisor_memory,
-        client_memory,
-        left_over,
-    )
+    record.broken += [f"left over: {what}" for what in left_over]
+
+
+@contextmanager
+def _watched(memory: Memory, pids: Callable[[], list[int]]) -> Iterator[None]:
+    """Look at the memory of processes while the block runs."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(LOOK_INTERVAL_S):
+            memory.look(pids())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _stop_on_signals(stop: threading.Event) -> None:
+    """Have the first SIGINT or SIGTERM set `stop`; a second one interrupts whatever is going on."""
+
+    def on_signal(number: int, _: FrameType | None) -> None:
+        print("\nending; once more to leave at once", file=sys.stderr)
+        signal.signal(number, signal.default_int_handler)
+        # Not by this thread, which may be just in the middle of waiting for it.
+        threading.Thread(target=stop.set).start()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, on_signal)
+
+
+def _log_to(path: Path) -> None:
+    """Write what is done to the file that workers log to."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(filename=path, format="%(asctime)s %(message)s", level=logging.INFO)
+    logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
 def main() -> int:
     """Run, print the summary, return the exit code."""
     minutes = float(os.environ.get("SOAK_MINUTES") or 1)
     seed = int(os.environ.get("SOAK_SEED") or secrets.randbelow(1_000_000))
-    LOG.parent.mkdir(parents=True, exist_ok=True)
+    stop = threading.Event()
+    _stop_on_signals(stop)
+    _log_to(LOG)
     print(f"soak        {minutes:g} min, seed {seed}, log {LOG}", flush=True)
-    record = soak(minutes, seed)
+    record = Record()
+    try:
+        soak(minutes, seed, record, stop)
+    except KeyboardInterrupt:
+        record.broken.append("left at once")
     failures = record.failures()
     print("\n".join([*record.summary(), *failures[:20]]))
     print(f"{len(failures)} failures" if failures else "passed")
-    return 1 if failures else 0
+    if failures:
+        return 1
+    return INTERRUPTED if stop.is_set() else 0
 
 
 if __name__ == "__main__":

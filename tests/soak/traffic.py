@@ -46,7 +46,11 @@ class ClientTraffic:
         self.batches: list[Batch] = []
 
     def begin(self) -> None:
-        """Ask for the right answers, one at a time, before anything goes wrong; then send."""
+        """Ask for the right answers, one at a time, before anything goes wrong; then send.
+
+        Raises:
+            NoAnswerError: one of them does not come.
+        """
         for _ in range(BATCHES):
             frames = self._chance.choices(JPEGS, k=self._chance.randint(1, 4))
             result = self._client.analyze(frames, timeout_s=60)
@@ -95,11 +99,18 @@ class RawTraffic:
         self._ledger = ledger
         self._number = 0
         self._replies = self._topology.replies("soak")
+        self._full = self._topology.replies("full")
 
     def begin(self) -> None:
-        """Make the queue for answers."""
+        """Make the queue for answers, and one that takes none."""
         with connect(self._broker, "soak", CONNECT_TIMEOUT_S) as connection:
-            connection.channel().queue_declare(self._replies, durable=True)
+            channel = connection.channel()
+            channel.confirm_delivery()
+            channel.queue_declare(self._replies, durable=True)
+            bounds = {"x-max-length": 1, "x-overflow": "reject-publish"}
+            channel.queue_declare(self._full, durable=True, arguments=bounds)
+            in_the_way = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent.value)
+            channel.basic_publish("", self._full, b"in the way", in_the_way)
 
     def send_malformed(self) -> None:
         """Send a message that is no request."""
@@ -108,11 +119,11 @@ class RawTraffic:
 
     def send_deserted(self, batch: Batch) -> None:
         """Send a batch whose reply queue is gone: its answer waits among the results."""
-        frames, expected = batch
-        body = encode_request(
-            BatchRequest(version=1, frames=tuple(Frame(jpeg=jpeg) for jpeg in frames))
-        )
-        self._send("deserted", body, expected, self._topology.replies("gone"))
+        self._send_batch("deserted", batch, self._topology.replies("gone"))
+
+    def send_unread(self, batch: Batch) -> None:
+        """Send a batch whose reply queue is full: its answer waits among the results."""
+        self._send_batch("unread", batch, self._full)
 
     def collect(self) -> None:
         """Take in the answers that are there."""
@@ -123,6 +134,11 @@ class RawTraffic:
                     _, properties, body = found
                     result = BatchResult.model_validate_json(body)
                     self._ledger.settle(properties.correlation_id, result)
+
+    def _send_batch(self, kind: str, batch: Batch, reply_to: str) -> None:
+        frames, expected = batch
+        request = BatchRequest(version=1, frames=tuple(Frame(jpeg=jpeg) for jpeg in frames))
+        self._send(kind, encode_request(request), expected, reply_to)
 
     def _send(self, kind: str, body: bytes, expected: Answer, reply_to: str) -> None:
         """Publish until the broker confirms: what it has not confirmed has no promise."""

@@ -18,7 +18,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from pika.spec import Basic
 from pika.spec import Queue as QueueMethod
 
-from worker.broker.blocking import connect, what_broke
+from worker.broker.blocking import connect, hang_up, what_broke
 from worker.broker.consumer import Delivery, delivery_of
 from worker.broker.topology import Queue, Topology
 from worker.config import BrokerConfig
@@ -86,8 +86,7 @@ class Browser:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close, and turn what pika raised into an error of ours."""
         try:
-            if self.connection.is_open:
-                self.connection.close()
+            hang_up(self.connection, error)
         except AMQPError as closing:
             error = error or closing
         if isinstance(error, AMQPError):

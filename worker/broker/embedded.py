@@ -156,6 +156,7 @@ class EmbeddedBroker:
             capture_output=True,
             text=True,
             timeout=CONTROL_TIMEOUT_S,
+            process_group=0,  # as the node's own: Ctrl-C is for us
         )
         if done.returncode != 0:
             said = next(filter(None, done.stderr.splitlines()), "no reason given")
