@@ -1,6 +1,7 @@
 """Engines for tests: answers that can be told from the picture alone, at once."""
 
 import os
+import signal
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -66,6 +67,12 @@ class BrokenEngine(SizeEngine):
 ABORTING_HEIGHT = 44
 HANGING_HEIGHT = 48
 SLOW_HEIGHT = 52
+CRASHING_HEIGHT = 56
+KILLED_HEIGHT = 60
+LEAVING_HEIGHT = 64
+
+KILLING_HEIGHTS = (ABORTING_HEIGHT, CRASHING_HEIGHT, KILLED_HEIGHT, LEAVING_HEIGHT)
+"""Each ends its process in another way."""
 
 SLOW_S = 0.1
 
@@ -76,7 +83,13 @@ class FaultyEngine(SizeEngine):
     def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
         match image.shape[0]:
             case height if height == ABORTING_HEIGHT:
-                os.abort()  # as a decoder that writes where it should not
+                os.abort()  # as a library that finds its memory corrupt
+            case height if height == CRASHING_HEIGHT:
+                signal.raise_signal(signal.SIGSEGV)  # as a decoder that writes where it should not
+            case height if height == KILLED_HEIGHT:
+                signal.raise_signal(signal.SIGKILL)  # as the kernel does to who takes all memory
+            case height if height == LEAVING_HEIGHT:
+                os._exit(0)  # as a library that thinks the program is its own
             case height if height == HANGING_HEIGHT:
                 threading.Event().wait()
             case height if height == SLOW_HEIGHT:

@@ -87,6 +87,7 @@ def test_scale_is_silent_until_the_last_process_has_drained(
         os.kill(held, signal.SIGSTOP)
         with scaling(broker, "0") as scale:
             wait_until(lambda: states(workers.status()) == ["draining"], 30, "the other has left")
+            assert scale.stdout is not None
             assert not select.select([scale.stdout], [], [], 0)[0]
             os.kill(held, signal.SIGCONT)
             out, _ = scale.communicate(timeout=30)

@@ -14,6 +14,7 @@ from tests.serving import RunningWorkers, Sender, running
 from tests.waiting import wait_until
 from worker.client import FerClient
 from worker.config import BrokerConfig
+from worker.process import ExitCode
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -63,7 +64,7 @@ def test_second_sigterm_leaves_at_once_and_others_answer_the_rest(
         wait_until(lambda: says(leaving, "draining 2 processes"))
         assert not any(future.done() for future in futures)
         leaving.process.terminate()
-        leaving.process.wait(20)
+        assert leaving.process.wait(20) == ExitCode.TOLD_TWICE
         assert says(leaving, "told twice; killing 2 processes")
         with running(tmp_path / "next.log", broker, *options, engine="FaultyEngine"):
             results = [future.result(90) for future in futures]
@@ -134,4 +135,36 @@ def test_process_is_kept_until_a_successor_is_ready_though_the_first_one_dies(
         assert watch.fewest == 1
         load.goes_on()
         load.finish()
+    assert load.client.dropped == 0
+
+
+def test_sigttin_adds_a_process_and_sigttou_takes_one_away(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    options = ("--processes=1", "--max-processes=2")
+    with (
+        running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
+        steady_load(broker) as load,
+    ):
+        await_ready(workers, 1)
+        for number, processes in (
+            (signal.SIGTTIN, 2),
+            (signal.SIGTTOU, 1),
+            (signal.SIGTTOU, 0),
+            (signal.SIGTTIN, 1),
+        ):
+            workers.process.send_signal(number)
+            await_ready(workers, processes)
+        load.goes_on()
+        workers.process.send_signal(signal.SIGTTIN)
+        await_ready(workers, 2)
+        workers.process.send_signal(signal.SIGTTIN)
+        wait_until(lambda: says(workers, "told to run 3 processes: not between 0 and 2: 3"))
+        load.finish()
+        for processes in (1, 0):
+            workers.process.send_signal(signal.SIGTTOU)
+            await_ready(workers, processes)
+        workers.process.send_signal(signal.SIGTTOU)
+        wait_until(lambda: says(workers, "told to run -1 processes: not between 0 and 2: -1"))
+    assert not any(result.redelivered for result in load.results)
     assert load.client.dropped == 0

@@ -1,0 +1,45 @@
+"""Frames that end the process of whoever analyses them, several at once and each in another way."""
+
+from pathlib import Path
+
+import pytest
+
+from schemas import ErrorCode, Status
+from tests.engines import KILLING_HEIGHTS, plain_jpeg
+from tests.serving import Sender, running
+from tests.waiting import wait_until
+from worker.client import FerClient
+from worker.config import BrokerConfig
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+
+
+def test_only_what_kills_is_buried_and_every_good_batch_beside_it_is_answered(
+    broker: BrokerConfig, sender: Sender, tmp_path: Path
+) -> None:
+    widths = range(50, 110)
+    deadly_after = dict(zip((60, 72, 84, 96), KILLING_HEIGHTS, strict=True))
+    options = ("--processes=2", "--threads=2", "--prefetch=4")
+    working = [
+        f"{broker.namespace}.{name}" for name in ("frames", "frames.suspects", "frames.obituaries")
+    ]
+    with (
+        running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
+        FerClient(broker) as client,
+    ):
+        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        good, deadly = [], []
+        for width in widths:
+            good.append(client.submit([plain_jpeg(width)]))
+            if height := deadly_after.get(width):
+                deadly.append(client.submit([plain_jpeg(width), plain_jpeg(width, height)]))
+        results = [future.result(200) for future in good]
+        verdicts = [future.result(200) for future in deadly]
+        wait_until(lambda: not any(map(sender.depth, working)), 60, "all is done")
+        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready again")
+    assert len(verdicts) == len(KILLING_HEIGHTS)
+    assert [result.faces_areas for result in results] == [(width * 40,) for width in widths]
+    for verdict in verdicts:
+        assert verdict.status is Status.ERROR
+        assert [error.code for error in verdict.errors] == [ErrorCode.POISON_MESSAGE]
+    assert sender.depth(f"{broker.namespace}.frames.dead") == len(verdicts)
