@@ -14,6 +14,7 @@ from tests.engines import BrokenEngine, GatedEngine, SizeEngine, plain_jpeg
 from tests.jpegs import BASELINE, flat_jpeg
 from tests.serving import Sender, request, serving, supervising
 from tests.waiting import wait_until
+from worker.broker.outcome import REPLY_PATIENCE_S
 from worker.config import BrokerConfig, FrameLimits, Limits
 from worker.inference.engine import Analysis
 
@@ -316,6 +317,24 @@ def test_full_reply_queue_is_tried_again_until_there_is_room(
         assert sender.take(queue)[1] == b"in the way"
         assert sender.receive(sent, queue=queue).status is Status.SUCCESS
     assert engine.analysed == 1
+
+
+def test_result_of_a_suspect_does_not_wait_for_a_full_reply_queue(
+    broker: BrokerConfig, sender: Sender
+) -> None:
+    queue = full_queue(sender)
+    with serving(broker, SizeEngine()):
+        properties = pika.BasicProperties(
+            content_type="application/msgpack",
+            correlation_id="suspect",
+            reply_to=queue,
+            delivery_mode=2,
+        )
+        body = msgpack.packb(request(JPEG))
+        sender.channel.basic_publish("", f"{broker.namespace}.frames.suspects", body, properties)
+        # Where others would still try.
+        taken, _ = sender.take(f"{broker.namespace}.results", timeout_s=REPLY_PATIENCE_S / 2)
+    assert taken.correlation_id == "suspect"
 
 
 def test_result_whose_reply_queue_stays_full_waits_among_the_results(

@@ -10,6 +10,7 @@ from tests.leftovers import is_alive
 from tests.serving import running
 from tests.waiting import wait_until
 from worker.config import BrokerConfig
+from worker.process import ExitCode
 
 MAX_PROCESSES = 3
 
@@ -83,7 +84,9 @@ class Workers:
             2 * DRAIN_TIMEOUT_S,
             "the workers leave with their supervisor",
         )
-        assert code in (0, -signal.SIGKILL), f"the supervisor ended with {code}"
+        assert code in (0, ExitCode.TOLD_TWICE, -signal.SIGKILL), (
+            f"the supervisor ended with {code}"
+        )
 
     def _start(self) -> None:
         workers = running(self._log, self._broker, *OPTIONS, engine="FaultyEngine")

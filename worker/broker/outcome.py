@@ -146,13 +146,19 @@ class Outcomes:
         elif self._topology.is_workers_own(delivery.reply_to):
             done()
         else:
-            self._try(_result_message(delivery.reply_to, delivery, body), done, to_results)
+            # Each death of its worker counts against a suspect. What has been analysed is innocent,
+            # and should not be held for one moment longer.
+            is_suspect = delivery.queue == self._topology.suspects.name
+            patience_s = 0.0 if is_suspect else REPLY_PATIENCE_S
+            reply = _result_message(delivery.reply_to, delivery, body)
+            self._try(reply, done, to_results, patience_s)
 
     def _try(
         self,
         message: Message,
         done: Callable[[], None],
         give_up: Callable[[], None],
+        patience_s: float,
         delay_s: float = FIRST_RETRY_S,
     ) -> None:
         """Publish to a requester's queue; if it is full try again for a while."""
@@ -162,9 +168,12 @@ class Outcomes:
             if confirmation is Confirmation.CONFIRMED:
                 self._full_since.pop(queue, None)
                 done()
-            elif confirmation is Confirmation.REFUSED and self._is_patient(queue, delay_s):
+            elif confirmation is Confirmation.REFUSED and self._is_patient(
+                queue, patience_s - delay_s
+            ):
                 longer_s = min(delay_s * 2, LONGEST_RETRY_S)
-                self._call_later(delay_s, partial(self._try, message, done, give_up, longer_s))
+                again = partial(self._try, message, done, give_up, patience_s, longer_s)
+                self._call_later(delay_s, again)
             else:
                 log.warning(
                     "reply queue %s is %s; the result goes to %s",
@@ -177,10 +186,10 @@ class Outcomes:
 
         self._publisher.publish(message, settle)
 
-    def _is_patient(self, queue: str, delay_s: float) -> bool:
-        """Whether a full reply queue is to be tried once more after a delay."""
+    def _is_patient(self, queue: str, patience_s: float) -> bool:
+        """Whether a full reply queue has not yet been full for so long."""
         now = time.monotonic()
-        return now + delay_s < self._full_since.setdefault(queue, now) + REPLY_PATIENCE_S
+        return now < self._full_since.setdefault(queue, now) + patience_s
 
     def _insist(
         self, message: Message, done: Callable[[], None], delay_s: float = FIRST_RETRY_S
