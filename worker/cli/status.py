@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -61,19 +63,27 @@ def status(broker: BrokerConfig, as_json: bool, watch: bool) -> None:
         Console().print(_render(look))
 
 
-def _look(broker: BrokerConfig) -> _Look:
-    with Operator(broker) as operator:
+def _look(broker: BrokerConfig, wait_s: float = 10.0) -> _Look:
+    with Operator(broker, wait_s) as operator:
         depths = operator.depths()  # first: an alarm lets nothing through once something is sent
         return _Look(operator.statuses(), depths, operator.blocked)
 
 
 def _watch(broker: BrokerConfig) -> None:
     shown: RenderableType = _render(_look(broker))
+    stopped = threading.Event()
+
+    def stop(*_: object) -> None:
+        # Not in the middle of one of pika's steps, but after this look; a second one does not wait.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        stopped.set()
+
+    signal.signal(signal.SIGINT, stop)
     with Live(shown, auto_refresh=False, screen=Console().is_terminal) as live:
-        while True:
+        while not stopped.is_set():
             live.update(shown, refresh=True)
             try:
-                shown = _render(_look(broker))
+                shown = _render(_look(broker, wait_s=1.0))
             except BrokerUnavailableError as error:
                 shown = Text(f"{error}; waiting for it")
 
