@@ -6,6 +6,8 @@ import pty
 import re
 import signal
 import subprocess
+import threading
+from contextlib import suppress
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -182,21 +184,28 @@ def test_status_watch_goes_on_until_it_is_told_to_stop(
     terminal, theirs = pty.openpty()
     line, environment = command("status", "--watch", broker=broker)
     environment |= {"TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
+    seen: list[str] = []
+
+    def read() -> None:
+        with suppress(OSError):  # nobody is left to write
+            while True:
+                seen.append(os.read(terminal, 65536).decode(errors="replace"))
+
+    def is_shown(text: str) -> bool:
+        return text in "".join(seen)
+
     with subprocess.Popen(
         line, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
     ) as watching:
         os.close(theirs)
-        seen = ""
-
-        def shown(text: str) -> bool:
-            nonlocal seen
-            seen += os.read(terminal, 65536).decode(errors="replace")
-            return text in seen
-
-        wait_until(lambda: shown(str(workers.ready_pids()[0])), 60, "the processes are shown")
+        reader = threading.Thread(target=read)
+        reader.start()
+        pid = str(workers.ready_pids()[0])
+        wait_until(lambda: is_shown(pid), 60, "the processes are shown")
         assert fer_worker("scale", "0", broker=broker).returncode == 0
-        wait_until(lambda: shown("paused"), 60, "the pause is shown")
+        wait_until(lambda: is_shown("paused"), 60, "the pause is shown")
         watching.send_signal(signal.SIGINT)
         assert watching.wait(30) == 0
-        os.close(terminal)
-    assert "Traceback" not in seen
+    reader.join()
+    os.close(terminal)
+    assert not is_shown("Traceback")
