@@ -33,10 +33,11 @@ check: .venv/dev.stamp promtool ## format, lint, types, layers and the tests tha
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not broker and not reference" tests/unit tests/contract
 
-test-rabbitmq4: .venv/dev.stamp rabbitmq ## all tests with a broker, on RabbitMQ 4: makes a Debian 13 (0.5 GB, as root)
+test-rabbitmq4: .venv/dev.stamp rabbitmq ## contract, faults, permissions on RabbitMQ 4: makes a Debian 13 (0.5 GB, as root)
 	@scripts/make_rabbitmq4.sh
 	FER_WORKER_RABBITMQ_SERVER=$(CURDIR)/build/rabbitmq4/bin/rabbitmq-server \
-		$(BIN)/python $(PYTEST) -m "broker and not reference" $(PYTEST_ARGS)
+		$(BIN)/python $(PYTEST) -m broker tests/contract tests/broker tests/faults \
+		tests/e2e/test_permissions.py $(PYTEST_ARGS)
 
 soak: .venv/dev.stamp rabbitmq ## every fault at random under load, for SOAK_MINUTES=1; SOAK_SEED=7 repeats a choice
 	$(BIN)/python -m tests.soak
