@@ -25,7 +25,7 @@ rm -rf $folder
 mkdir -p $folder
 # What it mounts meanwhile nobody else sees, and Ctrl-C leaves none of it.
 unshare --mount debootstrap --variant=minbase --include=rabbitmq-server trixie \
-    $folder/root "${mirror:-http://deb.debian.org/debian}" >$folder/debootstrap.log ||
+    $folder/root ${mirror:+"$mirror"} >$folder/debootstrap.log ||
     { tail -n 5 $folder/debootstrap.log >&2; exit 1; }
 mkdir $folder/bin
 for program in rabbitmqctl rabbitmq-server; do
