@@ -56,7 +56,8 @@ class Child:
         self.ancestry = ancestry
         self.hung: str | None = None
         """Why it was killed, if it made no progress."""
-        self.was_ready = False
+        self.was_warm = False
+        """Whether its engine has started: it has reported."""
         self.recent = Recent()
         self._report: Report | None = None
         self._reported = self.started
@@ -139,7 +140,7 @@ class Child:
                 report: Report = self.pipe.recv()
                 self._report = report
                 self._reported = time.monotonic()
-                self.was_ready |= report.progress.ready
+                self.was_warm = True
                 self.recent.add(self._reported, report.counts)
 
     def drain(self) -> None:

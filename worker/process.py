@@ -129,6 +129,7 @@ class _Process:
         self._service = Service(
             pool, config.broker, config.prefetch, self._worker, self, self._meter, config.limits
         )
+        self._report()  # warm: what ends this process from now on is a message, or from outside
         self._service.start()
 
     def _attend(self) -> ExitCode:

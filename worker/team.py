@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 30.0
-"""Between processes that die before they were ever ready, or they might eat the machine. One that
+"""Between processes that die before their engine is warm, or they might eat the machine. One that
 dies at work is replaced at once: whatever message killed it is buried after three of them."""
 
 
@@ -116,7 +116,7 @@ class Team:
         """Take in what the processes report."""
         for child in self._children:
             child.read_reports()
-            self._proven |= child.was_ready
+            self._proven |= child.was_warm
 
     def bury(self) -> int | None:
         """Take note of every process that has ended.
@@ -151,7 +151,7 @@ class Team:
             child.ancestry.followed_by(f"{cause} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
         )
         pause_s = 0.0
-        if child.was_ready:
+        if child.was_warm:
             self._pause_s = FIRST_PAUSE_S
         else:
             pause_s = self._pause_s
