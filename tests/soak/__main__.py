@@ -7,7 +7,6 @@ had its right outcome, memory is flat, nothing is left over. The seed repeats th
 not the moments at which they strike. Ctrl-C makes it end now, with all that it does at its end.
 """
 
-import ctypes
 import logging
 import os
 import random
@@ -26,7 +25,7 @@ import pika
 from tests.forwarder import Forwarder
 from tests.leftovers import listening_addresses, processes_with
 from tests.soak.faults import Faults, Scene
-from tests.soak.memory import Memory
+from tests.soak.memory import Heap, Memory
 from tests.soak.record import Record
 from tests.soak.traffic import ClientTraffic, RawTraffic
 from tests.soak.workers import Workers
@@ -47,12 +46,16 @@ LOOK_INTERVAL_S = 1.0
 
 INTERRUPTED = 130
 
-C_LIBRARY = ctypes.CDLL(None)
-
 
 def soak(minutes: float, seed: int, record: Record, stop: threading.Event) -> None:
     """Run it, at most until `stop` is set, and fill the record."""
     chance = random.Random(seed)
+    heap = Heap()
+
+    def this_process() -> list[int]:
+        heap.give_back()
+        return [os.getpid()]
+
     with EmbeddedBroker() as node:
         broker = BrokerConfig((node.url,), f"soak-{secrets.token_hex(4)}")
         raw = RawTraffic(broker, record.ledger)
@@ -78,7 +81,7 @@ def soak(minutes: float, seed: int, record: Record, stop: threading.Event) -> No
                 with (
                     _watched(record.supervisors, lambda: [workers.supervisor]),
                     _watched(record.workers, lambda: workers.pids),
-                    _watched(record.client, _this_process),
+                    _watched(record.client, this_process),
                 ):
                     while not stop.wait(chance.uniform(*PAUSE_S)) and record.minutes < minutes:
                         faults.make_one()
@@ -120,13 +123,6 @@ def _watched(memory: Memory, pids: Callable[[], list[int]]) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
-
-
-def _this_process() -> list[int]:
-    """Ourselves, without what we freed and the C library keeps: bursts are no growth."""
-    if hasattr(C_LIBRARY, "malloc_trim"):
-        C_LIBRARY.malloc_trim(0)
-    return [os.getpid()]
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

@@ -1,13 +1,17 @@
 """Memory of processes over their lives."""
 
+import ctypes
+import sys
 import time
 from pathlib import Path
-from statistics import median
 
 SETTLED_S = 10.0
 """A process younger than this still takes what it needs."""
 
 MIB = 1024
+
+M_ARENA_MAX = -8
+"""Of glibc's malloc.h."""
 
 
 class Memory:
@@ -41,14 +45,15 @@ class Memory:
     def growth_mib(self) -> float:
         """How much more a process held in the second half of its life than in the first.
 
-        Medians: a client keeps what it sent until it is answered, also while the broker is away.
+        Of each half the least counts: a client keeps what it sent until it is answered, also while
+        the broker is away.
         """
         return max(map(_growth, self._looks.values()), default=0.0)
 
 
 def _growth(looks: list[float]) -> float:
     half = len(looks) // 2
-    return median(looks[half:]) - median(looks[:half]) if half else 0.0
+    return min(looks[half:]) - min(looks[:half]) if half else 0.0
 
 
 def _resident_mib(pid: int) -> float | None:
@@ -58,3 +63,22 @@ def _resident_mib(pid: int) -> float | None:
         return None
     held = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
     return int(held[0]) / MIB if held else None
+
+
+class Heap:
+    """Of this process. What is freed the C library keeps, for one of its threads or for all.
+
+    After the broker was away that can be as much as a client had to send at once: no growth.
+    """
+
+    def __init__(self) -> None:
+        """From now on have one heap for all threads: the only one that can be given back whole."""
+        self._library = ctypes.CDLL(None)
+        self._is_glibc = sys.platform == "linux" and hasattr(self._library, "malloc_trim")
+        if self._is_glibc:
+            self._library.mallopt(M_ARENA_MAX, 1)
+
+    def give_back(self) -> None:
+        """Give it back to the system, where the library is glibc."""
+        if self._is_glibc:
+            self._library.malloc_trim(0)
