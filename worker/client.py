@@ -83,7 +83,7 @@ class FerClient:
         connect_timeout_s: float = 10.0,
         answer_timeout_s: float = 300.0,
     ) -> None:
-        """Store what is needed; `connect` or `start`, or entering the context, connects.
+        """Store what is needed; `connect`, or entering the context, connects.
 
         Args:
             url: AMQP URL of the broker, several separated by commas, or a whole configuration.
@@ -119,12 +119,6 @@ class FerClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def start(self) -> None:
-        """Begin to connect; returns at once. Batches wait for the connection, as for a lost one."""
-        warn_if_exposed(self._config)
-        self._connection.start()
-        self._connection.call(self._sweep)
-
     def connect(self) -> None:
         """Connect, and be ready to receive answers.
 
@@ -132,7 +126,9 @@ class FerClient:
             BrokerRefusedError: the broker refuses the credentials or the virtual host.
             BrokerUnavailableError: no broker within `connect_timeout_s`.
         """
-        self.start()
+        warn_if_exposed(self._config)
+        self._connection.start()
+        self._connection.call(self._sweep)
         if not self._ready.wait(self._connect_timeout_s):
             self.close()
             raise BrokerUnavailableError(f"no broker at {self._config}")
@@ -146,16 +142,6 @@ class FerClient:
         self._connection.call(self._hang_up)
         self._connection.join()
         self._fail_all(BrokerUnavailableError("the client was closed"))
-
-    @property
-    def connected(self) -> bool:
-        """Whether batches are sent at once, as far as is known."""
-        return self._publisher is not None
-
-    @property
-    def refusal(self) -> BrokerRefusedError | None:
-        """Why the broker refuses us for good, or None."""
-        return self._refusal
 
     def submit(
         self,

@@ -95,7 +95,13 @@ class BrokerConfig:
         Raises:
             FerWorkerError: it cannot be read, or as `from_url`.
         """
-        return cls.from_url(read_secret(path), namespace, tls)
+        try:
+            urls = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise FerWorkerError(f"cannot read {path}: {error.strerror}") from error
+        except UnicodeDecodeError:
+            raise FerWorkerError(f"{path} is not a text") from None
+        return cls.from_url(urls, namespace, tls)
 
     @property
     def user(self) -> str:
@@ -111,20 +117,6 @@ class BrokerConfig:
 
     def __str__(self) -> str:
         return ", ".join(mask_password(url) for url in self.urls)
-
-
-def read_secret(path: Path) -> str:
-    """Read a text from a file, as secrets are handed to containers; without the space around it.
-
-    Raises:
-        FerWorkerError: it cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise FerWorkerError(f"cannot read {path}: {error.strerror}") from error
-    except UnicodeDecodeError:
-        raise FerWorkerError(f"{path} is not a text") from None
 
 
 USER_ID = "{user_id}"
@@ -197,27 +189,6 @@ class Limits:
 
 
 DEFAULT_LIMITS = Limits()
-
-
-@dataclass(frozen=True)
-class GatewayLimits:
-    """What the gateway accepts, at once and of each request, and how long it waits."""
-
-    max_requests: int = 256
-    """Open at once."""
-    max_held_bytes: int = 256 * 1024 * 1024
-    """Bodies of all open requests, by their declared lengths."""
-    max_body_bytes: int = MAX_MESSAGE_BYTES
-    """Of one request; its frames travel in one message."""
-    max_file_bytes: int = FrameLimits.max_bytes
-    max_files: int = MAX_FRAMES
-    upload_timeout_s: float = 30.0
-    """For a body to come in."""
-    timeout_s: float = 30.0
-    """For its answer, once it is in."""
-
-
-DEFAULT_GATEWAY_LIMITS = GatewayLimits()
 
 
 def host_name() -> str:
