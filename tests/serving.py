@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from pika.adapters.blocking_connection import BlockingConnection
 from schemas import BatchResult, SupervisorStatus
 from tests.waiting import wait_until
 from worker.config import BrokerConfig, Limits
-from worker.control import ControlLink
+from worker.control import ControlLink, ControlRequest
 from worker.errors import BrokerRefusedError
 from worker.frame_pool import FramePool
 from worker.inference.engine import Engine
@@ -68,7 +68,10 @@ def serving(
 
 @contextmanager
 def supervising(
-    broker: BrokerConfig, limits: Limits | None = None, meter: Meter | None = None
+    broker: BrokerConfig,
+    limits: Limits | None = None,
+    meter: Meter | None = None,
+    on_command: Callable[[ControlRequest], None] = lambda _: None,
 ) -> Iterator[ControlLink]:
     """Run a supervisor's connection, without a supervisor, in this process."""
     connected: list[bool] = []
@@ -76,7 +79,7 @@ def supervising(
         broker,
         "test/2",
         meter or Meter(),
-        on_command=lambda _: None,
+        on_command=on_command,
         on_connected=lambda: connected.append(True),
         on_disconnected=lambda: None,
         on_refused=lambda _: None,

@@ -40,8 +40,9 @@ class Job:
     """False once its connection is lost: the broker has taken it back, so work is wasted."""
     on_end: Callable[[Ending], None]
     """Called once, on a thread of the pool."""
+    started: float
+    """On the clock `time.perf_counter`."""
     delivered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-    started: float = field(default_factory=time.perf_counter)
 
 
 _Step = Callable[[], None]

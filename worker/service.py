@@ -256,27 +256,28 @@ class Service:
 
     def _submit(self, session: _Session, delivery: Delivery) -> None:
         session.at_work += 1
-        taken = time.perf_counter()
+        started = time.perf_counter()
         self._pool.submit(
             Job(
                 delivery,
                 is_wanted=lambda: not session.lost,
                 on_end=lambda ending: self._connection.call(
-                    partial(self._end, session, delivery, taken, ending)
+                    partial(self._end, session, delivery, started, ending)
                 ),
+                started=started,
             )
         )
 
-    def _end(self, session: _Session, delivery: Delivery, taken: float, ending: Ending) -> None:
+    def _end(self, session: _Session, delivery: Delivery, started: float, ending: Ending) -> None:
         session.at_work -= 1
         if isinstance(ending, BatchResult):
-            self._reply(session, delivery, taken, ending)
+            self._reply(session, delivery, started, ending)
         else:
             self._bury(session, delivery, ending)
         self._advance(session)
 
     def _reply(
-        self, session: _Session, delivery: Delivery, taken: float, result: BatchResult
+        self, session: _Session, delivery: Delivery, started: float, result: BatchResult
     ) -> None:
         ready = time.perf_counter()
         timings = result.timings_ms
@@ -288,7 +289,7 @@ class Service:
                 result.status.value,
                 queued_s=None if queued_ms is None else queued_ms / 1000,
                 publish_s=now - ready,
-                took_s=now - taken,
+                took_s=now - started,
             )
             self._done(session, delivery)
 

@@ -99,7 +99,7 @@ class Supervisor:
             processes: how many to run at first; 0 means paused.
             max_processes: what scale commands may ask for at most.
             autoscaler: decides how many to run; without it operators do.
-            monitor: shown what goes on, twice a second or more.
+            monitor: shown what goes on, twice a second.
         """
         self._config = config
         self._max_processes = max_processes
@@ -119,12 +119,12 @@ class Supervisor:
             on_look=None if autoscaler is None else self._mailbox.post,
             limits=config.limits,
         )
-        self._team = Team(config)
-        self._team.desired = processes
+        self._team = Team(config, processes)
         self._scalings: list[_Scaling] = []
         self._connected = self._was_connected = False
         self._others = 0
         """Consumers of the queue that are not ours, as last noticed."""
+        self._shown = float("-inf")
         self._stopping = False
         self._exit_code = 0
 
@@ -154,8 +154,7 @@ class Supervisor:
                     self._stop(code)
                 self._team.reconcile(may_start=self._was_connected)
                 self._answer_scalings()
-                if self._monitor is not None:
-                    self._monitor.show(self._overview())
+                self._show()
         finally:
             self._team.close()
             self._link.close()
@@ -284,12 +283,19 @@ class Supervisor:
             processes=self._team.statuses,
         )
 
-    def _overview(self) -> Overview:
-        return Overview(
-            status=self._status(),
-            counts=self._team.counts + self._meter.counts,
-            engine=self._config.engine,
-            threads=self._config.threads,
-            held=self._team.held,
-            connected=self._connected,
+    def _show(self) -> None:
+        """Show the monitor what goes on, once a tick: every report of every process comes by."""
+        now = time.monotonic()
+        if self._monitor is None or now < self._shown + TICK_S:
+            return
+        self._shown = now
+        self._monitor.show(
+            Overview(
+                status=self._status(),
+                counts=self._team.counts + self._meter.counts,
+                engine=self._config.engine,
+                threads=self._config.threads,
+                held=self._team.held,
+                connected=self._connected,
+            )
         )

@@ -24,9 +24,9 @@ dies at work is replaced at once: whatever message killed it is buried after thr
 class Team:
     """Keeps `desired` processes running."""
 
-    def __init__(self, config: WorkerConfig) -> None:
-        """Store what every process is handed."""
-        self.desired = 0
+    def __init__(self, config: WorkerConfig, desired: int) -> None:
+        """Store what every process is handed, and how many are wanted at first."""
+        self.desired = desired
         self.restarts = 0
         """Processes that died and were to be replaced."""
         self._config = config

@@ -7,7 +7,7 @@ import pytest
 
 from schemas import StatusQuery, SupervisorStatus
 from tests.contract.test_headers import RawHeaders, nested
-from tests.serving import Sender
+from tests.serving import Sender, supervising
 from tests.waiting import wait_until
 from worker.config import BrokerConfig
 from worker.control import ControlLink, ControlRequest
@@ -61,7 +61,6 @@ def test_answer_to_an_earlier_question_is_not_taken_for_one_to_the_next(
     broker: BrokerConfig,
 ) -> None:
     asked: list[ControlRequest] = []
-    connected: list[bool] = []
 
     def answer_late(request: ControlRequest) -> None:
         asked.append(request)
@@ -69,23 +68,9 @@ def test_answer_to_an_earlier_question_is_not_taken_for_one_to_the_next(
             for pid, each in enumerate(asked, start=1):
                 each.answer(answer_of(pid))
 
-    link = ControlLink(
-        broker,
-        "test/2",
-        Meter(),
-        on_command=answer_late,
-        on_connected=lambda: connected.append(True),
-        on_disconnected=lambda: None,
-        on_refused=lambda _: None,
-    )
-    link.start()
-    try:
-        wait_until(lambda: connected, what="the supervisor listens")
-        with Operator(broker) as operator:
-            assert operator.statuses() == []
-            assert operator.statuses() == [answer_of(2)]
-    finally:
-        link.close()
+    with supervising(broker, on_command=answer_late), Operator(broker) as operator:
+        assert operator.statuses() == []
+        assert operator.statuses() == [answer_of(2)]
 
 
 def test_answer_that_an_operator_cannot_read_is_ignored_with_a_warning(
