@@ -42,7 +42,7 @@ def test_only_what_kills_is_buried_and_every_good_batch_beside_it_is_answered(
     for verdict in verdicts:
         assert verdict.status is Status.ERROR
         assert [error.code for error in verdict.errors] == [ErrorCode.POISON_MESSAGE]
-    # The broker dead-letters at least once, so one of them may be there twice.
+    # To set a request aside, and to dead-letter it, is at least once: one may be there twice.
     dead = f"{broker.namespace}.frames.dead"
     buried = [sender.take(dead)[0].correlation_id for _ in range(sender.depth(dead))]
     assert set(buried) == {verdict.correlation_id for verdict in verdicts}
