@@ -32,6 +32,8 @@ def check_pixels(frames: Sequence[Frame], limits: Limits) -> None:
     Raises:
         MessageError: `too_many_pixels_in_batch`.
     """
+    if len(frames) * limits.frame.max_pixels <= limits.max_pixels:
+        return
     pixels = sum(count_pixels(frame.jpeg, limits.frame) for frame in frames)
     if pixels > limits.max_pixels:
         raise MessageError(

@@ -1,5 +1,6 @@
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
 import cv2
@@ -231,6 +232,23 @@ def test_a_small_file_cannot_keep_the_decoder_busy_with_thousands_of_scans() -> 
     last_scan = bomb[bomb.rindex(b"\xff\xda") : -2]
     bomb = bomb.removesuffix(EOI) + last_scan * 20_000 + EOI
     assert refusal(bomb) is ErrorCode.BROKEN_JPEG
+
+
+def test_scans_behind_the_only_one_are_not_decoded() -> None:
+    grey, white = (encode(np.full((64, 64, 3), shade, np.uint8)) for shade in (90, 255))
+    scan = white[white.rindex(b"\xff\xda") : -2]
+    with suppress(FrameError):
+        image = decode_frame(grey.removesuffix(EOI) + scan * 1000 + EOI, LIMITS)
+        assert np.array_equal(image, decode_frame(grey, LIMITS))
+
+
+def test_scans_are_counted_where_the_first_has_not_all_components() -> None:
+    jpeg = encode(np.full((64, 64, 3), 90, np.uint8))
+    luma_alone = (
+        b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + jpeg[jpeg.rindex(b"\xff\xda") + 14 : -2]
+    )
+    with pytest.raises(FrameError, match="scans"):
+        decode_frame(jpeg[: jpeg.rindex(b"\xff\xda")] + luma_alone * 101 + EOI, LIMITS)
 
 
 def is_refused_or_of_the_headers_size(jpeg: bytes) -> bool:

@@ -128,6 +128,8 @@ class Connection:
         self._listener = listener
         self._prepare = prepare
         self._loop = IOLoop()
+        self._lock = threading.Lock()
+        self._posted: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, name=f"amqp-{name}", daemon=True)
         self._current: SelectConnection | None = None
         self._attempts = 0
@@ -149,7 +151,11 @@ class Connection:
 
     def call(self, callback: Callable[[], None]) -> None:
         """Have `callback` called on the connection's thread. Safe from any thread."""
-        self._loop.add_callback_threadsafe(partial(self._guard, callback))
+        with self._lock:
+            self._posted.append(callback)
+            is_first = len(self._posted) == 1
+        if is_first:  # to wake the loop is a system call; the others go along
+            self._loop.add_callback_threadsafe(self._run_posted)
 
     def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
         """Have `callback` called after a delay. Only from the connection's own thread."""
@@ -172,6 +178,12 @@ class Connection:
                 if self._closing and self._current is None:
                     return
                 time.sleep(FIRST_DELAY_S)
+
+    def _run_posted(self) -> None:
+        with self._lock:
+            posted, self._posted = self._posted, []
+        for callback in posted:
+            self._guard(callback)
 
     def _guard(self, callback: Callable[[], None]) -> None:
         try:
