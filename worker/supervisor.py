@@ -11,6 +11,7 @@ import time
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import wait
+from threading import Thread
 from types import FrameType
 
 from schemas import ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
@@ -18,10 +19,11 @@ from worker import __version__
 from worker.autoscaler import Autoscaler, Load
 from worker.config import host_name
 from worker.control import ControlLink, ControlRequest, QueueLook
-from worker.errors import BrokerRefusedError
+from worker.errors import BrokerRefusedError, FerWorkerError
 from worker.mailbox import Mailbox
 from worker.metrics import Meter, resident_bytes
 from worker.monitoring import Monitor, Overview
+from worker.operator import Operator
 from worker.process import ExitCode, WorkerConfig
 from worker.team import Team
 
@@ -158,7 +160,7 @@ class Supervisor:
         finally:
             self._team.close()
             self._link.close()
-        return self._exit_code
+        return self._exit_code or (ExitCode.DRAIN_TIMED_OUT if self._team.cut_short else 0)
 
     def _on_signal(self, event: Event, _: int, __: FrameType | None) -> None:
         self._mailbox.post(event)
@@ -264,11 +266,22 @@ class Supervisor:
         if others != self._others and self._team.is_settled:
             self._others = others
             if others > 0:
-                log.warning(
-                    "%d other consumers take requests too; `fer-worker status` names them. "
-                    "Supervisors that scale by one queue do not know of each other",
-                    others,
-                )
+                # On a thread of its own: it asks them, and waits for their answers.
+                Thread(target=self._warn_of, args=(others,), daemon=True).start()
+
+    def _warn_of(self, others: int) -> None:
+        try:
+            with Operator(self._config.broker) as operator:
+                found = [f"{status.host}/{status.pid}" for status in operator.statuses()]
+        except FerWorkerError:  # it may not ask, say
+            found = []
+        names = ", ".join(name for name in found if name != f"{self._host}/{os.getpid()}")
+        log.warning(
+            "others take requests, too: %s (consumers: %d). Supervisors that scale by one queue do "
+            "not know of each other",
+            names or "they cannot be named",
+            others,
+        )
 
     def _status(self) -> SupervisorStatus:
         return SupervisorStatus(

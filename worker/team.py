@@ -36,6 +36,8 @@ class Team:
         self._past = Counts()
         """Of processes that are no more."""
         self._retired = False
+        self.cut_short = False
+        """Whether a process left with requests unanswered when all were to leave."""
         self._proven = False  # whether the engine has ever started
         self._pause_s = FIRST_PAUSE_S
         self._not_before = 0.0
@@ -132,6 +134,7 @@ class Team:
             code = child.process.exitcode
             if child.draining:
                 log.info("process %d left (%s)", child.pid, code)
+                self.cut_short |= self._retired and code != 0
                 if child.outdated and not any(other.outdated for other in self._children):
                     log.info("all processes are replaced")
             elif code == ExitCode.BROKER_REFUSED or (

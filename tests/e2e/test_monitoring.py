@@ -21,7 +21,7 @@ from tests.frames import sample
 from tests.serving import RunningWorkers, command, fer_worker, running
 from tests.waiting import wait_until
 from worker.client import FerClient
-from worker.config import BrokerConfig
+from worker.config import BrokerConfig, host_name
 from worker.operator import Operator
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
@@ -134,13 +134,12 @@ def test_more_processes_come_while_batches_wait_and_go_when_it_is_quiet(
         assert "the supervisor decides by itself, between 1 and 3" in refused.stderr
         assert {future.result(60).status for future in futures} == {"success"}
         wait_until(lambda: len(workers.ready_pids()) == 1, 60, "one worker is left")
-        assert "other consumers" not in workers.log.read_text()
-        with running(tmp_path / "other", broker, "--processes=1", engine="FaultyEngine"):
-            wait_until(
-                lambda: "1 other consumers take requests too" in workers.log.read_text(),
-                60,
-                "the other one is noticed",
+        assert "others take requests" not in workers.log.read_text()
+        with running(tmp_path / "other", broker, "--processes=1", engine="FaultyEngine") as others:
+            noticed = (
+                f"others take requests, too: {host_name()}/{others.process.pid} (consumers: 1)"
             )
+            wait_until(lambda: noticed in workers.log.read_text(), 60, "the other one is named")
     # Nobody that was sent away had anything left to do.
     assert client.dropped == 0
 

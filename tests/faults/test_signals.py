@@ -72,6 +72,25 @@ def test_second_sigterm_leaves_at_once_and_others_answer_the_rest(
     assert any(result.redelivered for result in results)
 
 
+def test_drain_that_takes_too_long_is_cut_short_and_said(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    frame = plain_jpeg(40, SLOW_HEIGHT)  # a tenth of a second each
+    options = ("--processes=1", "--threads=1", "--drain-timeout=1")
+    with (
+        running(tmp_path / "leaving.log", broker, *options, engine="FaultyEngine") as leaving,
+        FerClient(broker) as client,
+        Sender(broker.urls[0], broker.namespace) as sender,
+    ):
+        await_ready(leaving, 1)
+        future = client.submit([frame] * 60)
+        wait_until(lambda: sender.depth(f"{broker.namespace}.frames") == 0)
+        leaving.process.terminate()
+        assert leaving.process.wait(30) == ExitCode.DRAIN_TIMED_OUT
+        with running(tmp_path / "next.log", broker, "--processes=1", engine="FaultyEngine"):
+            assert future.result(90).status == "success"
+
+
 @dataclass
 class Watch:
     """Looks again and again at how many processes take requests, until something is logged."""

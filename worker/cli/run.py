@@ -90,7 +90,7 @@ class _Bounds(click.ParamType[tuple[int, int]]):
     type=click.FloatRange(0),
     default=DEFAULT_DRAIN_TIMEOUT_S,
     metavar="SECONDS",
-    help="Time to finish what was taken when told to stop.",
+    help="Time to finish what was taken when told to stop; then the exit code is 1.",
 )
 @click.option(
     "--hang-timeout",
