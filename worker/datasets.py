@@ -127,7 +127,9 @@ class _Wanted:
         """Return the emotion that a label names; None to leave its pictures out."""
         emotion = names.get(label.lower())
         if emotion is None and self._emotions is None:
-            raise FerWorkerError(f"{where}: the label {label!r} names no emotion")
+            raise FerWorkerError(
+                f"{where}: the label {label!r} names no emotion; --emotions leaves its pictures out"
+            )
         return emotion if self._emotions is None or emotion in self._emotions else None
 
     def check(self, path: Path, pictures: Collection[LabelledPicture]) -> None:
