@@ -192,11 +192,16 @@ class Paired:
 
     @property
     def gain(self) -> Estimate:
-        """Share under B less that under A; at least one picture. Interval by Wald, for pairs."""
+        """Share under B less that under A, of at least one picture.
+
+        The interval is that of Bonett and Price (2012): Wald's for pairs, after one picture is
+        added to each kind that differs. Where nothing differs it is not yet of no width.
+        """
+        pictures = self.pictures + 2
+        differing, centre = self.only_a + self.only_b + 2, (self.only_b - self.only_a) / pictures
+        half = Z * math.sqrt((differing / pictures - centre**2) / pictures)
         gain = (self.only_b - self.only_a) / self.pictures
-        variance = (self.only_a + self.only_b) / self.pictures - gain**2
-        half = Z * math.sqrt(variance / self.pictures)
-        return Estimate(gain, gain - half, gain + half)
+        return Estimate(gain, max(-1.0, centre - half), min(1.0, centre + half))
 
     @property
     def p_value(self) -> float:

@@ -26,6 +26,8 @@ pytestmark = pytest.mark.timeout(300)
 
 NO_BROKER = BrokerConfig(urls=())
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "evaluation.md"
+
 
 def evaluate(*arguments: str) -> Result:
     """Run the command in this process, without a broker."""
@@ -77,6 +79,21 @@ def test_sample_frames_are_answered_and_counted_as_they_are_labelled(labelled: P
         "crop": "tight",
         "kernels": None,
     }
+
+
+def test_documented_output_is_what_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    happy = ("astronaut", *(f"burst-{number}" for number in range(1, 7)))
+    labels = dict.fromkeys(happy, "happy") | dict.fromkeys(("grace_hopper", "no_face"), "neutral")
+    folders(tmp_path / "labelled", labels)
+    monkeypatch.chdir(tmp_path)
+    done = evaluate("labelled", "--threads=2", "--compare=--compat fer")
+    assert done.exit_code == 0, done.stderr
+    printed = "\n".join(line.rstrip() for line in done.stdout.splitlines())
+    one, two = re.findall(r"```text\n(.*?)\n```", DOCUMENT.read_text(), re.DOTALL)
+    assert printed.startswith(one.replace("engine: ", "A: "))
+    assert printed.endswith(two)
 
 
 def test_tables_fit_80_columns_and_the_matrix_comes_as_a_png(

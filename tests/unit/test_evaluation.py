@@ -186,8 +186,28 @@ def test_paired_test_is_the_exact_one_of_mcnemar(only_a: int, only_b: int) -> No
 
 def test_gain_of_pairs_by_hand() -> None:
     gain = Paired(both=60, only_a=5, only_b=15, neither=20).gain
-    half = 1.959964 * math.sqrt((0.2 - 0.1**2) / 100)
-    assert (gain.value, gain.low, gain.high) == pytest.approx((0.1, 0.1 - half, 0.1 + half))
+    centre = 10 / 102
+    half = 1.959964 * math.sqrt((22 / 102 - centre**2) / 102)
+    assert (gain.value, gain.low, gain.high) == pytest.approx((0.1, centre - half, centre + half))
+
+
+def test_interval_of_a_gain_holds_the_truth_about_95_times_of_100() -> None:
+    # 4 % are right under A alone, 10 % under B alone: the truth is 0.06.
+    choice = random.Random(2)
+    held = 0
+    for _ in range(400):
+        drawn = choice.choices(
+            [(True, True), (True, False), (False, True), (False, False)], (60, 4, 10, 26), k=150
+        )
+        gain = Paired.count(drawn).gain
+        held += gain.low <= 0.06 <= gain.high
+    assert 0.92 <= held / 400 <= 0.98
+
+
+def test_where_nothing_differs_the_interval_has_a_width() -> None:
+    gain = Paired(both=8, only_a=0, only_b=0, neither=1).gain
+    assert gain.value == 0
+    assert gain.low == -gain.high < -0.1
 
 
 def test_comparison_leaves_out_what_one_of_them_could_not_analyse() -> None:
