@@ -195,7 +195,7 @@ class Paired:
         """Share under B less that under A, of at least one picture.
 
         The interval is that of Bonett and Price (2012): Wald's for pairs, after one picture is
-        added to each kind that differs. Where nothing differs it is not yet of no width.
+        added to each kind that differs, so that it has a width where nothing differs.
         """
         pictures = self.pictures + 2
         differing, centre = self.only_a + self.only_b + 2, (self.only_b - self.only_a) / pictures
@@ -227,8 +227,14 @@ class Comparison:
 
 
 def compare(a: Iterable[Outcome], b: Iterable[Outcome]) -> Comparison:
-    """Compare two engines' outcomes of the same pictures, in the same order."""
+    """Compare two engines' outcomes of the same pictures, in the same order.
+
+    Raises:
+        FerWorkerError: no picture could be analysed by both.
+    """
     pairs = [(x, y) for x, y in zip(a, b, strict=True) if x.error is None and y.error is None]
+    if not pairs:
+        raise FerWorkerError("no picture could be analysed under both sets of options")
     return Comparison(
         found=Paired.count((x.face is not None, y.face is not None) for x, y in pairs),
         right=Paired.count((x.is_right, y.is_right) for x, y in pairs),
@@ -254,8 +260,8 @@ def _mean(classes: Sequence[ClassScores], weights: Sequence[int]) -> ClassScores
 def _mean_rate(rates: Sequence[tuple[int, int]]) -> Estimate:
     """Mean of shares (hits, trials), and a normal interval around it.
 
-    The variance of each share is that of Agresti and Coull (1998), two hits and two misses added:
-    where all of three pictures are right, 100 % is not yet certain.
+    The variance of each share is that of Agresti and Coull (1998), with about two hits and two
+    misses added: three of three right are not yet a certain 100 %.
     """
     mean = fmean(hits / trials for hits, trials in rates)
     variance = 0.0

@@ -216,3 +216,5 @@ def test_comparison_leaves_out_what_one_of_them_could_not_analyse() -> None:
     comparison = compare(a, b)
     assert comparison.found == Paired(both=1, only_a=0, only_b=1, neither=0)
     assert comparison.right == Paired(both=0, only_a=1, only_b=1, neither=0)
+    with pytest.raises(FerWorkerError, match="under both sets of options"):
+        compare(a[2:], b[2:])

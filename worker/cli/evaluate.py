@@ -19,7 +19,7 @@ from schemas import Emotion
 from worker.cli.evaluation_report import Report, Trial, document, render
 from worker.cli.options import broker_options, engine_options
 from worker.cli.parameters import ENGINE_PARAMETERS, EmotionNames, EngineArguments
-from worker.cli.recognition import Here, Recogniser, Workers
+from worker.cli.recognition import InProcess, Recogniser, ThroughQueue
 from worker.config import BrokerConfig
 from worker.cores import available_cores
 from worker.datasets import find_dataset
@@ -134,11 +134,11 @@ def evaluate(
                 "workers have engine options and threads of their own: give either these, or "
                 "--amqp-url (or FER_WORKER_AMQP_URL)"
             )
-        recogniser = Workers(broker, batch_size, timeout)
+        recogniser = ThroughQueue(broker, batch_size, timeout)
     else:
         engines = [engine] if compare is None else [engine, compare]
         largest = [dataclasses.replace(options, faces="first") for options in engines]
-        recogniser = Here(largest, threads or available_cores())
+        recogniser = InProcess(largest, threads or available_cores())
     _check_files(json_path, plot_path)
     dataset = find_dataset(path, split, emotions)
     pictures = shuffled(dataset.pictures)[:sample]
@@ -152,10 +152,10 @@ def evaluate(
             ended = error
         except KeyboardInterrupt:
             click.echo("fer-worker: interrupted", err=True)
-    if any(outcome.error is None for each in outcomes for outcome in each):
+    if any(outcome.error is None for of_all in outcomes for outcome in of_all):
         titles = ("engine",) if compare is None else ("A", "B")
-        each = zip(titles, recogniser.engines, zip(*outcomes, strict=True), strict=True)
-        trials = [Trial(*one) for one in each]
+        by_engine = zip(*outcomes, strict=True)
+        trials = list(map(Trial, titles, recogniser.engines, by_engine))
         asked = {"split": split, "emotions": emotions, "sample": sample, "min_side": min_side}
         report = Report(dataset, recogniser.where, asked, len(pictures), trials)
         _write(report, json_path, plot_path)

@@ -24,7 +24,6 @@ from worker.evaluation import (
     Evaluation,
     Outcome,
     Paired,
-    Scores,
     compare,
     evaluate,
 )
@@ -79,7 +78,7 @@ class Report:
         """Whether nothing ended it early."""
         return len(self.trials[0].outcomes) == self.pictures
 
-    @property
+    @cached_property
     def comparison(self) -> Comparison | None:
         """The second trial beside the first one, if there are two."""
         if len(self.trials) == 1:
@@ -213,7 +212,7 @@ def _compared(comparison: Comparison) -> Table:
             f"{100 * gain.low:+.1f} to {100 * gain.high:+.1f}",
             f"{paired.only_a:,}",
             f"{paired.only_b:,}",
-            f"{paired.p_value:.2g}",
+            f"{paired.p_value:.4f}" if paired.p_value >= 0.0001 else "<0.0001",
         )
     return table
 
@@ -251,18 +250,14 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "failed": evaluation.failed,
         "found": evaluation.found,
         "detection_rate": dataclasses.asdict(evaluation.detection_rate),
-        "of_found": None if evaluation.of_found is None else _scores(evaluation.of_found),
-        "of_all": _scores(evaluation.of_all),
+        "of_found": evaluation.of_found and dataclasses.asdict(evaluation.of_found),
+        "of_all": dataclasses.asdict(evaluation.of_all),
         "confusion": {
             label: {answer or NO_FACE: count for answer, count in row.items()}
             for label, row in evaluation.confusion.items()
         },
         "outcomes": [_outcome(outcome) for outcome in trial.outcomes],
     }
-
-
-def _scores(scores: Scores) -> dict[str, Any]:
-    return dataclasses.asdict(scores)
 
 
 def _paired(paired: Paired) -> dict[str, Any]:

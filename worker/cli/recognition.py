@@ -42,7 +42,7 @@ class Recogniser(Protocol):
         ...
 
 
-class Here:
+class InProcess:
     """Engines in this process, as many pictures at once as there are threads."""
 
     def __init__(self, options: Sequence[EngineOptions], threads: int) -> None:
@@ -73,7 +73,7 @@ class Here:
                 pool.shutdown(cancel_futures=True)
 
 
-class Workers:
+class ThroughQueue:
     """Workers behind a broker, with engines of their own."""
 
     def __init__(self, broker: BrokerConfig, batch_size: int, timeout_s: float) -> None:
