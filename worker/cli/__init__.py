@@ -14,6 +14,7 @@ COMMANDS = {
     "status": "worker.cli.status:status",
     "submit": "worker.cli.submit:submit",
     "bench": "worker.cli.bench:bench",
+    "evaluate": "worker.cli.evaluate:evaluate",
     "dead": "worker.cli.dead:dead",
     "results": "worker.cli.results:results",
     "demo": "worker.cli.demo:demo",
