@@ -50,7 +50,7 @@ def clip(path: Path, greys: Iterable[int]) -> Path:
 
 
 def media(*sizes: int) -> Iterator[MediaFrame]:
-    return (MediaFrame(b"x" * size, str(i), Path(str(i))) for i, size in enumerate(sizes))
+    return (MediaFrame(b"x" * size, str(i), str(i)) for i, size in enumerate(sizes))
 
 
 def frames(paths: Iterable[Path]) -> Iterator[MediaFrame]:
@@ -100,7 +100,7 @@ def test_folder_gives_its_pictures_in_order_without_the_hidden(tmp_path: Path) -
         jpeg(tmp_path / name)
     picture(tmp_path / "a.png")
     (tmp_path / "folder.jpg").mkdir()
-    found = [frame.path.relative_to(tmp_path).as_posix() for frame in frames([tmp_path])]
+    found = [Path(frame.source).relative_to(tmp_path).as_posix() for frame in frames([tmp_path])]
     assert found == [
         "a.png",
         "b.jpg",
@@ -118,7 +118,7 @@ def test_folder_that_is_hidden_itself_can_be_named(tmp_path: Path) -> None:
 
 def test_paths_keep_the_order_in_which_they_are_given(tmp_path: Path) -> None:
     given = [jpeg(tmp_path / "z.jpg"), jpeg(tmp_path / "a.jpg"), tmp_path / "z.jpg"]
-    assert [frame.path for frame in frames(given)] == given
+    assert [Path(frame.source) for frame in frames(given)] == given
 
 
 def test_frame_id_is_the_path_or_its_end(tmp_path: Path) -> None:
@@ -158,7 +158,7 @@ def test_clip_gives_its_frames_in_order_named_by_number(tmp_path: Path) -> None:
     path = clip(tmp_path / "door.mp4", [0, 80, 160, 240])
     found = list(read_frames(path))
     assert [frame.id for frame in found] == [f"{path.as_posix()}#{number}" for number in range(4)]
-    assert {frame.path for frame in found} == {path}
+    assert {frame.source for frame in found} == {path.as_posix()}
     decoded = [cv2.imdecode(np.frombuffer(f.jpeg, np.uint8), cv2.IMREAD_COLOR) for f in found]
     assert [image.shape for image in decoded if image is not None] == [(48, 64, 3)] * 4
     greys = [image.mean() for image in decoded if image is not None]
@@ -200,11 +200,15 @@ def test_clip_that_vanishes_is_one_line(tmp_path: Path) -> None:
         list(read_frames(tmp_path / "a.mp4"))
 
 
-def test_clip_that_is_cut_off_gives_what_is_there(tmp_path: Path) -> None:
+def test_clip_that_is_cut_off_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
     path = clip(tmp_path / "a.avi", range(0, 250, 10))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 4 // 5])
-    assert 0 < len(list(read_frames(path))) < 25
+    found: list[MediaFrame] = []
+    with pytest.raises(FerWorkerError) as refusal:
+        found.extend(read_frames(path))
+    assert 0 < len(found) < 25
+    assert str(refusal.value) == f"{path} ended at frame {len(found)} of 25"
 
 
 def test_pictures_and_clips_are_found_together_where_both_are_asked_for(tmp_path: Path) -> None:
@@ -240,7 +244,7 @@ def test_batch_ends_where_the_message_would_get_too_large() -> None:
 
 def test_full_batch_fits_the_message_limit_once_encoded() -> None:
     limit = 100_000
-    named = (MediaFrame(b"x" * 900, "ö" * MAX_NAME_LENGTH, Path()) for _ in range(200))
+    named = (MediaFrame(b"x" * 900, "ö" * MAX_NAME_LENGTH, "") for _ in range(200))
     for batch in batches(named, size=64, max_bytes=limit):
         fields = [
             {"jpeg": frame.jpeg, "id": frame.id, "captured_at": "2026-11-23T10:00:00.250000+01:00"}

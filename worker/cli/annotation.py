@@ -3,7 +3,7 @@
 from itertools import count
 from pathlib import Path
 
-from worker.cli.streaming import Answer
+from worker.answers import Answer
 from worker.config import FrameLimits
 from worker.errors import FerWorkerError
 
@@ -32,7 +32,7 @@ class Annotator:
             if found.width is None:
                 continue
             image = decode_frame(frame.jpeg, FrameLimits())
-            path = self._directory / self._name(frame.path.stem)
+            path = self._directory / self._name(Path(frame.source).stem)
             try:
                 self._directory.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(cv2.imencode(".jpg", annotate(image, found))[1].tobytes())
