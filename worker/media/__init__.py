@@ -10,9 +10,9 @@ of its frames, each the newest.
 """
 
 from worker.media.cameras import Camera, is_address
-from worker.media.clips import expected_frames
 from worker.media.files import (
     CLIP_SUFFIXES,
+    expected_frames,
     find_media,
     find_pictures,
     matching,

@@ -42,7 +42,7 @@ def is_address(text: str) -> bool:
     scheme, separator, _ = text.partition("://")
     if separator and scheme.isalnum() and scheme.lower() not in SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise FerWorkerError(f"cannot read {mask_password(text)}: no {known} or {LOCAL}N")
+        raise FerWorkerError(f"cannot read {mask_password(text)}; what can: {known}, {LOCAL}N")
     return bool(separator) or (text.startswith(LOCAL) and text.removeprefix(LOCAL).isdecimal())
 
 

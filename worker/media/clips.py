@@ -78,7 +78,7 @@ def read_clip(path: Path, fps: float | None = None) -> Iterator[MediaFrame]:
         raise FerWorkerError(f"{path} ended at frame {number} of {count}")
 
 
-def expected_frames(path: Path, fps: float | None = None) -> int:
+def clip_length(path: Path, fps: float | None = None) -> int:
     """Say how many frames `read_clip` will give, as far as the clip knows; 0 if it does not."""
     try:
         with _opened(path) as clip:

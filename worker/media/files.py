@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from worker.errors import FerWorkerError
-from worker.media.clips import read_clip
+from worker.media.clips import clip_length, read_clip
 from worker.media.frames import MediaFrame, encode_jpeg, frame_id
 
 JPEG_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
@@ -91,6 +91,11 @@ def read_frames(path: Path, fps: float | None = None) -> Iterator[MediaFrame]:
         yield from read_clip(path, fps)
     else:
         yield read_frame(path)
+
+
+def expected_frames(path: Path, fps: float | None = None) -> int:
+    """Say how many frames `read_frames` will give, as far as a clip knows it; 0 if it does not."""
+    return clip_length(path, fps) if path.suffix.lower() in CLIP_SUFFIXES else 1
 
 
 def _files(path: Path, suffixes: Set[str], what: str) -> list[Path]:
