@@ -1,4 +1,4 @@
-"""Cameras of the network for tests: MJPEG over HTTP, and over RTSP as RTP in the same connection."""
+"""Cameras of the network for tests: JPEG over HTTP, and as RTP within an RTSP connection."""
 
 import socketserver
 import struct

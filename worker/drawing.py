@@ -58,13 +58,15 @@ class _Area(NamedTuple):
     def grown(self, by: int) -> "_Area":
         return _Area(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
 
-    def overlap(self, others: Iterable["_Area"]) -> int:
-        """Pixels that others cover of it, counted for each of them."""
-        return sum(
-            max(0, min(self.right, other.right) - max(self.x, other.x))
-            * max(0, min(self.bottom, other.bottom) - max(self.y, other.y))
-            for other in others
-        )
+    def overlap(self, other: "_Area") -> int:
+        """Pixels that both have."""
+        width = min(self.right, other.right) - max(self.x, other.x)
+        height = min(self.bottom, other.bottom) - max(self.y, other.y)
+        return max(width, 0) * max(height, 0)
+
+    def touches(self, others: Iterable["_Area"]) -> bool:
+        """Whether it shares a pixel with any of them."""
+        return any(self.overlap(other) for other in others)
 
     def moved_into(self, frame: "_Area") -> "_Area":
         """Return the same rectangle, as far inside the frame as it fits."""
@@ -212,11 +214,9 @@ def _draw_label(
         )
         spots = [_Area(x, y, width, height).moved_into(frame) for x, y in corners]
         hidden = box.width * box.height / 3  # of the face itself, at most
-        free = [
-            spot for spot in spots if not spot.overlap(others) and spot.overlap([box]) <= hidden
-        ]
+        free = [spot for spot in spots if spot.overlap(box) <= hidden and not spot.touches(others)]
         if free:
-            area = min(free, key=lambda spot: spot.overlap([box]))  # the first of equal ones
+            area = min(free, key=lambda spot: spot.overlap(box))  # the first of equal ones
             color = COLORS[emotion]
             cv2.rectangle(image, area[:2], (area.right - 1, area.bottom - 1), color, cv2.FILLED)
             x, bottom = area.x + how.margin, area.bottom - how.margin
@@ -243,7 +243,7 @@ def _room_for_bars(
         across, down = (frame.width - width, 0), (frame.height - height, 0)
         places += [_Area(x, y, width, height) for y in down for x in across]
     for area in places:
-        if area.overlap([frame]) == width * height and not area.overlap(taken):
+        if area.overlap(frame) == width * height and not area.touches(taken):
             return area
     return None
 

@@ -15,8 +15,10 @@ from worker.errors import FerWorkerError
 from worker.media import (
     MediaFrame,
     batches,
+    expected_frames,
     find_media,
     find_pictures,
+    matching,
     read_frame,
     read_frames,
 )
@@ -211,6 +213,51 @@ def test_clip_that_is_cut_off_gives_what_is_there_and_says_so(tmp_path: Path) ->
     assert str(refusal.value) == f"{path} ended at frame {len(found)} of 25"
 
 
+@pytest.mark.parametrize(
+    ("fps", "numbers"),
+    [
+        (None, range(25)),
+        (5, range(0, 25, 2)),
+        (4, [0, 3, 5, 8, 10, 13, 15, 18, 20, 23]),
+        (1, [0, 10, 20]),
+        (0.5, [0, 20]),
+        (100, range(25)),
+    ],
+)
+def test_frames_are_taken_by_the_time_of_the_clip(
+    tmp_path: Path, fps: float | None, numbers: Iterable[int]
+) -> None:
+    path = clip(tmp_path / "a.mp4", range(0, 250, 10))
+    found = list(read_frames(path, fps))
+    assert [frame.position for frame in found] == list(numbers)
+    assert [frame.position_s for frame in found] == pytest.approx([n / 10 for n in numbers])
+    assert {frame.rate for frame in found} == {min(fps or 10, 10)}
+    assert expected_frames(path, fps) == pytest.approx(len(found), abs=1)
+
+
+def test_a_picture_is_one_frame_whatever_the_rate(tmp_path: Path) -> None:
+    path = jpeg(tmp_path / "a.jpg")
+    assert len(list(read_frames(path, 4))) == expected_frames(path, 4) == 1
+
+
+def test_clip_that_is_broken_announces_nothing(tmp_path: Path) -> None:
+    assert expected_frames(jpeg(tmp_path / "a.mp4")) == 0
+
+
+def test_pattern_that_no_shell_has_expanded_is_what_it_matches(tmp_path: Path) -> None:
+    for name in ("frame-10.jpg", "frame-2.jpg", "sub/frame-3.jpg", "[1].jpg"):
+        jpeg(tmp_path / name)
+    assert [path.name for path in matching(f"{tmp_path}/frame-*.jpg")] == [
+        "frame-2.jpg",
+        "frame-10.jpg",
+    ]
+    assert len(matching(f"{tmp_path}/**/*.jpg")) == 4
+    assert matching(f"{tmp_path}/[1].jpg") == [tmp_path / "[1].jpg"]
+    assert matching("nowhere.jpg") == [Path("nowhere.jpg")]
+    with pytest.raises(FerWorkerError, match=r"^nothing matches .*\*\.png$"):
+        matching(f"{tmp_path}/*.png")
+
+
 def test_pictures_and_clips_are_found_together_where_both_are_asked_for(tmp_path: Path) -> None:
     jpeg(tmp_path / "frame-2.jpg")
     clip(tmp_path / "frame-10.MP4", [0])
@@ -252,6 +299,17 @@ def test_full_batch_fits_the_message_limit_once_encoded() -> None:
         ]
         request = BatchRequest.model_validate({"version": 1, "frames": fields})
         assert len(encode_request(request)) <= limit
+
+
+def test_moment_without_a_frame_gives_an_empty_batch_and_holds_what_there_is() -> None:
+    a, b, c = media(1, 1, 1)
+    grouped = batches(iter([None, a, None, b, c]), size=2)
+    assert ids(grouped) == [[], [], ["0", "1"], ["2"]]
+
+
+def test_batch_that_was_held_long_enough_is_given_in_part() -> None:
+    a, b = media(1, 1)
+    assert ids(batches(iter([a, None, b, None]), size=8, hold_s=0)) == [["0"], [], ["1"], []]
 
 
 def test_frames_are_pulled_only_as_batches_are_asked_for() -> None:

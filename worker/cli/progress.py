@@ -96,7 +96,7 @@ class _Glance(ProgressColumn):
         self._interruption = interruption
 
     def render(self, task: Task) -> Text:
-        stopping = "; stopping, Ctrl-C again leaves at once" if self._interruption else ""
+        stopping = "; stopping (Ctrl-C: at once)" if self._interruption else ""
         return Text(self._tally.glance() + stopping)
 
 

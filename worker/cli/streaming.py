@@ -65,7 +65,7 @@ def stream(
             batch = next(source, None)
             if batch is None:
                 break
-            if batch and not interruption:
+            if batch:
                 in_flight.append(_submit(client, batch, timeout_s, camera_id, faces))
         while in_flight and (in_flight[0].future.done() or len(in_flight) == window):
             yield _await(in_flight.popleft(), camera_id, interruption)

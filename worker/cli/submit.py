@@ -125,6 +125,9 @@ def submit(
     Exit code 5 if any batch got no answer in time; 1 if any was refused, or a source could not be
     read to its end; 130 after Ctrl-C.
     """
+    for path in (output, annotate):
+        if path is not None and path.is_file() and not overwrite:
+            raise FerWorkerError(f"{path} exists already; --overwrite replaces it")
     interruption, tally = Interruption(), Tally()
     failures: list[FerWorkerError] = []
     try:

@@ -39,11 +39,15 @@ def is_address(text: str) -> bool:
     Raises:
         FerWorkerError: it is an address of a kind that cannot be read.
     """
+    if text.startswith(LOCAL):
+        return text.removeprefix(LOCAL).isdecimal()
     scheme, separator, _ = text.partition("://")
-    if separator and scheme.isalnum() and scheme.lower() not in SCHEMES:
+    if not separator or not scheme.isalnum():
+        return False
+    if scheme.lower() not in SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise FerWorkerError(f"cannot read {mask_password(text)}; what can: {known}, {LOCAL}N")
-    return bool(separator) or (text.startswith(LOCAL) and text.removeprefix(LOCAL).isdecimal())
+        raise FerWorkerError(f"cannot read {mask_password(text)}; only {known} and {LOCAL}N")
+    return True
 
 
 class Camera:
@@ -78,13 +82,19 @@ class Camera:
         Raises:
             FerWorkerError: it does not open.
         """
-        # A daemon: FFmpeg may be at it for some time yet when the process leaves.
+        # A daemon, should FFmpeg not come back. But where it can be, it is waited for: Python ends
+        # daemons at its own end, and C++ takes that for a fault and aborts.
         self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
         self._thread.start()
-        with self._changed:
-            self._changed.wait_for(lambda: self._opened or self._ended, self._timeout_s + LEAVE_S)
+        try:
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: self._opened or self._ended, self._timeout_s + LEAVE_S
+                )
+        finally:
+            if not self._opened:
+                self.__exit__()
         if not self._opened:
-            self._ended = True
             raise FerWorkerError(f"cannot open {self.name}: {self._reason()}")
         return self
 
