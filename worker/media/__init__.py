@@ -12,6 +12,7 @@ of its frames, each the newest.
 from worker.media.cameras import Camera, is_address
 from worker.media.files import (
     CLIP_SUFFIXES,
+    PICTURE_SUFFIXES,
     expected_frames,
     find_media,
     find_pictures,
@@ -24,6 +25,7 @@ from worker.media.frames import FRAME_OVERHEAD_BYTES, MediaFrame, batches
 __all__ = [
     "CLIP_SUFFIXES",
     "FRAME_OVERHEAD_BYTES",
+    "PICTURE_SUFFIXES",
     "Camera",
     "MediaFrame",
     "batches",
