@@ -157,18 +157,16 @@ class RowWriter:
     What `write` has written is in the file when it returns, also if the process is killed then.
     """
 
-    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
-        """Open the file.
+    def __init__(self, path: Path) -> None:
+        """Make the file, instead of one that may be there.
 
         Raises:
-            FerWorkerError: it is there already and not to be overwritten, or cannot be written.
+            FerWorkerError: it cannot be written.
         """
         self._path = path
         try:
             # CSV has line ends of its own (RFC 4180).
-            self._file = path.open("w" if overwrite else "x", encoding="utf-8", newline="")
-        except FileExistsError as error:
-            raise FerWorkerError(f"{path} exists already; --overwrite replaces it") from error
+            self._file = path.open("w", encoding="utf-8", newline="")
         except OSError as error:
             raise _unwritable(path, error) from error
         self._csv = csv.DictWriter(self._file, Row.model_fields) if _is_csv(path) else None

@@ -135,16 +135,16 @@ def test_video_without_a_frame_is_none(tmp_path: Path) -> None:
     assert not save(tmp_path / "out.mp4").exists()
 
 
-def test_video_that_exists_is_kept_unless_it_is_to_be_overwritten(tmp_path: Path) -> None:
+def test_clock_that_is_set_makes_no_gap_and_loses_nothing(tmp_path: Path) -> None:
+    at = (0, 0.1, 3600, 3600.1, 7)
+    frames = [frame(20 * i, "camera:0", i, captured_s=s, rate=10) for i, s in enumerate(at, 1)]
+    assert greys(save(tmp_path / "out.mp4", answered(*frames))) == [20, 40, 60, 80, 100]
+
+
+def test_video_of_before_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "out.mp4"
-    path.write_text("precious")
-    with pytest.raises(FerWorkerError, match="exists already"):
-        VideoAnnotator(path)
-    assert path.read_text() == "precious"
-    video = VideoAnnotator(path, overwrite=True)
-    video.save(answered(*clip(0)))
-    video.close()
-    assert greys(path) == [20]
+    path.write_text("of before")
+    assert greys(save(path, answered(*clip(0)))) == [20]
 
 
 def test_video_in_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None:
@@ -158,9 +158,14 @@ def test_copies_are_named_by_source_and_number(tmp_path: Path) -> None:
             frame(20, "some/a.jpg"),
             frame(20, "other/a.png"),
             frame(20, "some/b.mp4", 12, 0.4),
+            frame(20, "other/b.mp4", 0, 0.0),
+            frame(20, "some/b.mp4", 13, 0.5),
             frame(20, "rtsp://me:***@host:554/live", 7, captured_s=0),
         )
     )
-    names = ["a.jpg", "a-2.jpg", "b-000012.jpg", "rtsp-me-host-554-live-000007.jpg"]
+    names = [
+        *("a.jpg", "a-2.jpg", "b-000012.jpg", "b-2-000000.jpg", "b-000013.jpg"),
+        "rtsp-me-host-554-live-000007.jpg",
+    ]
     assert copies == [tmp_path / "new" / name for name in names]
     assert all(path is not None and path.stat().st_size for path in copies)

@@ -70,6 +70,11 @@ def test_no_more_frames_are_given_than_asked_for() -> None:
     assert {frame.rate for frame in found} == {5}
 
 
+def test_few_frames_that_are_asked_for_are_no_stall() -> None:
+    with streaming(film(), "http") as address, Camera(address, fps=0.7, timeout_s=1) as camera:
+        assert len(some(camera.frames(), 2)) == 2
+
+
 @pytest.mark.parametrize("stalls", [False, True])
 def test_stream_that_ends_or_stalls_is_one_line_after_its_last_frame(stalls: bool) -> None:
     with (

@@ -153,13 +153,10 @@ def test_csv_has_a_header_and_nothing_for_what_is_absent(tmp_path: Path) -> None
     assert len(others) == 3
 
 
-def test_file_that_exists_is_kept_unless_it_is_to_be_overwritten(tmp_path: Path) -> None:
+def test_file_of_before_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "rows.csv"
-    path.write_text("precious")
-    with pytest.raises(FerWorkerError, match="exists already"):
-        RowWriter(path)
-    assert path.read_text() == "precious"
-    RowWriter(path, overwrite=True).__exit__()
+    path.write_text("of before")
+    RowWriter(path).__exit__()
     assert list(read_rows(path)) == []
 
 

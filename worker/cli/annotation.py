@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from itertools import count, zip_longest
+from itertools import chain, count, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -29,12 +29,18 @@ PICTURES_RATE: Final = 1.0
 """Pictures a second, which have no time of their own."""
 
 
+LONGEST_GAP_S: Final = 60.0
+"""Of a source's time in a video. More is a clock that was set, and so is time that goes back."""
+
+
 class Annotator:
     """Writes frames with what was found in them into one directory, a JPEG each."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._names: set[str] = set()
+        self._stems: dict[str, str] = {}
+        """Of the files, by source."""
+        self._taken: set[str] = set()
 
     def save(self, answer: Answer) -> list[Path | None]:
         """Write the frames of an answered batch, named as they are; one that failed is left out.
@@ -65,19 +71,20 @@ class Annotator:
         """Nothing is left to be written."""
 
     def _name(self, frame: MediaFrame) -> str:
-        """A file name not used yet: frames of several folders may be called alike."""
-        if frame.captured_at is None:
-            stem = Path(frame.source).stem
-        else:  # an address, which has characters that no file should have
-            stem = re.sub(r"\W+", "-", frame.source)
-        if frame.position is not None:
-            stem = f"{stem}-{frame.position:06}"
-        numbers = count(2)
-        name = f"{stem}.jpg"
-        while name in self._names:
-            name = f"{stem}-{next(numbers)}.jpg"
-        self._names.add(name)
-        return name
+        stem = self._stems.get(frame.source)
+        if stem is None or frame.position is None:
+            stem = self._stems[frame.source] = self._new_stem(frame)
+        return f"{stem}.jpg" if frame.position is None else f"{stem}-{frame.position:06}.jpg"
+
+    def _new_stem(self, frame: MediaFrame) -> str:
+        """A name not used yet: files of several folders may be called alike."""
+        name = Path(frame.source).stem
+        if frame.captured_at is not None:  # an address, which has what no file should have
+            name = re.sub(r"\W+", "-", frame.source)
+        numbered = (f"{name}-{number}" for number in count(2))
+        stem = next(stem for stem in chain((name,), numbered) if stem not in self._taken)
+        self._taken.add(stem)
+        return stem
 
 
 class VideoAnnotator:
@@ -88,20 +95,17 @@ class VideoAnnotator:
     video is a second of the source. Frames of another size are fitted into that of the first.
     """
 
-    def __init__(self, path: Path, *, overwrite: bool = False) -> None:
-        """Make the file.
+    def __init__(self, path: Path) -> None:
+        """Make the file, instead of one that may be there.
 
         Args:
             path: with a suffix of `CODECS`.
-            overwrite: whether it may be there already.
 
         Raises:
-            FerWorkerError: it is there already, or cannot be written.
+            FerWorkerError: it cannot be written.
         """
         try:
-            path.open("wb" if overwrite else "xb").close()
-        except FileExistsError as error:
-            raise FerWorkerError(f"{path} exists already; --overwrite replaces it") from error
+            path.open("wb").close()
         except OSError as error:
             raise _unwritable(path, error) from error
         self._path = path
@@ -115,6 +119,8 @@ class VideoAnnotator:
         """Where in the video the source begins, in frames."""
         self._first_s = 0.0
         """The time of its first frame, on its own clock."""
+        self._last_s = 0.0
+        """That of its last one."""
 
     def save(self, answer: Answer) -> list[Path | None]:
         """Append the frames of a batch; one that cannot be decoded is left out.
@@ -163,8 +169,9 @@ class VideoAnnotator:
             time_s = frame.captured_at.timestamp()
         if time_s is None:
             return self._written
-        if frame.source != self._source:
+        if frame.source != self._source or not 0 <= time_s - self._last_s <= LONGEST_GAP_S:
             self._source, self._begins, self._first_s = frame.source, self._written, time_s
+        self._last_s = time_s
         return self._begins + round((time_s - self._first_s) * self._rate)
 
     def _open(self, frame: MediaFrame, image: "BGRImage") -> "VideoWriter":

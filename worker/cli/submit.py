@@ -53,8 +53,10 @@ def _check_output(_: click.Context, __: click.Parameter, path: Path | None) -> P
 
 
 def _check_annotate(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
-    if path is not None and path.suffix.lower() in CLIP_SUFFIXES - CODECS.keys():
-        raise click.BadParameter(f"{path} is neither .mp4 nor .webm, and looks like no folder")
+    if path is None or path.suffix.lower() in CODECS:
+        return path
+    if path.suffix.lower() in CLIP_SUFFIXES or path.is_file():
+        raise click.BadParameter(f"{path} is neither .mp4 nor .webm, nor a folder")
     return path
 
 
@@ -136,9 +138,11 @@ def submit(
             client = stack.enter_context(FerClient(broker, answer_timeout_s=timeout + 1))
             rows = annotator = None
             if output is not None:
-                rows = stack.enter_context(RowWriter(output, overwrite=overwrite))
+                rows = stack.enter_context(RowWriter(output))
             if annotate is not None:
-                annotator = stack.enter_context(closing(_annotator(annotate, overwrite)))
+                is_video = annotate.suffix.lower() in CODECS
+                kind = VideoAnnotator if is_video else Annotator
+                annotator = stack.enter_context(closing(kind(annotate)))
             stack.enter_context(interruption)
             advance = stack.enter_context(shown(tally, source.total, interruption))
             answers = stream(
@@ -171,12 +175,6 @@ def submit(
     if failures:
         late = any(isinstance(failure, NoAnswerError) for failure in failures)
         sys.exit(NoAnswerError.exit_code if late else FerWorkerError.exit_code)
-
-
-def _annotator(path: Path, overwrite: bool) -> Annotator | VideoAnnotator:
-    if path.suffix.lower() in CODECS:
-        return VideoAnnotator(path, overwrite=overwrite)
-    return Annotator(path)
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Cameras: of this machine, or streams of the network. They do not wait, so frames are dropped."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
 
 SCHEMES: Final = ("rtsp", "rtsps", "http", "https")
 
-LOCAL: Final = "camera:"
-"""What the name of a camera of this machine begins with; its number follows."""
+LOCAL: Final = re.compile(r"camera:(\d{1,3})", re.ASCII)
+"""The name of a camera of this machine."""
 
 TIMEOUT_S: Final = 10.0
 """How long a camera may take to open, and for its next frame."""
@@ -39,14 +40,14 @@ def is_address(text: str) -> bool:
     Raises:
         FerWorkerError: it is an address of a kind that cannot be read.
     """
-    if text.startswith(LOCAL):
-        return text.removeprefix(LOCAL).isdecimal()
+    if LOCAL.fullmatch(text):
+        return True
     scheme, separator, _ = text.partition("://")
     if not separator or not scheme.isalnum():
         return False
     if scheme.lower() not in SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
-        raise FerWorkerError(f"cannot read {mask_password(text)}; only {known} and {LOCAL}N")
+        raise FerWorkerError(f"cannot read {mask_password(text)}; only {known} and camera:N")
     return True
 
 
@@ -75,6 +76,8 @@ class Camera:
         self._opened = False
         self._ended = False
         self._newest: tuple[int, datetime, MatLike] | None = None
+        self._grabbed = 0.0
+        """When the last frame came, on the monotonic clock."""
 
     def __enter__(self) -> "Camera":
         """Open it.
@@ -108,15 +111,13 @@ class Camera:
         Raises:
             FerWorkerError: there are no more frames.
         """
-        last = time.monotonic()
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._newest is not None or self._ended, LOOK_S)
                 taken, self._newest = self._newest, None
             if taken is not None:
-                last = time.monotonic()
                 yield self._as_frame(*taken)
-            elif self._ended or time.monotonic() - last > self._timeout_s:
+            elif self._ended or time.monotonic() - self._grabbed > self._timeout_s:
                 raise FerWorkerError(f"{self.name} gives no more frames")
             else:
                 yield None
@@ -132,7 +133,7 @@ class Camera:
         )
 
     def _reason(self) -> str:
-        if self._address.startswith(LOCAL):
+        if LOCAL.fullmatch(self._address):
             return "there is no such camera, or another program has it"
         return f"not reachable within {self._timeout_s:g} s, or no video"
 
@@ -147,12 +148,13 @@ class Camera:
             with self._changed:
                 rate = capture.get(cv2.CAP_PROP_FPS)
                 self._rate = self._fps or (rate if 0 < rate <= MAX_RATE else None)
+                self._grabbed = time.monotonic()
                 self._opened = capture.isOpened()
                 self._changed.notify()
             interval_s = 1 / self._fps if self._fps else 0.0
             number, due = 0, time.monotonic()
             while not self._ended and capture.grab():
-                now = time.monotonic()
+                self._grabbed = now = time.monotonic()
                 if now >= due:
                     due = max(due + interval_s, now)
                     captured_at = datetime.now(UTC)
@@ -173,8 +175,8 @@ class Camera:
         prepare_ffmpeg()
         import cv2
 
-        if self._address.startswith(LOCAL):
-            return cv2.VideoCapture(int(self._address.removeprefix(LOCAL)))
+        if local := LOCAL.fullmatch(self._address):
+            return cv2.VideoCapture(int(local[1]))
         timeout_ms = round(self._timeout_s * 1000)
         timeouts = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
         return cv2.VideoCapture(
