@@ -38,6 +38,9 @@ BATCH_ERRORS: Final[Mapping[type[FerWorkerError], str]] = {
 """The code of a batch that has no result, by its error; `failed` for any other one."""
 
 
+Score = Annotated[float | None, Field(description="score, 0 to 1")]
+
+
 class Row(BaseModel):
     """One face of a frame; a frame without any, or one that failed, has a row without a face."""
 
@@ -80,13 +83,13 @@ class Row(BaseModel):
     )
     emotion: Annotated[Emotion | None, Field(description="the one of the highest score")] = None
     confidence: Annotated[float | None, Field(description="its score")] = None
-    angry: Annotated[float | None, Field(description="score, 0 to 1")] = None
-    disgust: Annotated[float | None, Field(description="score, 0 to 1")] = None
-    fear: Annotated[float | None, Field(description="score, 0 to 1")] = None
-    happy: Annotated[float | None, Field(description="score, 0 to 1")] = None
-    sad: Annotated[float | None, Field(description="score, 0 to 1")] = None
-    surprise: Annotated[float | None, Field(description="score, 0 to 1")] = None
-    neutral: Annotated[float | None, Field(description="score, 0 to 1")] = None
+    angry: Score = None
+    disgust: Score = None
+    fear: Score = None
+    happy: Score = None
+    sad: Score = None
+    surprise: Score = None
+    neutral: Score = None
     error: Annotated[
         str | None,
         Field(description="code of what failed: the frame, its batch, or the sending of it"),

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from schemas import BatchResult, ErrorCode, FrameResult, RequestError, Status
 from worker.answers import Answer
-from worker.cli.annotation import Annotator, VideoAnnotator
+from worker.cli.annotated_video import VideoAnnotator
+from worker.cli.annotation import Annotator
 from worker.errors import FerWorkerError, NoAnswerError
 from worker.media import MediaFrame
 

@@ -12,7 +12,8 @@ import click
 
 from schemas import MAX_NAME_LENGTH, FaceSelection
 from worker.answers import Answer
-from worker.cli.annotation import CODECS, Annotator, VideoAnnotator
+from worker.cli.annotated_video import CODECS, VideoAnnotator
+from worker.cli.annotation import Annotator
 from worker.cli.interruption import Interruption
 from worker.cli.options import broker_options
 from worker.cli.progress import Tally, shown
@@ -33,8 +34,8 @@ from worker.media import (
 )
 from worker.rows import ROW_SUFFIXES, RowWriter, rows_of
 
-LIVE_WINDOW = 4
-"""Batches of a camera in flight: what is found should be of now."""
+LIVE_WINDOW = 2
+"""Batches of a camera in flight, one analysed and one waiting: what is found should be of now."""
 
 LIVE_HOLD_S = 1.0
 """How long a frame of a camera waits for others to fill its batch."""

@@ -56,13 +56,11 @@ def read_clip(path: Path, fps: float | None = None) -> Iterator[MediaFrame]:
             if number and position_s <= at_s:  # the container does not say
                 position_s = at_s + (1 / own_rate if own_rate else 0)
             at_s = position_s
-            # The first frame of each span of 1 / fps; times are rounded to milliseconds there.
-            here = number if fps is None else int(at_s * fps + 0.01)
+            # The first frame of each 1 / fps; some containers round times to milliseconds.
+            here = number if fps is None else int((at_s + 0.001) * fps)
             if here > slot:
                 slot = here
-                read, image = clip.retrieve()
-                if not read:
-                    break
+                _, image = clip.retrieve()
                 yield MediaFrame(
                     encode_jpeg(image),
                     frame_id(path.as_posix(), number),
