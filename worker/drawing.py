@@ -58,13 +58,15 @@ class _Area(NamedTuple):
     def grown(self, by: int) -> "_Area":
         return _Area(self.x - by, self.y - by, self.width + 2 * by, self.height + 2 * by)
 
-    def overlap(self, others: Iterable["_Area"]) -> int:
-        """Pixels that others cover of it, counted for each of them."""
-        return sum(
-            max(0, min(self.right, other.right) - max(self.x, other.x))
-            * max(0, min(self.bottom, other.bottom) - max(self.y, other.y))
-            for other in others
-        )
+    def overlap(self, other: "_Area") -> int:
+        """Pixels that both have."""
+        width = min(self.right, other.right) - max(self.x, other.x)
+        height = min(self.bottom, other.bottom) - max(self.y, other.y)
+        return max(width, 0) * max(height, 0)
+
+    def touches(self, others: Iterable["_Area"]) -> bool:
+        """Whether it shares a pixel with any of them."""
+        return any(self.overlap(other) for other in others)
 
     def moved_into(self, frame: "_Area") -> "_Area":
         """Return the same rectangle, as far inside the frame as it fits."""
@@ -115,7 +117,7 @@ def annotate(image: "BGRImage", result: FrameResult) -> "BGRImage":
     drawn: BGRImage = image.copy()
     height, width = image.shape[:2]
     frame = _Area(0, 0, width, height)
-    text = _Text.of_height(max(9, round(min(height, width) * 0.024)))
+    text = _text_for(image)
     if not result.faces:
         _draw_caption(drawn, frame, text, "no face")
         return drawn
@@ -127,14 +129,33 @@ def annotate(image: "BGRImage", result: FrameResult) -> "BGRImage":
     # What OpenCV draws for a line of n pixels reaches (n + 1) // 2 of them to either side.
     boxes = [box.grown((line + EDGE + 1) // 2) for box in boxes]
     taken = list(boxes)
-    for face, box in zip(result.faces, boxes, strict=True):
-        taken.append(_draw_label(drawn, frame, text, face, box, taken))
+    for number, face in enumerate(result.faces):
+        others = [area for i, area in enumerate(taken) if i != number]
+        if label := _draw_label(drawn, frame, text, face, boxes[number], others):
+            taken.append(label)
     small = _Text.of_height(max(7, round(text.height * 0.75)))
     for face, box in zip(result.faces, boxes, strict=True):
-        if bars := _room_for_bars(frame, small, box.grown(line), taken):
+        is_alone = len(boxes) == 1
+        if bars := _room_for_bars(frame, small, box.grown(line), taken, is_alone=is_alone):
             _draw_bars(drawn, bars, small, face.emotions)
             taken.append(bars)
     return drawn
+
+
+def with_caption(image: "BGRImage", caption: str) -> "BGRImage":
+    """Write a line into the corner of a frame that has no result: (height, width, 3) uint8, BGR.
+
+    Returns:
+        A picture of the same size; the given one is left unchanged.
+    """
+    drawn: BGRImage = image.copy()
+    height, width = image.shape[:2]
+    _draw_caption(drawn, _Area(0, 0, width, height), _text_for(drawn), caption)
+    return drawn
+
+
+def _text_for(image: "BGRImage") -> _Text:
+    return _Text.of_height(max(9, round(min(image.shape[:2]) * 0.024)))
 
 
 def _by_emotion(scores: EmotionScores) -> dict[Emotion, float]:
@@ -172,39 +193,57 @@ def _draw_label(
     text: _Text,
     face: FaceResult,
     box: _Area,
-    taken: Iterable[_Area],
-) -> _Area:
-    """Draw emotion and score above the box, or wherever else there is room; say where."""
+    others: Iterable[_Area],
+) -> _Area | None:
+    """Draw emotion and score above the box, or wherever else there is room; say where.
+
+    In a crowd it gets smaller, then loses its score, and is left out where even that would cover
+    another face or label: the box has the emotion's colour.
+    """
     emotion, score = _dominant(face.emotions)
+    small = _Text.of_height(max(9, round(text.height * 0.6)))
     label = f"{emotion} {score:.2f}"
-    width, height = text.width_of(label) + 2 * text.margin, text.height + 2 * text.margin
-    if width > frame.width or height > frame.height:
-        return box  # a picture smaller than its label
-    above, below, left, right = box.y - height, box.bottom, box.x, box.right
-    corners = (
-        *((left, above), (right - width, above), (left, below), (right - width, below)),
-        *((right, box.y), (left - width, box.y)),
-    )
-    spots = [_Area(x, y, width, height).moved_into(frame) for x, y in corners]
-    area = min(spots, key=lambda spot: spot.overlap(taken))  # the first of equal ones
-    color = COLORS[emotion]
-    cv2.rectangle(image, area[:2], (area.right - 1, area.bottom - 1), color, cv2.FILLED)
-    x, bottom = area.x + text.margin, area.bottom - text.margin
-    text.write(image, label, x, bottom, _readable_on(color))
-    return area
+    for how, written in ((text, label), (small, label), (small, emotion.value)):
+        width, height = how.width_of(written) + 2 * how.margin, how.height + 2 * how.margin
+        if width > frame.width or height > frame.height:
+            continue  # a picture smaller than its label
+        above, below, left, right = box.y - height, box.bottom, box.x, box.right
+        corners = (
+            *((left, above), (right - width, above), (left, below), (right - width, below)),
+            *((right, box.y), (left - width, box.y)),
+        )
+        spots = [_Area(x, y, width, height).moved_into(frame) for x, y in corners]
+        hidden = box.width * box.height / 3  # of the face itself, at most
+        free = [spot for spot in spots if spot.overlap(box) <= hidden and not spot.touches(others)]
+        if free:
+            area = min(free, key=lambda spot: spot.overlap(box))  # the first of equal ones
+            color = COLORS[emotion]
+            cv2.rectangle(image, area[:2], (area.right - 1, area.bottom - 1), color, cv2.FILLED)
+            x, bottom = area.x + how.margin, area.bottom - how.margin
+            how.write(image, written, x, bottom, _readable_on(color))
+            return area
+    return None
 
 
-def _room_for_bars(frame: _Area, text: _Text, box: _Area, taken: Iterable[_Area]) -> _Area | None:
-    """Find a place for the bars beside a face that is large enough to have them."""
+def _room_for_bars(
+    frame: _Area, text: _Text, box: _Area, taken: Iterable[_Area], *, is_alone: bool
+) -> _Area | None:
+    """Find a place for the bars beside a face that is large enough to have them.
+
+    Those of a face that is alone may also be in a corner: they can only be its own.
+    """
     name_width = max(text.width_of(emotion) for emotion in Emotion)
     width = 2 * name_width + 3 * text.margin
     height = len(Emotion) * 2 * text.height + text.margin
-    if height > 1.5 * box.height:
-        return None
-    for x in (box.right, box.x - width):
-        area = _Area(x, box.y, width, height)
-        area = area._replace(y=area.moved_into(frame).y)
-        if area.overlap([frame]) == width * height and not area.overlap(taken):
+    places = []
+    if height <= 1.5 * box.height:
+        beside = (_Area(x, box.y, width, height) for x in (box.right, box.x - width))
+        places += [area._replace(y=area.moved_into(frame).y) for area in beside]
+    if is_alone:
+        across, down = (frame.width - width, 0), (frame.height - height, 0)
+        places += [_Area(x, y, width, height) for y in down for x in across]
+    for area in places:
+        if area.overlap(frame) == width * height and not area.touches(taken):
             return area
     return None
 

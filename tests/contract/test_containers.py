@@ -132,7 +132,7 @@ def test_the_controller_of_the_demo_runs_a_command_that_exists() -> None:
     _, submit, rest = main.resolve_command(context, [command, *arguments])
     assert submit is not None
     context = submit.make_context(command, rest, parent=context)
-    (frames,) = context.params["paths"]
+    (frames,) = context.params["sources"]
     assert f"./examples/frames:{frames}:ro" in controller["volumes"]
 
 

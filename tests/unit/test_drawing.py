@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from schemas import Emotion, FaceResult, FrameResult
-from worker.drawing import COLORS, annotate
+from worker.drawing import COLORS, annotate, with_caption
 
 SHARED = Path(os.environ.get("FER_WORKER_SHARED", Path(__file__).parents[2].parent / "shared"))
 
@@ -133,8 +133,34 @@ def test_bars_never_cover_another_face() -> None:
 
 def test_small_faces_have_no_bars() -> None:
     image = plain(640, 480)
-    drawn = annotate(image, result(face(300, 200, 24, 30)))
+    drawn = annotate(image, result(face(300, 200, 24, 30), face(100, 200, 20, 30)))
     assert not changed(image, drawn)[240:].any()
+
+
+def test_small_face_that_is_alone_has_its_bars_in_a_corner() -> None:
+    image = plain(640, 480)
+    drawn = annotate(image, result(face(300, 200, 24, 30, emotion=Emotion.SAD)))
+    rows, columns = np.nonzero(changed(image, drawn)[240:])
+    assert rows.max() == 239
+    assert columns.max() == 639
+    assert (drawn[240:] == np.array(COLORS[Emotion.SAD])).all(axis=2).any()
+
+
+def test_labels_of_a_crowd_hide_no_face() -> None:
+    image = plain(640, 480)
+    crowd = [face(10 + 64 * x, 20 + 80 * y, 52, 64) for x in range(9) for y in range(5)]
+    where = changed(image, annotate(image, result(*crowd)))
+    inside = [where[y + 6 : y + h - 6, x + 6 : x + w - 6] for x, y, w, h in (f.box for f in crowd)]
+    assert max(part.mean() for part in inside) < 0.4
+
+
+def test_frame_without_a_result_says_why_in_its_corner() -> None:
+    image = plain(640, 480)
+    drawn = with_caption(image, "no answer in time")
+    rows, columns = np.nonzero(changed(image, drawn))
+    assert (image == BACKGROUND).all()
+    assert rows.min() > 440
+    assert 100 < columns.max() < 320
 
 
 def test_frame_without_a_face_says_so_in_its_corner() -> None:

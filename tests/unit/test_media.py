@@ -15,8 +15,10 @@ from worker.errors import FerWorkerError
 from worker.media import (
     MediaFrame,
     batches,
+    expected_frames,
     find_media,
     find_pictures,
+    matching,
     read_frame,
     read_frames,
 )
@@ -50,7 +52,7 @@ def clip(path: Path, greys: Iterable[int]) -> Path:
 
 
 def media(*sizes: int) -> Iterator[MediaFrame]:
-    return (MediaFrame(b"x" * size, str(i), Path(str(i))) for i, size in enumerate(sizes))
+    return (MediaFrame(b"x" * size, str(i), str(i)) for i, size in enumerate(sizes))
 
 
 def frames(paths: Iterable[Path]) -> Iterator[MediaFrame]:
@@ -100,7 +102,7 @@ def test_folder_gives_its_pictures_in_order_without_the_hidden(tmp_path: Path) -
         jpeg(tmp_path / name)
     picture(tmp_path / "a.png")
     (tmp_path / "folder.jpg").mkdir()
-    found = [frame.path.relative_to(tmp_path).as_posix() for frame in frames([tmp_path])]
+    found = [Path(frame.source).relative_to(tmp_path).as_posix() for frame in frames([tmp_path])]
     assert found == [
         "a.png",
         "b.jpg",
@@ -118,7 +120,7 @@ def test_folder_that_is_hidden_itself_can_be_named(tmp_path: Path) -> None:
 
 def test_paths_keep_the_order_in_which_they_are_given(tmp_path: Path) -> None:
     given = [jpeg(tmp_path / "z.jpg"), jpeg(tmp_path / "a.jpg"), tmp_path / "z.jpg"]
-    assert [frame.path for frame in frames(given)] == given
+    assert [Path(frame.source) for frame in frames(given)] == given
 
 
 def test_frame_id_is_the_path_or_its_end(tmp_path: Path) -> None:
@@ -158,7 +160,7 @@ def test_clip_gives_its_frames_in_order_named_by_number(tmp_path: Path) -> None:
     path = clip(tmp_path / "door.mp4", [0, 80, 160, 240])
     found = list(read_frames(path))
     assert [frame.id for frame in found] == [f"{path.as_posix()}#{number}" for number in range(4)]
-    assert {frame.path for frame in found} == {path}
+    assert {frame.source for frame in found} == {path.as_posix()}
     decoded = [cv2.imdecode(np.frombuffer(f.jpeg, np.uint8), cv2.IMREAD_COLOR) for f in found]
     assert [image.shape for image in decoded if image is not None] == [(48, 64, 3)] * 4
     greys = [image.mean() for image in decoded if image is not None]
@@ -200,11 +202,60 @@ def test_clip_that_vanishes_is_one_line(tmp_path: Path) -> None:
         list(read_frames(tmp_path / "a.mp4"))
 
 
-def test_clip_that_is_cut_off_gives_what_is_there(tmp_path: Path) -> None:
+def test_clip_that_is_cut_off_gives_what_is_there_and_says_so(tmp_path: Path) -> None:
     path = clip(tmp_path / "a.avi", range(0, 250, 10))
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) * 4 // 5])
-    assert 0 < len(list(read_frames(path))) < 25
+    found: list[MediaFrame] = []
+    with pytest.raises(FerWorkerError) as refusal:
+        found.extend(read_frames(path))
+    assert 0 < len(found) < 25
+    assert str(refusal.value) == f"{path} ended at frame {len(found)} of 25"
+
+
+@pytest.mark.parametrize(
+    ("fps", "numbers"),
+    [
+        (None, range(25)),
+        (5, range(0, 25, 2)),
+        (4, [0, 3, 5, 8, 10, 13, 15, 18, 20, 23]),
+        (1, [0, 10, 20]),
+        (0.5, [0, 20]),
+        (100, range(25)),
+    ],
+)
+def test_frames_are_taken_by_the_time_of_the_clip(
+    tmp_path: Path, fps: float | None, numbers: Iterable[int]
+) -> None:
+    path = clip(tmp_path / "a.mp4", range(0, 250, 10))
+    found = list(read_frames(path, fps))
+    assert [frame.position for frame in found] == list(numbers)
+    assert [frame.position_s for frame in found] == pytest.approx([n / 10 for n in numbers])
+    assert {frame.rate for frame in found} == {min(fps or 10, 10)}
+    assert expected_frames(path, fps) == pytest.approx(len(found), abs=1)
+
+
+def test_a_picture_is_one_frame_whatever_the_rate(tmp_path: Path) -> None:
+    path = jpeg(tmp_path / "a.jpg")
+    assert len(list(read_frames(path, 4))) == expected_frames(path, 4) == 1
+
+
+def test_clip_that_is_broken_announces_nothing(tmp_path: Path) -> None:
+    assert expected_frames(jpeg(tmp_path / "a.mp4")) == 0
+
+
+def test_pattern_that_no_shell_has_expanded_is_what_it_matches(tmp_path: Path) -> None:
+    for name in ("frame-10.jpg", "frame-2.jpg", "sub/frame-3.jpg", "[1].jpg"):
+        jpeg(tmp_path / name)
+    assert [path.name for path in matching(f"{tmp_path}/frame-*.jpg")] == [
+        "frame-2.jpg",
+        "frame-10.jpg",
+    ]
+    assert len(matching(f"{tmp_path}/**/*.jpg")) == 4
+    assert matching(f"{tmp_path}/[1].jpg") == [tmp_path / "[1].jpg"]
+    assert matching("nowhere.jpg") == [Path("nowhere.jpg")]
+    with pytest.raises(FerWorkerError, match=r"^nothing matches .*\*\.png$"):
+        matching(f"{tmp_path}/*.png")
 
 
 def test_pictures_and_clips_are_found_together_where_both_are_asked_for(tmp_path: Path) -> None:
@@ -240,7 +291,7 @@ def test_batch_ends_where_the_message_would_get_too_large() -> None:
 
 def test_full_batch_fits_the_message_limit_once_encoded() -> None:
     limit = 100_000
-    named = (MediaFrame(b"x" * 900, "ö" * MAX_NAME_LENGTH, Path()) for _ in range(200))
+    named = (MediaFrame(b"x" * 900, "ö" * MAX_NAME_LENGTH, "") for _ in range(200))
     for batch in batches(named, size=64, max_bytes=limit):
         fields = [
             {"jpeg": frame.jpeg, "id": frame.id, "captured_at": "2026-11-23T10:00:00.250000+01:00"}
@@ -248,6 +299,17 @@ def test_full_batch_fits_the_message_limit_once_encoded() -> None:
         ]
         request = BatchRequest.model_validate({"version": 1, "frames": fields})
         assert len(encode_request(request)) <= limit
+
+
+def test_moment_without_a_frame_gives_an_empty_batch_and_holds_what_there_is() -> None:
+    a, b, c = media(1, 1, 1)
+    grouped = batches(iter([None, a, None, b, c]), size=2)
+    assert ids(grouped) == [[], [], ["0", "1"], ["2"]]
+
+
+def test_batch_that_was_held_long_enough_is_given_in_part() -> None:
+    a, b = media(1, 1)
+    assert ids(batches(iter([a, None, b, None]), size=8, hold_s=0)) == [["0"], [], ["1"], []]
 
 
 def test_frames_are_pulled_only_as_batches_are_asked_for() -> None:

@@ -1,21 +1,14 @@
-"""Images, folders and clips -> JPEG frames, ready to be sent.
+"""Picture files and clips: found, and read as frames."""
 
-    paths ──find_pictures──▶ files ──read_frame───▶ frames ──batches──▶ lists of them
-          ──find_media─────▶       ──read_frames──▶
-
-Frames are pulled: a file is read, and a clip decoded, as far as the batch needs that is asked for,
-so whoever sends slowly reads slowly.
-"""
-
-import os
+import glob
 import re
 from collections.abc import Iterable, Iterator, Set
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from schemas import MAX_MESSAGE_BYTES, MAX_NAME_LENGTH
 from worker.errors import FerWorkerError
+from worker.media.clips import clip_length, read_clip
+from worker.media.frames import MediaFrame, encode_jpeg, frame_id
 
 JPEG_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 OTHER_SUFFIXES: Final = frozenset({".bmp", ".png", ".tif", ".tiff", ".webp"})
@@ -25,22 +18,22 @@ CLIP_SUFFIXES: Final = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm
 JPEG_START: Final = b"\xff\xd8\xff"
 """The marker SOI and the first byte of the next one (ITU-T T.81, B.1.1.3)."""
 
-JPEG_QUALITY: Final = 95
-"""Of what is no JPEG yet: its faces should lose nothing."""
 
-FRAME_OVERHEAD_BYTES: Final = 1024
-"""More than the names, times and lengths around a frame's pixels take in a message."""
+def matching(text: str) -> list[Path]:
+    """List the paths that a name stands for: itself, or what it matches as a pattern.
 
+    A pattern is one that the shell has left as it was, in quotes or too long for it: `*`, `?`,
+    `[…]`, and `**` for folders of any depth.
 
-@dataclass(frozen=True, slots=True)
-class MediaFrame:
-    """One frame to send."""
-
-    jpeg: bytes = field(repr=False)
-    id: str
-    """The path it came from, and `#` with its number in a clip, from 0; cut from the left to what a
-    frame id may have."""
-    path: Path
+    Raises:
+        FerWorkerError: a pattern that nothing matches.
+    """
+    path = Path(text)
+    if path.exists() or not glob.has_magic(text):
+        return [path]
+    if found := glob.glob(text, recursive=True):  # noqa: PTH207 - Path takes no absolute one
+        return sorted(map(Path, found), key=_by_number)
+    raise FerWorkerError(f"nothing matches {text}")
 
 
 def find_pictures(paths: Iterable[Path]) -> list[Path]:
@@ -80,49 +73,29 @@ def read_frame(path: Path) -> MediaFrame:
         raise _unreadable(path, error) from error
     is_jpeg = path.suffix.lower() in JPEG_SUFFIXES or content.startswith(JPEG_START)
     jpeg = content if is_jpeg else _encode(path, content)
-    return MediaFrame(jpeg, path.as_posix()[-MAX_NAME_LENGTH:], path)
+    return MediaFrame(jpeg, frame_id(path.as_posix()), path.as_posix())
 
 
-def read_frames(path: Path) -> Iterator[MediaFrame]:
+def read_frames(path: Path, fps: float | None = None) -> Iterator[MediaFrame]:
     """Read a picture as one frame, or a clip as its frames, each decoded when it is asked for.
 
-    A clip that is damaged ends where it cannot be read any further.
+    Args:
+        path: of a picture or a clip.
+        fps: frames for each second of a clip's time; all of them without it.
 
     Raises:
-        FerWorkerError: it cannot be read, is no picture, or not even one frame of a clip.
+        FerWorkerError: it cannot be read or is no picture; or a clip ends before it should, and
+            then all frames up to there have been given.
     """
     if path.suffix.lower() in CLIP_SUFFIXES:
-        yield from _read_clip(path)
+        yield from read_clip(path, fps)
     else:
         yield read_frame(path)
 
 
-def batches(
-    frames: Iterable[MediaFrame], size: int, max_bytes: int = MAX_MESSAGE_BYTES
-) -> Iterator[list[MediaFrame]]:
-    """Group frames into batches of `size`, or fewer where the message would get too large.
-
-    Args:
-        frames: pulled one at a time, as batches are asked for.
-        size: frames in a batch, at least 1.
-        max_bytes: of the whole message. A frame larger than that is a batch by itself, for the
-            client to refuse.
-    """
-    capacity = max_bytes - FRAME_OVERHEAD_BYTES
-    batch: list[MediaFrame] = []
-    used = 0
-    for frame in frames:
-        needed = len(frame.jpeg) + FRAME_OVERHEAD_BYTES
-        if batch and used + needed > capacity:
-            yield batch
-            batch, used = [], 0
-        batch.append(frame)
-        used += needed
-        if len(batch) == size:
-            yield batch
-            batch, used = [], 0
-    if batch:
-        yield batch
+def expected_frames(path: Path, fps: float | None = None) -> int:
+    """Say how many frames `read_frames` will give, as far as a clip knows it; 0 if it does not."""
+    return clip_length(path, fps) if path.suffix.lower() in CLIP_SUFFIXES else 1
 
 
 def _files(path: Path, suffixes: Set[str], what: str) -> list[Path]:
@@ -177,35 +150,9 @@ def _encode(path: Path, content: bytes) -> bytes:
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
         if image is None:
             raise FerWorkerError(f"cannot read {path}: not a picture, or damaged")
-        _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+        return encode_jpeg(image)
     except cv2.error as error:  # an empty file, or more pixels than OpenCV takes
         raise FerWorkerError(f"cannot read {path}: not a picture, or too large") from error
-    return jpeg.tobytes()
-
-
-def _read_clip(path: Path) -> Iterator[MediaFrame]:
-    # Before FFmpeg is used. What it has to say of a broken clip are lines for its authors.
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
-    import cv2
-
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)
-    try:
-        path.open("rb").close()
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    # The absolute path of a file, for FFmpeg alone: nothing that could be taken for an address.
-    clip = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
-    try:
-        number = 0
-        while (read := clip.read())[0]:
-            _, jpeg = cv2.imencode(".jpg", read[1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-            name = f"{path.as_posix()}#{number}"
-            yield MediaFrame(jpeg.tobytes(), name[-MAX_NAME_LENGTH:], path)
-            number += 1
-    finally:
-        clip.release()
-    if number == 0:
-        raise FerWorkerError(f"cannot read {path}: not a clip, or damaged")
 
 
 def _unreadable(path: Path, error: OSError) -> FerWorkerError:

@@ -1,0 +1,263 @@
+"""`fer-worker submit` with clips and cameras, through a broker and a service."""
+
+import json
+import os
+import pty
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from schemas import BatchResult
+from tests.engines import GatedEngine, SizeEngine, plain_jpeg
+from tests.serving import command, fer_worker, serving
+from tests.streams import Film, streaming
+from tests.waiting import wait_until
+from worker.config import BrokerConfig
+from worker.inference.engine import EngineOptions, create_engine
+from worker.rows import Row, read_rows
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
+
+NOWHERE = BrokerConfig(("amqp://127.0.0.1:1/",))
+
+
+def clip(path: Path, frames: int = 25) -> Path:
+    """A clip of 64x48, ten frames a second, each as large as the others."""
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
+    noise = np.random.default_rng(0)
+    for _ in range(frames):
+        writer.write(noise.integers(0, 256, (48, 64, 3), np.uint8))
+    writer.release()
+    return path
+
+
+def film(frames: int | None = None) -> Film:
+    return Film([plain_jpeg(64, 48)] * 2, frames)
+
+
+def rows_in(path: Path) -> list[Row]:
+    return list(read_rows(path)) if path.exists() else []
+
+
+def frames_of(video: Path) -> int:
+    opened = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
+    count = 0
+    while opened.grab():
+        count += 1
+    return count
+
+
+@pytest.fixture
+def answering(broker: BrokerConfig) -> Iterator[BrokerConfig]:
+    """The broker, with a service that sees a face as large as the frame, at once."""
+    with serving(broker, SizeEngine()):
+        yield broker
+
+
+def test_clip_is_sent_at_the_rate_asked_for_and_summed_up(
+    answering: BrokerConfig, tmp_path: Path
+) -> None:
+    path = clip(tmp_path / "door.mp4")
+    done = fer_worker("submit", str(path), "--fps=5", "--batch-size=4", broker=answering)
+    assert done.returncode == 0, done.stderr
+    results = [BatchResult.model_validate_json(line) for line in done.stdout.splitlines()]
+    assert [len(result.frames) for result in results] == [4, 4, 4, 1]
+    assert results[0].frames[1].id == f"{path}#2"
+    assert done.stderr.startswith("13 frames sent, 13 answered, 0 failed, 13 faces; ")
+    assert done.stderr.count("\n") == 1
+
+
+def test_rows_go_to_a_file_and_frames_into_a_video(answering: BrokerConfig, tmp_path: Path) -> None:
+    path, output = clip(tmp_path / "door.mp4"), tmp_path / "rows.jsonl"
+    video = tmp_path / "out.mp4"
+    arguments = ("submit", str(path), "--camera=door-1", f"--output={output}")
+    done = fer_worker(*arguments, f"--annotate={video}", broker=answering)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    rows = rows_in(output)
+    assert [(row.position, row.position_s) for row in rows] == [(n, n / 10) for n in range(25)]
+    assert {(row.camera_id, row.emotion, row.source) for row in rows} == {
+        ("door-1", "happy", str(path))
+    }
+    assert frames_of(video) == 25
+    again = fer_worker(*arguments, broker=answering)
+    assert again.returncode == 1
+    assert again.stderr == f"fer-worker: {output} exists already; --overwrite replaces it\n"
+    assert rows_in(output) == rows
+    assert fer_worker(*arguments, "--overwrite", broker=answering).returncode == 0
+    assert [row.position for row in rows_in(output)] == list(range(25))
+
+
+def test_what_cannot_be_read_to_its_end_is_said_and_the_rest_is_kept(
+    answering: BrokerConfig, tmp_path: Path
+) -> None:
+    damaged = clip(tmp_path / "a.avi")
+    damaged.write_bytes(damaged.read_bytes()[: damaged.stat().st_size * 3 // 5])
+    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "c.jpg").write_bytes(plain_jpeg(64, 48))
+    output = tmp_path / "rows.jsonl"
+    done = fer_worker("submit", f"{tmp_path}/?.*", f"--output={output}", broker=answering)
+    assert done.returncode == 1
+    short, unreadable, summary = done.stderr.splitlines()
+    sent = len(rows_in(output))
+    assert short == f"fer-worker: {damaged} ended at frame {sent - 1} of 25"
+    assert unreadable.startswith(f"fer-worker: cannot read {tmp_path}/b.png: ")
+    assert summary.startswith(f"{sent} frames sent, {sent} answered, ")
+    assert rows_in(output)[-1].source.endswith("c.jpg")
+
+
+def test_stream_is_sent_until_the_limit_and_its_password_is_nowhere(
+    answering: BrokerConfig, tmp_path: Path
+) -> None:
+    output, folder = tmp_path / "rows.jsonl", tmp_path / "copies"
+    with streaming(film(), "rtsp") as address:
+        done = fer_worker(
+            *("submit", address.replace("//", "//me:secret@"), "--fps=10", "--limit=12"),
+            *(f"--output={output}", f"--annotate={folder}"),
+            broker=answering,
+        )
+    assert done.returncode == 0, done.stderr
+    rows = rows_in(output)
+    assert len(rows) == 12
+    assert {row.source for row in rows} == {address.replace("//", "//me:***@")}
+    assert all(row.captured_at and row.captured_at <= row.sent_at for row in rows)
+    assert len({row.annotated for row in rows}) == len(list(folder.iterdir())) == 12
+    texts = [output.read_text(), done.stderr, *map(str, folder.iterdir())]
+    assert not any("secret" in text for text in texts)
+
+
+def test_stream_that_ends_is_said_and_what_was_sent_is_kept(
+    answering: BrokerConfig, tmp_path: Path
+) -> None:
+    with streaming(film(frames=30), "http") as address:
+        done = fer_worker("submit", address, broker=answering)
+    assert done.returncode == 1
+    said, summary = done.stderr.splitlines()
+    assert said == f"fer-worker: {address} gives no more frames"
+    results = [BatchResult.model_validate_json(line) for line in done.stdout.splitlines()]
+    sent = sum(len(result.frames) for result in results)
+    assert summary.startswith(f"{sent} frames sent, {sent} answered, 0 failed, ")
+
+
+def test_interrupted_run_keeps_its_rows_and_completes_its_video(
+    answering: BrokerConfig, tmp_path: Path
+) -> None:
+    output, video = tmp_path / "rows.csv", tmp_path / "out.mp4"
+    with streaming(film(), "http") as address:
+        line, environment = command(
+            *("submit", address, f"--output={output}", f"--annotate={video}"), broker=answering
+        )
+        with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as run:
+            assert run.stderr is not None
+            wait_until(lambda: len(rows_in(output)) > 20, 30, "rows are written")
+            run.send_signal(signal.SIGINT)
+            assert run.wait(30) == 130
+            summary = run.stderr.read()
+    rows = rows_in(output)
+    assert summary.startswith(f"{len(rows)} frames sent, {len(rows)} answered, 0 failed, ")
+    assert frames_of(video) > 10
+
+
+class Terminal:
+    """A command in a terminal of its own; its stdout goes to a file."""
+
+    def __init__(self, line: list[str], environment: dict[str, str], stdout: Path) -> None:
+        self._ours, theirs = pty.openpty()
+        with stdout.open("wb") as output:
+            self.process = subprocess.Popen(
+                ["setsid", "--ctty", "--wait", *line],
+                env=environment | {"TERM": "xterm", "COLUMNS": "120"},
+                stdin=theirs,
+                stdout=output,
+                stderr=theirs,
+            )
+        os.close(theirs)
+        self.shown = ""
+
+    def type(self, key: bytes) -> None:
+        os.write(self._ours, key)
+
+    def read(self) -> bool:
+        """Take in what it shows next; False at its end."""
+        try:
+            self.shown += os.read(self._ours, 65536).decode()
+        except OSError:  # nobody has the other side any more
+            os.close(self._ours)
+            return False
+        return True
+
+    def read_until(self, text: str) -> None:
+        while text not in self.shown:
+            assert self.read(), self.shown
+
+
+def test_terminal_shows_progress_and_results_go_where_they_are_sent(
+    answering: BrokerConfig, tmp_path: Path
+) -> None:
+    results = tmp_path / "results.jsonl"
+    line, environment = command("submit", str(clip(tmp_path / "a.mp4")), broker=answering)
+    terminal = Terminal(line, environment, results)
+    terminal.read_until("25 sent")
+    terminal.read_until("25 frames sent, 25 answered")
+    while terminal.read():
+        pass
+    assert terminal.process.wait(30) == 0
+    assert "/25" in terminal.shown
+    assert len([json.loads(text) for text in results.read_text().splitlines()]) == 4
+
+
+def test_second_ctrl_c_does_not_wait_for_answers(broker: BrokerConfig, tmp_path: Path) -> None:
+    engine = GatedEngine()
+    line, environment = command("submit", str(clip(tmp_path / "a.mp4")), broker=broker)
+    with serving(broker, engine):
+        try:
+            terminal = Terminal(line, environment, tmp_path / "results.jsonl")
+            terminal.read_until("25 sent")
+            terminal.type(b"\x03")
+            terminal.read_until("stopping")
+            terminal.type(b"\x03")
+            while terminal.read():
+                pass
+            assert terminal.process.wait(30) == 130
+        finally:
+            engine.gate.set()
+    assert "25 frames sent, 0 answered, 0 failed, 25 without an answer" in terminal.shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("*.nothing",), 1, "nothing matches *.nothing"),
+        (("camera:97",), 1, "cannot open camera:97"),
+        (("rtsp://me:secret@127.0.0.1:1/a",), 1, "cannot open rtsp://me:***@127.0.0.1:1/a: "),
+        (("rtsp://127.0.0.1:1/a", "camera:0"), 2, "a camera is the only source of its run"),
+        (("ftp://me:secret@host/a.mp4",), 1, "cannot read ftp://me:***@host/a.mp4; only "),
+        (("a.mp4", "--output=rows.txt"), 2, "rows.txt is neither .jsonl nor .csv"),
+        (("a.mp4", "--annotate=a.avi"), 2, "a.avi is neither .mp4 nor .webm"),
+        (("a.mp4", "--fps=0"), 2, "--fps"),
+        (("a.mp4", f"--camera={'x' * 129}"), 2, "more than 128 characters"),
+    ],
+)
+def test_bad_input_is_said_before_anything_is_sent(
+    arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    done = fer_worker("submit", *arguments, broker=NOWHERE)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert "secret" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_faces_of_a_real_clip_are_found(broker: BrokerConfig, shared: Path, tmp_path: Path) -> None:
+    output = tmp_path / "rows.jsonl"
+    source = shared / "clips" / "WolfgangLanger_Pexels.mp4"
+    with serving(broker, create_engine(EngineOptions(), 2)):
+        done = fer_worker("submit", str(source), "--fps=0.5", f"--output={output}", broker=broker)
+    assert done.returncode == 0, done.stderr
+    rows = rows_in(output)
+    assert [round(row.position_s or 0) for row in rows] == list(range(0, 20, 2))
+    assert all(row.face == 0 and (row.area or 0) > 10_000 for row in rows)
