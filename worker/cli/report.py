@@ -48,7 +48,7 @@ def report(results: tuple[Path, ...], output: Path, title: str, thumbnails: int)
     with Console(stderr=True).status("reading rows") as progress:
         summary = Summary()
         summary.add(chain.from_iterable(map(read_rows, results)))
-        if not summary.total.frames:
+        if not summary.batches:
             raise FerWorkerError(f"no results in {', '.join(map(str, results))}")
         progress.update("reading pictures")
         folder = results[0].parent
@@ -61,7 +61,7 @@ def report(results: tuple[Path, ...], output: Path, title: str, thumbnails: int)
     except OSError as error:
         raise FerWorkerError(f"cannot write {output}: {error.strerror}") from error
     shown = sum(picture.jpeg is not None for group in pictures for picture in group)
-    click.echo(f"{output}: {summary.total.frames:,} frames, {shown} pictures, {len(page):,} bytes")
+    click.echo(f"{output}: {summary.batches:,} batches, {shown} pictures, {len(page):,} bytes")
 
 
 def _check(results: tuple[Path, ...], output: Path) -> None:

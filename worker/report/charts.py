@@ -86,7 +86,7 @@ def course(series: Series) -> Course:
         )
         for number, tally in sorted(bins.contents.items())
     )
-    most = max(column.tally.frames for column in columns)
+    most = max(1, *(column.tally.frames for column in columns))
     runs = list(_runs(columns))
     return Course(
         bins=len(bins.range),

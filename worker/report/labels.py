@@ -47,7 +47,7 @@ def place(series: Series, at: int) -> str:
     if series.key.axis is Axis.CLIP:
         return _clip_time(at)
     within_a_day = series.start // DAY_MS == series.end // DAY_MS
-    return f"{_clock_time(at) if within_a_day else moment(at)} UTC"
+    return _clock_time(at) if within_a_day else moment(at)
 
 
 def period(series: Series) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 from pathlib import Path, PurePath
 from typing import Final
 
@@ -15,7 +16,7 @@ from worker.report import labels
 from worker.report.charts import HEIGHT, STACK, Course, course, histogram
 from worker.report.series import Series, place_of
 from worker.report.summary import Summary
-from worker.report.tally import EMOTIONS
+from worker.report.tally import EMOTIONS, Tally
 from worker.report.thumbnails import SIZE, Thumbnail
 from worker.windows import PERCENTILES, percentile
 
@@ -28,6 +29,7 @@ class Section:
 
     name: str
     series: Series
+    total: Tally
     course: Course
     thumbnails: Sequence[Thumbnail]
 
@@ -58,9 +60,10 @@ def render_page(
     environment.filters["count"] = "{:,}".format
     environment.filters["basename"] = _basename
     sections = [
-        Section(name_of(series), series, course(series), thumbnails)
+        Section(name_of(series), series, series.total(), course(series), thumbnails)
         for series, thumbnails in zip(summary.series.values(), pictures, strict=True)
     ]
+    total = summary.total()
     latency = summary.times["latency"]
     return environment.get_template("page.html").render(
         title=title,
@@ -68,8 +71,10 @@ def render_page(
         made_at=f"{made_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
         version=__version__,
         summary=summary,
+        total=total,
         sections=sections,
         histogram=histogram(latency) if latency else None,
+        most_often=max(zip(total.dominant, EMOTIONS, strict=True), key=itemgetter(0))[1],
         stages=_stages(summary),
         percentiles=PERCENTILES,
         stack=STACK,

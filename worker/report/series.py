@@ -41,8 +41,8 @@ class Series:
     def __init__(self, key: SeriesKey) -> None:
         """Begin without frames."""
         self.key = key
-        self.total = Tally()
-        self.sources: tuple[str, str] | None = None
+        self.frames = 0
+        self.sources: tuple[str, ...] = ()
         """Of the first frame and of the last one."""
         self.start = 0
         self.end = 0
@@ -62,9 +62,9 @@ class Series:
     def add(self, row: Row) -> None:
         """Take a row; those of a frame follow each other."""
         if begins_frame(row):
-            self._move_to(place_of(row, self.key.axis, self.total.frames))
-            self.sources = (self.sources[0] if self.sources else row.source, row.source)
-        self.total.add(row)
+            self._move_to(place_of(row, self.key.axis, self.frames))
+            self.sources = (*self.sources[:1], row.source)
+            self.frames += 1
         self.bins.at(self._place).add(row)
 
     def offer(self, row: Row) -> None:
@@ -77,8 +77,15 @@ class Series:
         while self._intervals and self.bins.width < 1.5 * median(self._intervals):
             self.bins.widen()
 
+    def total(self) -> Tally:
+        """Add up all bins."""
+        total = Tally()
+        for tally in self.bins:
+            total.absorb(tally)
+        return total
+
     def _move_to(self, place: int) -> None:
-        if self.total.frames == 0:
+        if self.frames == 0:
             self.start = self.end = place
         elif (
             self.key.axis is not Axis.ORDER

@@ -19,6 +19,9 @@ STAGES: Final = {
 }
 """Times of a batch, and the columns they are in."""
 
+LONGEST_MS: Final = 1e9
+"""Eleven days. A clock that says more is wrong, and figures stay readable."""
+
 MAX_SERIES: Final = 32
 """Cameras and clips that are drawn. The frames of others are only counted."""
 
@@ -31,7 +34,6 @@ class Summary:
 
     def __init__(self) -> None:
         """Begin without rows."""
-        self.total = Tally()
         self.series: dict[SeriesKey, Series] = {}
         self.not_drawn = Tally()
         """Frames beyond `MAX_SERIES`."""
@@ -57,18 +59,24 @@ class Summary:
         for series in self.series.values():
             series.finish()
 
+    def total(self) -> Tally:
+        """Add up everything."""
+        total = Tally()
+        for part in (*(series.total() for series in self.series.values()), self.not_drawn):
+            total.absorb(part)
+        return total
+
     def _begin_batch(self, row: Row) -> None:
         self.batches += 1
         self.answered += row.latency_ms is not None
         for stage, column in STAGES.items():
             if (value := getattr(row, column)) is not None:
-                self.times[stage].append(value)
+                self.times[stage].append(min(max(value, -LONGEST_MS), LONGEST_MS))
         sent = milliseconds(row.sent_at)
         since, until = self.sent or (sent, sent)
         self.sent = (min(since, sent), max(until, sent))
 
     def _add_row(self, row: Row) -> None:
-        self.total.add(row)
         if row.error is not None and begins_frame(row):
             self._add_error(row, row.error)
         series = self._series_of(row)
@@ -76,7 +84,7 @@ class Summary:
             self.not_drawn.add(row)
             return
         series.add(row)
-        if row.most_relevant and row.face == 0 and scores_of(row) is not None:
+        if row.most_relevant and row.face == 0 and row.emotion and scores_of(row) is not None:
             series.offer(row)
 
     def _add_error(self, row: Row, code: str) -> None:
