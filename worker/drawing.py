@@ -102,9 +102,7 @@ class _Text:
         cv2.putText(image, text, (x, bottom), FONT, self.scale, color, self.stroke, cv2.LINE_AA)
 
 
-def annotate(
-    image: "BGRImage", result: FrameResult, *, with_bars: bool = True
-) -> "BGRImage":
+def annotate(image: "BGRImage", result: FrameResult, *, with_bars: bool = True) -> "BGRImage":
     """Draw what was found in a frame.
 
     Args:

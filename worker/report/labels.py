@@ -75,12 +75,12 @@ def duration(ms: int) -> str:
     return f"{ms / 1000:g} s"
 
 
-def width_of_bins(series: Series) -> str:
-    """Say how wide the bins of a series are."""
+def each_bin(series: Series) -> str:
+    """Say what a bin of a series is."""
     width = series.bins.width
-    if series.key.axis is not Axis.ORDER:
-        return duration(width)
-    return "a frame" if width == 1 else f"{width:,} frames"
+    if series.key.axis is Axis.ORDER:
+        return "each frame" if width == 1 else f"every {width:,} frames"
+    return f"every {duration(width)}"
 
 
 def ticks(series: Series) -> Iterable[Tick]:
@@ -109,7 +109,7 @@ def round_up(value: float) -> float:
 
 def moment(ms: int, precision_ms: int = 1000) -> str:
     """Name a moment, UTC."""
-    return f"{_utc(ms):%Y-%m-%d} {_clock_time(ms, precision_ms)}"
+    return f"{_utc(ms).date()} {_clock_time(ms, precision_ms)}"
 
 
 def _clock_time(ms: int, precision_ms: int = 1000) -> str:

@@ -35,6 +35,9 @@ JPEG_QUALITY: Final = 80
 FACE_SHARE: Final = 0.42
 """Of the height of a thumbnail: what is around a face says who and where it is."""
 
+MIN_FACE: Final = 12
+"""Side in pixels of the smallest face that is looked for (`--min-face-size`)."""
+
 SEEK_FRAMES: Final = 200
 """A frame of a clip that is no further ahead is decoded up to, which is exact in any clip."""
 
@@ -230,7 +233,7 @@ def around(box: tuple[int, int, int, int], width: int, height: int) -> tuple[int
     """
     x, y, face_width, face_height = box
     ratio = SIZE[0] / SIZE[1]
-    wanted = max(face_height, face_width, 1) / FACE_SHARE
+    wanted = max(face_height, face_width, MIN_FACE) / FACE_SHARE
     part_height = max(min(wanted, height, width / ratio), 1)
     part_width = max(part_height * ratio, 1)
     left = min(max(x + face_width / 2 - part_width / 2, 0), width - part_width)
