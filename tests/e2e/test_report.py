@@ -90,7 +90,9 @@ def test_page_of_a_real_run_says_what_its_rows_say(
 
 def test_words_of_others_stay_words(tmp_path: Path) -> None:
     results = tmp_path / f"{SCRIPT.replace('/', '')}.jsonl"
-    words = dict.fromkeys(("camera_id", "batch", "id", "source", "annotated", "worker"), HOSTILE)
+    words: dict[str, Any] = dict.fromkeys(
+        ("camera_id", "batch", "id", "source", "annotated", "worker"), HOSTILE
+    )
     with RowWriter(results) as writer:
         writer.write(
             [
