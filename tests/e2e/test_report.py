@@ -60,7 +60,7 @@ def test_page_of_a_real_run_says_what_its_rows_say(
     assert looked_at[:5] == ["door-1", str(len(frames)), str(with_face), str(len(faces)), "1"]
 
     emotions = Counter(row["emotion"] for row in faces)
-    shown = {cells(line)[0]: int(line[1]) for line in tables["emotions"][1:]}
+    shown = {cells(line)[0]: int(line[2]) for line in tables["emotions"][1:]}
     assert shown == {emotion.value: emotions[emotion] for emotion in Emotion}
     assert cells(tables["errors"][1]) == ["broken_jpeg", "1", (FOLDER / "broken.jpg").as_posix()]
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from schemas import Emotion
-from worker.report.labels import MAX_TICKS, Tick, each_bin, round_up, stretch, ticks
+from worker.report.labels import MAX_TICKS, Tick, round_up, steps, stretch, ticks
 from worker.report.series import Series
 from worker.report.tally import Tally
 from worker.windows import percentile
@@ -45,8 +45,8 @@ class Course:
 
     bins: int
     """Width of the chart in its own units."""
-    each_bin: str
-    """What a bin is, in words."""
+    steps: str
+    """How wide a bin is, in words."""
     columns: tuple[Column, ...]
     """Those with frames."""
     bands: dict[Emotion, str]
@@ -90,7 +90,7 @@ def course(series: Series) -> Course:
     runs = list(_runs(columns))
     return Course(
         bins=len(bins.range),
-        each_bin=each_bin(series),
+        steps=steps(series),
         columns=columns,
         bands=_bands(runs),
         outline="".join(f"M{run[0].x} 0H{run[-1].x + 1}V{HEIGHT}H{run[0].x}Z" for run in runs),

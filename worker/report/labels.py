@@ -75,12 +75,12 @@ def duration(ms: int) -> str:
     return f"{ms / 1000:g} s"
 
 
-def each_bin(series: Series) -> str:
-    """Say what a bin of a series is."""
+def steps(series: Series) -> str:
+    """Say how wide the bins of a series are."""
     width = series.bins.width
     if series.key.axis is Axis.ORDER:
-        return "each frame" if width == 1 else f"every {width:,} frames"
-    return f"every {duration(width)}"
+        return "frame by frame" if width == 1 else f"in steps of {width:,} frames"
+    return f"in steps of {duration(width)}"
 
 
 def ticks(series: Series) -> Iterable[Tick]:
