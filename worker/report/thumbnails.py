@@ -19,7 +19,7 @@ from worker.drawing import annotate
 from worker.errors import FerWorkerError
 from worker.inference.frames import decode_frame
 from worker.media import CLIP_SUFFIXES, read_frame
-from worker.media.clips import prepare_ffmpeg
+from worker.media.seeking import ClipReader
 from worker.report.series import Series
 from worker.report.tally import EMOTIONS, Best, scores_of
 from worker.rows import Row
@@ -37,9 +37,6 @@ FACE_SHARE: Final = 0.42
 
 MIN_FACE: Final = 12
 """Side in pixels of the smallest face that is looked for (`--min-face-size`)."""
-
-SEEK_FRAMES: Final = 200
-"""A frame of a clip that is no further ahead is decoded up to, which is exact in any clip."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +95,7 @@ def read_thumbnails(chosen: Sequence[Best], folder: Path) -> list[Thumbnail]:
         return row.source, row.position or 0
 
     found: dict[int, Thumbnail] = {}
-    with _Clip() as clip:
+    with ClipReader() as clip:
         for index in sorted(range(len(wanted)), key=clip_and_position):  # each clip forwards, once
             row, batches = wanted[index]
             try:
@@ -108,47 +105,7 @@ def read_thumbnails(chosen: Sequence[Best], folder: Path) -> list[Thumbnail]:
     return [found[index] for index in range(len(wanted))]
 
 
-class _Clip:
-    """The one clip that is open; a context manager."""
-
-    def __init__(self) -> None:
-        self._path: Path | None = None
-        self._capture = cv2.VideoCapture()
-        self._next = 0
-
-    def __enter__(self) -> "_Clip":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._capture.release()
-
-    def read(self, path: Path, position: int) -> "BGRImage":
-        """Read a frame by its number; fastest for those of one clip that come in order.
-
-        Raises:
-            FerWorkerError: there is no such frame.
-        """
-        if path != self._path or position < self._next:
-            self._open(path)
-        if position - self._next > SEEK_FRAMES:
-            self._capture.set(cv2.CAP_PROP_POS_FRAMES, position)
-            self._next = position
-        while self._next < position and self._capture.grab():
-            self._next += 1
-        read, image = self._capture.read()
-        self._next += 1
-        if not read:
-            raise FerWorkerError(f"{path.name} has no frame {position} that can be read")
-        return np.asarray(image, dtype=np.uint8)
-
-    def _open(self, path: Path) -> None:
-        prepare_ffmpeg()
-        # An absolute path, for FFmpeg alone: nothing that could be taken for an address.
-        self._capture.open(str(path.resolve()), cv2.CAP_FFMPEG)
-        self._path, self._next = path, 0
-
-
-def _thumbnail(row: Row, folder: Path, clip: _Clip) -> bytes:
+def _thumbnail(row: Row, folder: Path, clip: ClipReader) -> bytes:
     """Make the JPEG of a frame.
 
     Raises:
@@ -174,7 +131,7 @@ def _thumbnail(row: Row, folder: Path, clip: _Clip) -> bytes:
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
 
 
-def _picture(row: Row, folder: Path, clip: _Clip) -> tuple["BGRImage", bool]:
+def _picture(row: Row, folder: Path, clip: ClipReader) -> tuple["BGRImage", bool]:
     """Find the picture of a frame, and whether boxes are drawn in it."""
     if row.annotated is not None and (copy := _find(row.annotated, folder)):
         return decode_frame(read_frame(copy).jpeg, FrameLimits()), True
