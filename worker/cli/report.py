@@ -57,11 +57,11 @@ def report(results: tuple[Path, ...], output: Path, title: str, thumbnails: int)
         progress.update("writing the page")
         page = render_page(summary, pictures, title, list(map(str, results)), datetime.now(UTC))
     try:
-        output.write_text(page, encoding="utf-8")
+        size = output.write_bytes(page.encode("utf-8", "replace"))  # file names may be no UTF-8
     except OSError as error:
         raise FerWorkerError(f"cannot write {output}: {error.strerror}") from error
     shown = sum(picture.jpeg is not None for group in pictures for picture in group)
-    click.echo(f"{output}: {summary.batches:,} batches, {shown} pictures, {len(page):,} bytes")
+    click.echo(f"{output}: {summary.batches:,} batches, {shown} pictures, {size:,} bytes")
 
 
 def _check(results: tuple[Path, ...], output: Path) -> None:

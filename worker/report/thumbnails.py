@@ -1,6 +1,8 @@
 """The most relevant frames as small pictures, from files that may be gone or changed meanwhile.
 
-series ──choose──▶ frames ──read_thumbnails──▶ JPEGs, or why there are none
+    series ──choose──▶ frames ──read_thumbnails──▶ JPEGs, or why there are none
+
+Files are read, and nothing is fetched from an address.
 """
 
 from base64 import b64encode
@@ -144,7 +146,7 @@ def _picture(row: Row, folder: Path, clip: ClipReader) -> tuple["BGRImage", bool
 
 
 def _find(name: str, folder: Path) -> Path | None:
-    """Find a file; addresses of cameras are none, and nothing is fetched."""
+    """Find a file; addresses of cameras are none."""
     try:
         return next((path for path in (Path(name), folder / name) if path.is_file()), None)
     except OSError:  # a name that is too long, a folder that is closed to us
