@@ -18,7 +18,7 @@ def report(*arguments: str | Path) -> Result:
 
 
 def write(path: Path, rows: Iterable[Row]) -> Path:
-    with RowWriter(path, overwrite=True) as file:
+    with RowWriter(path) as file:
         file.write(rows)
     return path
 
@@ -100,6 +100,14 @@ def test_broken_line_is_named_and_a_page_of_before_stays(results: Path, tmp_path
     assert done.exit_code == 1
     assert done.stderr.startswith(f"fer-worker: {results}, line 2: ")
     assert page.read_text(encoding="utf-8") == "old"
+
+
+def test_number_that_is_none_is_no_result(results: Path, tmp_path: Path) -> None:
+    text = results.read_text(encoding="utf-8")
+    results.write_text(text.replace('"latency_ms":12.0', '"latency_ms":NaN'), encoding="utf-8")
+    done = report(results, "-o", tmp_path / "page.html")
+    assert done.exit_code == 1
+    assert done.stderr.startswith(f"fer-worker: {results}, line 1: latency_ms: ")
 
 
 def test_place_that_cannot_be_written_to_is_said_before_anything_is_read(tmp_path: Path) -> None:
