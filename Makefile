@@ -1,11 +1,11 @@
 # What is missing is installed first: `.venv` and promtool here, and by apt, after saying so, RabbitMQ,
-# venv and a C++ compiler.
+# venv, a C++ compiler and, for the tests, Chromium.
 # PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS="-k name" goes to pytest,
 # BENCH_ARGS="--images FOLDER" to the benchmarks.
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv rabbitmq demo test check test-rabbitmq4 soak fuzz reference test-reference bench asyncapi promtool clean
+.PHONY: help venv rabbitmq demo test check test-rabbitmq4 soak fuzz reference test-reference bench asyncapi promtool chromium clean
 
 BIN := .venv/bin
 BUILT_FROM := pyproject.toml constraints.txt $(wildcard worker/inference/compiled/*.cpp worker/inference/compiled/*.inc)
@@ -21,7 +21,7 @@ help: ## this list
 demo: .venv/default.stamp rabbitmq ## broker, workers and sample frames on this machine, start to end
 	$(BIN)/fer-worker demo
 
-test: .venv/dev.stamp rabbitmq promtool ## all tests, but for those that need the fer library
+test: .venv/dev.stamp rabbitmq promtool chromium ## all tests, but for those that need the fer library
 	$(BIN)/python $(PYTEST) -m "not reference" $(PYTEST_ARGS)
 
 check: .venv/dev.stamp promtool ## format, lint, types, layers and the tests that need no broker
@@ -71,6 +71,9 @@ rabbitmq:
 
 promtool:
 	@scripts/install_promtool.sh
+
+chromium:
+	@scripts/install_chromium.sh
 
 .venv/default.stamp: $(BUILT_FROM)
 	@scripts/make_venv.sh .venv .

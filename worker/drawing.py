@@ -102,12 +102,13 @@ class _Text:
         cv2.putText(image, text, (x, bottom), FONT, self.scale, color, self.stroke, cv2.LINE_AA)
 
 
-def annotate(image: "BGRImage", result: FrameResult) -> "BGRImage":
+def annotate(image: "BGRImage", result: FrameResult, *, with_bars: bool = True) -> "BGRImage":
     """Draw what was found in a frame.
 
     Args:
         image: (height, width, 3) uint8, BGR, upright, as the worker analysed it; left unchanged.
         result: what a worker answered for it.
+        with_bars: whether to draw all scores, too; a small picture has no use for them.
 
     Returns:
         A picture of the same size: each face in a box of its emotion's colour, with the emotion
@@ -133,6 +134,8 @@ def annotate(image: "BGRImage", result: FrameResult) -> "BGRImage":
         others = [area for i, area in enumerate(taken) if i != number]
         if label := _draw_label(drawn, frame, text, face, boxes[number], others):
             taken.append(label)
+    if not with_bars:
+        return drawn
     small = _Text.of_height(max(7, round(text.height * 0.75)))
     for face, box in zip(result.faces, boxes, strict=True):
         is_alone = len(boxes) == 1

@@ -44,7 +44,7 @@ Score = Annotated[float | None, Field(description="score, 0 to 1")]
 class Row(BaseModel):
     """One face of a frame; a frame without any, or one that failed, has a row without a face."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
     camera_id: Annotated[str | None, Field(description="as it was sent")] = None
     batch: Annotated[

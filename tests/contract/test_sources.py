@@ -28,8 +28,8 @@ FORBIDDEN_CALLS = {
 }
 
 OPENS_A_PATH = {"cv2.imread", "cv2.imreadmulti", "cv2.VideoCapture"}
-HANDS_PATHS_OF_AN_OPERATOR = {"worker/media/cameras.py", "worker/media/clips.py"}
-"""Where `submit` reads the clips and cameras that it was told to."""
+HANDS_PATHS_OF_AN_OPERATOR = {f"worker/media/{name}.py" for name in ("cameras", "clips", "seeking")}
+"""Where `submit` and `report` read the clips and cameras that they were told to."""
 
 
 def name_of(node: ast.expr) -> str:
