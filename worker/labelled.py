@@ -9,7 +9,7 @@ from typing import Final
 from schemas import Emotion
 from worker.config import FrameLimits
 from worker.errors import FerWorkerError
-from worker.media import JPEG_QUALITY, JPEG_START
+from worker.media import JPEG_START, encode_jpeg
 
 LISTED_SIDE: Final = 48
 """Pixels of a side of the pictures that fer2013.csv holds."""
@@ -62,12 +62,11 @@ class LabelledPicture:
                 raise FerWorkerError(f"{width}x{height} pixels are too many, or too long a strip")
             if factor > 1:
                 image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
-            _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+            return encode_jpeg(image)
         except OSError as error:
             raise FerWorkerError(error.strerror or str(error)) from error
         except cv2.error as error:  # an empty file, or more pixels than OpenCV takes
             raise FerWorkerError("not a picture, or too large") from error
-        return jpeg.tobytes()
 
 
 def shuffled(pictures: Iterable[LabelledPicture]) -> list[LabelledPicture]:

@@ -122,7 +122,7 @@ def _frames(
     """Frames of the pictures; a file that is no picture goes to `unsent`."""
     for place, picture in enumerate(pictures):
         try:
-            yield MediaFrame(picture.to_jpeg(min_side), str(place), picture.path)
+            yield MediaFrame(picture.to_jpeg(min_side), str(place), str(picture.path))
         except FerWorkerError as error:
             unsent.append(_failed(picture, error))
 
