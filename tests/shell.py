@@ -1,0 +1,99 @@
+"""A shell that is given commands one by one, as a reader of a page types them."""
+
+import os
+import signal
+import subprocess
+from pathlib import Path
+from types import TracebackType
+
+from tests.waiting import wait_until
+
+DONE = "\x1fdone "
+"""Begins the line that follows what a command printed; its exit code ends it."""
+
+
+class Shell:
+    """One bash: variables, folders and jobs are those that earlier commands left.
+
+    Commands have nothing to read from, and a process group each, as in a terminal.
+    """
+
+    def __init__(self, folder: Path, environment: dict[str, str], transcript: Path) -> None:
+        self._transcript = transcript
+        self._start = 0
+        with transcript.open("wb") as output:
+            self._process = subprocess.Popen(
+                ["bash", "--norc", "-m"],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+
+    def __enter__(self) -> "Shell":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        """End whatever still runs in it."""
+        self._process.kill()
+        self._process.communicate()
+        for group in self._groups():
+            os.killpg(group, signal.SIGKILL)
+
+    def run(self, command: str, timeout_s: float = 60.0) -> tuple[int, str]:
+        """Run a command to its end, or to its start if it ends in `&`.
+
+        Returns:
+            Its exit code, and what came on stdout and stderr meanwhile, of background jobs too.
+        """
+        self._start = self._transcript.stat().st_size
+        assert self._process.stdin is not None
+        # Without spaces around them the braces would be words.
+        line = f"{{ {command}\n}} </dev/null; printf '\\n{DONE}%d\\n' $?\n"
+        self._process.stdin.write(line.encode())
+        self._process.stdin.flush()
+
+        def ended() -> str | None:
+            printed = self._since(self._start)
+            code = printed.rpartition(DONE)[2]
+            assert self._process.poll() is None or DONE in printed, f"the shell ended: {command}"
+            return printed if DONE in printed and code.endswith("\n") else None
+
+        printed, _, code = wait_until(ended, timeout_s, f"{command} ends").rpartition(DONE)
+        return int(code), printed
+
+    def wait_for(self, text: str, timeout_s: float = 60.0) -> str:
+        """Wait until a background job has printed a text since the last command; return all of it.
+
+        Raises:
+            AssertionError: not in time.
+        """
+        wait_until(lambda: text in self._since(self._start), timeout_s, f"{text!r} is printed")
+        return self._since(self._start)
+
+    def interrupt(self) -> None:
+        """Press Ctrl-C in the terminal of every job, and wait until all have left."""
+        self.run("kill -INT -- $(jobs -p | sed s/^/-/) 2>/dev/null; wait", timeout_s=90)
+        assert self._groups() == set()
+
+    def _since(self, start: int) -> str:
+        with self._transcript.open("rb") as transcript:
+            transcript.seek(start)
+            return transcript.read().decode(errors="replace")
+
+    def _groups(self) -> set[int]:
+        """Process groups of the session that are alive."""
+        found = set()
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                # After the name in parentheses: state, parent, group, session.
+                stat = (process / "stat").read_text().rpartition(") ")[2].split()
+            except OSError:
+                continue
+            if int(stat[3]) == self._process.pid != int(stat[2]) and stat[0] != "Z":
+                found.add(int(stat[2]))
+        return found
