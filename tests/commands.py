@@ -35,7 +35,9 @@ def check(line: str) -> None:
             case ["docker", "compose", *arguments]:
                 _check_compose(arguments)
             case ["docker", "build", *arguments]:
-                wanted = {arguments[i + 1] for i, word in enumerate(arguments) if word == "--target"}
+                wanted = {
+                    arguments[i + 1] for i, word in enumerate(arguments) if word == "--target"
+                }
                 assert wanted <= set(STAGES), line
             case ["docker", "run", *arguments] if "run" in arguments:
                 check_ours(arguments[arguments.index("run") :])
@@ -44,7 +46,7 @@ def check(line: str) -> None:
             case ["pip", "install", *_]:
                 named = re.findall(r"(?:\.|fer-worker)\[([\w,]+)\]", line)
                 assert {extra for names in named for extra in names.split(",")} <= set(EXTRAS), line
-            case ["python", "-m", module, *_]:
+            case ["python", "-m", module, *_] if (ROOT / module.partition(".")[0]).is_dir():
                 path = ROOT / module.replace(".", "/")
                 assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), line
             case [program, *_] if program.startswith("scripts/"):

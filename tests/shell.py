@@ -1,6 +1,7 @@
 """A shell that is given commands one by one, as a reader of a page types them."""
 
 import os
+import re
 import signal
 import subprocess
 from pathlib import Path
@@ -23,7 +24,7 @@ class Shell:
         self._start = 0
         with transcript.open("wb") as output:
             self._process = subprocess.Popen(
-                ["bash", "--norc", "-m"],
+                ["bash", "--norc"],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.PIPE,
@@ -31,6 +32,7 @@ class Shell:
                 stderr=output,
                 start_new_session=True,
             )
+        self.run("set -m")  # a process group for each job; bash ignores -m without a terminal
 
     def __enter__(self) -> "Shell":
         return self
@@ -57,14 +59,14 @@ class Shell:
         self._process.stdin.write(line.encode())
         self._process.stdin.flush()
 
-        def ended() -> str | None:
+        def ended() -> re.Match[str] | None:
             printed = self._since(self._start)
-            code = printed.rpartition(DONE)[2]
-            assert self._process.poll() is None or DONE in printed, f"the shell ended: {command}"
-            return printed if DONE in printed and code.endswith("\n") else None
+            assert self._process.poll() is None, f"the shell ended: {command}"
+            return re.match(rf"(.*)\n{DONE}(\d+)\n", printed, flags=re.DOTALL)
 
-        printed, _, code = wait_until(ended, timeout_s, f"{command} ends").rpartition(DONE)
-        return int(code), printed
+        found = wait_until(ended, timeout_s, f"{command} ends")
+        assert found is not None
+        return int(found[2]), found[1]
 
     def wait_for(self, text: str, timeout_s: float = 60.0) -> str:
         """Wait until a background job has printed a text since the last command; return all of it.
@@ -75,10 +77,11 @@ class Shell:
         wait_until(lambda: text in self._since(self._start), timeout_s, f"{text!r} is printed")
         return self._since(self._start)
 
-    def interrupt(self) -> None:
+    def interrupt(self, timeout_s: float = 60.0) -> None:
         """Press Ctrl-C in the terminal of every job, and wait until all have left."""
-        self.run("kill -INT -- $(jobs -p | sed s/^/-/) 2>/dev/null; wait", timeout_s=90)
-        assert self._groups() == set()
+        for group in self._groups():
+            os.killpg(group, signal.SIGINT)
+        wait_until(lambda: not self._groups(), timeout_s, "all jobs have left")
 
     def _since(self, start: int) -> str:
         with self._transcript.open("rb") as transcript:

@@ -50,6 +50,28 @@ def test_every_command_of_a_page_exists_and_takes_what_it_is_given(page: Path) -
             check(command)
 
 
+def test_readme_has_the_figures_of_the_benchmarks() -> None:
+    """They are rounded down, so that it never says more."""
+    figures = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+
+    def row(name: str) -> list[str]:
+        (cells,) = re.findall(rf"^\| {name} \| (.+) \|$", figures, flags=re.MULTILINE)
+        return str(cells).split(" | ")
+
+    def ratio(name: str) -> int:
+        return int(float(re.findall(r"\(([\d.]+)x\)", row(name)[3])[0]))
+
+    _, fer, _, ours, _ = row("memory of a process, 2 threads, 1080p")
+    memory = int(fer.replace(",", "")) // int(ours.split()[0])
+    part = {5: "fifth", 6: "sixth", 7: "seventh"}[memory]
+    for claim in (
+        f"{ratio('all faces, mixed set')} times the frames/s for all faces",
+        f"{ratio('first face, mixed set')} times for the largest one of each frame",
+        f"a {part} of the memory",
+    ):
+        assert claim in " ".join(README.split())
+
+
 def test_index_lists_every_decision_record_under_its_own_title() -> None:
     index = (RECORDS / "README.md").read_text(encoding="utf-8")
     listed = re.findall(r"^\| \[(\d{4})\]\((\S+)\) \| (.+?) \|", index, flags=re.MULTILINE)
