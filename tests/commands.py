@@ -49,6 +49,8 @@ def check(line: str) -> None:
             case ["python", "-m", module, *_] if (ROOT / module.partition(".")[0]).is_dir():
                 path = ROOT / module.replace(".", "/")
                 assert path.with_suffix(".py").exists() or (path / "__main__.py").exists(), line
+            case ["python" | "node", script, *_] if script.endswith((".py", ".mjs")):
+                assert any((ROOT / folder / script).exists() for folder in ("", "examples")), line
             case [program, *_] if program.startswith("scripts/"):
                 assert (ROOT / program).exists(), line
 

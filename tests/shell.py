@@ -4,8 +4,8 @@ import os
 import re
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
-from types import TracebackType
 
 from tests.waiting import wait_until
 
@@ -20,31 +20,39 @@ class Shell:
     """
 
     def __init__(self, folder: Path, environment: dict[str, str], transcript: Path) -> None:
+        """Store what is needed.
+
+        Args:
+            folder: where it starts.
+            environment: all of it.
+            transcript: a file for all that is printed.
+        """
+        self._folder = folder
+        self._environment = environment
         self._transcript = transcript
         self._start = 0
-        with transcript.open("wb") as output:
+
+    def __enter__(self) -> "Shell":
+        with self._transcript.open("wb") as output:
             self._process = subprocess.Popen(
                 ["bash", "--norc"],
-                cwd=folder,
-                env=environment,
+                cwd=self._folder,
+                env=self._environment,
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
             )
-        self.run("set -m")  # a process group for each job; bash ignores -m without a terminal
-
-    def __enter__(self) -> "Shell":
+        self.run("set -m")  # a process group for each job; without a terminal bash ignores -m
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """End whatever still runs in it."""
         self._process.kill()
         self._process.communicate()
         for group in self._groups():
-            os.killpg(group, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has just ended
+                os.killpg(group, signal.SIGKILL)
 
     def run(self, command: str, timeout_s: float = 60.0) -> tuple[int, str]:
         """Run a command to its end, or to its start if it ends in `&`.
@@ -54,13 +62,12 @@ class Shell:
         """
         self._start = self._transcript.stat().st_size
         assert self._process.stdin is not None
-        # Without spaces around them the braces would be words.
         line = f"{{ {command}\n}} </dev/null; printf '\\n{DONE}%d\\n' $?\n"
         self._process.stdin.write(line.encode())
         self._process.stdin.flush()
 
         def ended() -> re.Match[str] | None:
-            printed = self._since(self._start)
+            printed = self._printed()
             assert self._process.poll() is None, f"the shell ended: {command}"
             return re.match(rf"(.*)\n{DONE}(\d+)\n", printed, flags=re.DOTALL)
 
@@ -74,18 +81,18 @@ class Shell:
         Raises:
             AssertionError: not in time.
         """
-        wait_until(lambda: text in self._since(self._start), timeout_s, f"{text!r} is printed")
-        return self._since(self._start)
+        wait_until(lambda: text in self._printed(), timeout_s, f"{text!r} is printed")
+        return self._printed()
 
     def interrupt(self, timeout_s: float = 60.0) -> None:
         """Press Ctrl-C in the terminal of every job, and wait until all have left."""
-        for group in self._groups():
-            os.killpg(group, signal.SIGINT)
+        self.run("for job in $(jobs -p); do kill -INT -- -$job; done")
         wait_until(lambda: not self._groups(), timeout_s, "all jobs have left")
 
-    def _since(self, start: int) -> str:
+    def _printed(self) -> str:
+        """All since the start of the last command."""
         with self._transcript.open("rb") as transcript:
-            transcript.seek(start)
+            transcript.seek(self._start)
             return transcript.read().decode(errors="replace")
 
     def _groups(self) -> set[int]:
