@@ -84,10 +84,18 @@ class Shell:
         wait_until(lambda: text in self._printed(), timeout_s, f"{text!r} is printed")
         return self._printed()
 
-    def interrupt(self, timeout_s: float = 60.0) -> None:
-        """Press Ctrl-C in the terminal of every job, and wait until all have left."""
-        self.run("for job in $(jobs -p); do kill -INT -- -$job; done")
-        wait_until(lambda: not self._groups(), timeout_s, "all jobs have left")
+    def interrupt(self) -> None:
+        """Press Ctrl-C in the terminal of each job, the last one first, and wait until it has left.
+
+        Raises:
+            AssertionError: one left with another code than 0, or left processes behind.
+        """
+        _, printed = self.run(
+            "jobs=($(jobs -p)); for ((i = ${#jobs[@]}; i--; )); do "
+            "kill -INT -- -${jobs[i]}; wait ${jobs[i]} || echo job left with $?; done"
+        )
+        assert "job left with" not in printed, printed
+        wait_until(lambda: not self._groups(), what="nothing is left behind")
 
     def _printed(self) -> str:
         """All since the start of the last command."""
