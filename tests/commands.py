@@ -28,7 +28,7 @@ def check(line: str) -> None:
     for words in _simple_commands(line):
         match words:
             case ["fer-worker", *arguments]:
-                check_ours(arguments)
+                _check_ours(arguments)
             case ["make", *arguments]:
                 targets = [word for word in arguments if "=" not in word]
                 assert set(targets) <= set(TARGETS), line
@@ -40,7 +40,7 @@ def check(line: str) -> None:
                 }
                 assert wanted <= set(STAGES), line
             case ["docker", "run", *arguments] if "run" in arguments:
-                check_ours(arguments[arguments.index("run") :])
+                _check_ours(arguments[arguments.index("run") :])
             case ["kubectl", "apply", "-k", folder]:
                 assert (ROOT / folder / "kustomization.yaml").exists(), line
             case ["pip", "install", *_]:
@@ -55,7 +55,7 @@ def check(line: str) -> None:
                 assert (ROOT / program).exists(), line
 
 
-def check_ours(arguments: list[str]) -> None:
+def _check_ours(arguments: list[str]) -> None:
     """Parse arguments as `fer-worker` does, without calling the command."""
     name: str | None = "fer-worker"
     command: click.Command | None = main
@@ -78,7 +78,7 @@ def _check_compose(arguments: list[str]) -> None:
             case "exec":
                 assert next(words) in SERVICES
                 assert next(words) == "fer-worker"
-                check_ours(list(words))
+                _check_ours(list(words))
 
 
 def _simple_commands(line: str) -> Iterator[list[str]]:

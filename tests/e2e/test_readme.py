@@ -19,7 +19,7 @@ from tests.shell import Shell
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
-PAGES = ("README.md", "docs/tour.md")
+FOLLOWED = (ROOT / "README.md", ROOT / "docs" / "tour.md")
 
 NOT_RUN_HERE = {
     r"make test": "it is what runs this test",
@@ -72,15 +72,21 @@ def _is_ours(name: str) -> bool:
     return name.startswith("FER_WORKER_") and name != "FER_WORKER_RABBITMQ_SERVER"
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.name)
 def test_every_command_of_a_page_works_as_it_is_written(
-    page: str, shell: Shell, tmp_path: Path
+    page: Path, shell: Shell, tmp_path: Path
 ) -> None:
     with shell:
-        for block in blocks(ROOT / page):
+        for block in blocks(page):
             follow(shell, block)
         shell.interrupt()
     assert processes_with(str(tmp_path)) == {}
+
+
+def test_what_is_not_run_is_on_a_page() -> None:
+    commands = [each for page in FOLLOWED for block in blocks(page) for each in block.commands]
+    for pattern in NOT_RUN_HERE:
+        assert any(re.fullmatch(pattern, command) for command in commands), pattern
 
 
 def follow(shell: Shell, block: Block) -> None:
