@@ -1,7 +1,6 @@
 """The example controllers, run as their readers run them."""
 
 import json
-import os
 import re
 import secrets
 import shutil
@@ -14,11 +13,12 @@ import pika
 import pytest
 
 from tests.forwarder import Forwarder
+from tests.frames import FOLDER
 from tests.pages import ROOT, blocks, fenced, missing
 from tests.serving import Sender, command, running
 from tests.waiting import wait_until
 from worker.broker.topology import Topology, declare
-from worker.config import BrokerConfig
+from worker.config import DEFAULT_URL, BrokerConfig
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -189,17 +189,18 @@ def folder_of(name: str, request: pytest.FixtureRequest) -> Path:
     return folder
 
 
-def test_python_on_the_page_for_authors_of_controllers_works(served: BrokerConfig) -> None:
-    code = "\n".join(fenced(PAGE, "python"))
-    _, environment = command(broker=served)
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env=environment | {"PYTHONPATH": os.fspath(ROOT)},
-        capture_output=True,
-        text=True,
-        timeout=90,
-    )
+def test_python_of_the_readme_works(served: BrokerConfig) -> None:
+    (code,) = fenced(ROOT / "README.md", "python")
+    default = f'"{DEFAULT_URL}"'
+    assert default in code
+    here = f"{served.urls[0]!r}, namespace={served.namespace!r}"
+    frame = f"jpegs = [open({str(FOLDER / 'grace_hopper.jpg')!r}, 'rb').read()]\n"
+    done = run_python(frame + code.replace(default, here), served)
+    assert (done.returncode, done.stdout.split()[0]) == (0, "sad"), done.stderr
+
+
+def test_python_of_the_page_for_authors_of_controllers_works(served: BrokerConfig) -> None:
+    done = run_python("\n".join(fenced(PAGE, "python")), served)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
         "success 3",
@@ -209,3 +210,12 @@ def test_python_on_the_page_for_authors_of_controllers_works(served: BrokerConfi
         "False",
         "0 not_a_jpeg the frame does not start as a JPEG",
     ]
+
+
+def run_python(code: str, broker: BrokerConfig) -> subprocess.CompletedProcess[str]:
+    """Run code as in the folder of this project."""
+    _, environment = command(broker=broker)
+    line = [sys.executable, "-c", code]
+    return subprocess.run(
+        line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90
+    )
