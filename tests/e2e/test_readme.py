@@ -63,6 +63,7 @@ def shell(tmp_path: Path) -> Shell:
         ),
         "FER_WORKER_AMQP_URL": f"amqp://guest:guest@127.0.0.1:{port}/",
         "FER_WORKER_BROKER_PORT": str(port),
+        "COLUMNS": "80",
         "MARKER": str(tmp_path),  # by which what is left behind is found
     }
     return Shell(folder, environment, tmp_path / "transcript")
