@@ -171,6 +171,22 @@ def test_an_example_says_that_no_queue_takes_requests(
     assert "no queue takes requests" in done.stderr
 
 
+def test_node_controller_says_that_the_queue_is_full(
+    broker: BrokerConfig, node_project: Path
+) -> None:
+    parameters, topology = pika.URLParameters(broker.urls[0]), Topology(broker.namespace)
+    declare(parameters, topology)
+    with pika.BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        channel.queue_delete(topology.frames.name)
+        full = {"x-max-length": 0, "x-overflow": "reject-publish"}
+        channel.queue_declare(topology.frames.name, durable=True, arguments=full)
+        channel.queue_bind(topology.frames.name, topology.requests, "frames")
+    done = run_example("controller.mjs", broker=broker, folder=node_project)
+    assert done.returncode == 1
+    assert done.stderr == "controller: the queue is full\n" * 3
+
+
 @pytest.mark.parametrize("name", ["controller.py", "raw_pika_controller.py", "controller.mjs"])
 def test_wrong_password_ends_an_example_at_once(
     name: str, broker: BrokerConfig, request: pytest.FixtureRequest
