@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import check
+from tests.pages import PAGES, ROOT, blocks
 from worker.cli import COMMANDS
 
-ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECORDS = ROOT / "docs" / "decisions"
 
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -25,7 +26,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+@EVERY_PAGE
 def test_every_relative_link_leads_somewhere(page: Path) -> None:
     for link in LINK.findall(without_code(page.read_text(encoding="utf-8"))):
         if re.match(r"\w+:", link):
@@ -42,11 +43,33 @@ def test_readme_lists_every_command_and_no_other() -> None:
     assert re.findall(r"^\| `([\w-]+)` \|", section, flags=re.MULTILINE) == list(COMMANDS)
 
 
-def test_every_command_that_the_readme_runs_exists() -> None:
-    blocks = "".join(re.findall(r"```sh\n(.+?)```", README, flags=re.DOTALL))
-    named = re.findall(r"(?:^|worker )fer-worker ([a-z][\w-]*)", blocks, flags=re.MULTILINE)
-    assert named
-    assert set(named) <= set(COMMANDS)
+@EVERY_PAGE
+def test_every_command_of_a_page_exists_and_takes_what_it_is_given(page: Path) -> None:
+    for block in blocks(page):
+        for command in block.commands:
+            check(command)
+
+
+def test_readme_has_the_figures_of_the_benchmarks() -> None:
+    """They are rounded down, so that it never says more."""
+    figures = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+
+    def row(name: str) -> list[str]:
+        (cells,) = re.findall(rf"^\| {name} \| (.+) \|$", figures, flags=re.MULTILINE)
+        return str(cells).split(" | ")
+
+    def ratio(name: str) -> int:
+        return int(float(re.findall(r"\(([\d.]+)x\)", row(name)[3])[0]))
+
+    _, fer, _, ours, _ = row("memory of a process, 2 threads, 1080p")
+    memory = int(fer.replace(",", "")) // int(ours.split()[0])
+    part = {5: "fifth", 6: "sixth", 7: "seventh"}[memory]
+    for claim in (
+        f"{ratio('all faces, mixed set')} times the frames/s for all faces",
+        f"{ratio('first face, mixed set')} times for the largest one of each frame",
+        f"a {part} of the memory",
+    ):
+        assert claim in " ".join(README.split())
 
 
 def test_index_lists_every_decision_record_under_its_own_title() -> None:

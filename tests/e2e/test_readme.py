@@ -1,0 +1,107 @@
+"""README.md and the tour work as they are written: every command is run, in order, in one shell.
+
+What cannot be run here is listed with the reason; tests/contract/test_docs.py looks up that all it
+names exists.
+"""
+
+import os
+import re
+import shutil
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.leftovers import processes_with
+from tests.pages import ROOT, Block, blocks, missing
+from tests.shell import Shell
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+
+FOLLOWED = (ROOT / "README.md", ROOT / "docs" / "tour.md")
+
+NOT_RUN_HERE = {
+    r"make test": "it is what runs this test",
+    r"docker .*": "a container needs a Docker daemon; tests/contract/test_containers.py has more",
+    r"pip install .*\[fer\].*": "it installs 8 GB; make test-reference does",
+    r"fer-worker run --engine fer": "it needs those 8 GB; make test-reference has it",
+}
+"""Commands by regular expression, and why they are not run."""
+
+UNTIL_CTRL_C = {
+    "fer-worker broker &": "RabbitMQ is ready",
+    "fer-worker run": "ready: ",
+    "fer-worker status --watch": "",  # only on a terminal: tests/e2e/test_monitoring.py has one
+}
+"""Commands that go on until they are stopped, and what they print once they are at work. A reader
+has another terminal for those without an `&`."""
+
+KEPT_OUT = (".git", ".venv*", "build", "demo-output", "*_cache", "__pycache__", "*.so")
+
+
+@pytest.fixture
+def shell(tmp_path: Path) -> Shell:
+    """A shell in a copy of the project, as after `make venv`.
+
+    The broker's port is a free one: that of a reader, 5672, may be taken here.
+    """
+    folder = tmp_path / "fer-worker"
+    shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*KEPT_OUT))
+    made = folder / ".venv"
+    made.mkdir()
+    (made / "bin").symlink_to(Path(sys.prefix, "bin"))
+    for stamp in ("default.stamp", "dev.stamp"):
+        (made / stamp).touch()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {name: value for name, value in os.environ.items() if not _is_ours(name)}
+    places = os.environ["PATH"].split(os.pathsep)
+    environment |= {
+        "PATH": os.pathsep.join(
+            place for place in places if Path(place) != Path(sys.prefix, "bin")
+        ),
+        "FER_WORKER_AMQP_URL": f"amqp://guest:guest@127.0.0.1:{port}/",
+        "FER_WORKER_BROKER_PORT": str(port),
+        "COLUMNS": "80",
+        "MARKER": str(tmp_path),  # by which what is left behind is found
+    }
+    return Shell(folder, environment, tmp_path / "transcript")
+
+
+def _is_ours(name: str) -> bool:
+    return name.startswith("FER_WORKER_") and name != "FER_WORKER_RABBITMQ_SERVER"
+
+
+@pytest.mark.parametrize("page", FOLLOWED, ids=lambda page: page.name)
+def test_every_command_of_a_page_works_as_it_is_written(
+    page: Path, shell: Shell, tmp_path: Path
+) -> None:
+    with shell:
+        for block in blocks(page):
+            follow(shell, block)
+        shell.interrupt()
+    assert processes_with(str(tmp_path)) == {}
+
+
+def test_what_is_not_run_is_on_a_page() -> None:
+    commands = [each for page in FOLLOWED for block in blocks(page) for each in block.commands]
+    for pattern in NOT_RUN_HERE:
+        assert any(re.fullmatch(pattern, command) for command in commands), pattern
+
+
+def follow(shell: Shell, block: Block) -> None:
+    """Run the commands of a block; what they print must be as the page says."""
+    printed = ""
+    for command in block.commands:
+        if any(re.fullmatch(pattern, command) for pattern in NOT_RUN_HERE):
+            continue
+        ready = UNTIL_CTRL_C.get(command)
+        in_background = command if ready is None or command.endswith("&") else f"{command} &"
+        code, said = shell.run(in_background, timeout_s=120)
+        assert code == 0, f"{command}\n{said}"
+        if ready is not None:
+            said += shell.wait_for(ready)
+        printed += said
+    line = missing(block.output, printed)
+    assert line is None, f"not printed: {line}\n{printed}"
