@@ -12,6 +12,7 @@ of its frames, each the newest.
 from worker.media.cameras import Camera, is_address
 from worker.media.files import (
     CLIP_SUFFIXES,
+    JPEG_START,
     PICTURE_SUFFIXES,
     expected_frames,
     find_media,
@@ -20,11 +21,13 @@ from worker.media.files import (
     read_frame,
     read_frames,
 )
-from worker.media.frames import FRAME_OVERHEAD_BYTES, MediaFrame, batches
+from worker.media.frames import FRAME_OVERHEAD_BYTES, JPEG_QUALITY, MediaFrame, batches
 
 __all__ = [
     "CLIP_SUFFIXES",
     "FRAME_OVERHEAD_BYTES",
+    "JPEG_QUALITY",
+    "JPEG_START",
     "PICTURE_SUFFIXES",
     "Camera",
     "MediaFrame",
