@@ -13,6 +13,7 @@ COMMANDS = {
     "scale": "worker.cli.scale:scale",
     "status": "worker.cli.status:status",
     "submit": "worker.cli.submit:submit",
+    "gateway": "worker.cli.gateway:gateway",
     "bench": "worker.cli.bench:bench",
     "dead": "worker.cli.dead:dead",
     "results": "worker.cli.results:results",
