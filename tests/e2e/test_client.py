@@ -168,3 +168,31 @@ def test_closed_client_leaves_no_thread(broker: BrokerConfig) -> None:
         assert amqp_threads()
     gc.collect()
     assert not amqp_threads()
+
+
+def test_started_client_sends_what_was_submitted_before_its_broker_was_there(
+    broker: BrokerConfig,
+) -> None:
+    client = FerClient(broker)
+    client.start()
+    try:
+        future = client.submit([plain_jpeg(50)], correlation_id="c-1")
+        with pytest.raises(ValueError, match="under way"):
+            client.submit([plain_jpeg(50)], correlation_id="c-1")
+        with serving(broker, SizeEngine()):
+            assert future.result(20).correlation_id == "c-1"
+        assert client.connected
+        assert client.refusal is None
+    finally:
+        client.close()
+    assert not client.connected
+
+
+def test_started_client_says_that_it_is_refused(broker: BrokerConfig) -> None:
+    client = FerClient(broker.urls[0].replace(":guest@", ":wrong@"))
+    client.start()
+    try:
+        assert isinstance(wait_until(lambda: client.refusal), BrokerRefusedError)
+        assert not client.connected
+    finally:
+        client.close()

@@ -14,8 +14,6 @@ from worker.config import BrokerConfig, host_name
 from worker.errors import FerWorkerError
 from worker.logs import LogFormat, setup_logs
 
-log = logging.getLogger(__name__)
-
 DEFAULT_PORT: Final = 8012
 PORT: Final = click.IntRange(0, 65535)
 
@@ -85,7 +83,6 @@ def gateway(
     client = FerClient(broker, answer_timeout_s=timeout)
     with listen(host, port) as listener:
         server = Server(create_app(Door(client, timeout), token), client, timeout)
-        log.info("listening at http://%s:%d, described at /docs", *listener.getsockname()[:2])
         client.start()
         try:
             server.serve_until_told(listener)

@@ -21,7 +21,7 @@ Facial emotions of JPEG frames. What is uploaded here is put into the workers' q
 Every answer with a status other than 200 is a problem (RFC 9457), `application/problem+json`.
 """
 
-JPEG: Final = {"type": "string", "contentMediaType": "image/jpeg"}
+JPEG: Final = {"type": "string", "format": "binary", "description": "A JPEG file."}
 UPLOAD_PROBLEMS: Final = (408, 413, 415, 422, 429, 503, 504)
 
 
@@ -102,9 +102,7 @@ def create_app(door: Door, token: str | None = None) -> FastAPI:
 def _form(field: str, schema: dict[str, Any]) -> dict[str, Any]:
     """Describe the body of a route that reads it by itself: FastAPI would read all of it first."""
     form = {"type": "object", "properties": {field: schema}, "required": [field]}
-    encoding = {field: {"contentType": "image/jpeg"}}
-    content = {"multipart/form-data": {"schema": form, "encoding": encoding}}
-    return {"requestBody": {"content": content, "required": True}}
+    return {"requestBody": {"content": {"multipart/form-data": {"schema": form}}, "required": True}}
 
 
 def _guard(token: str) -> Any:

@@ -68,6 +68,7 @@ class Server(uvicorn.Server):
         # uvicorn raises the signal that ended it once more, for these handlers.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
+        log.info("listening at http://%s:%d, described at /docs", *listener.getsockname()[:2])
         self.run([listener])
         if self._client.refusal is not None:
             raise self._client.refusal
