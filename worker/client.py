@@ -182,7 +182,7 @@ class FerClient:
 
         Returns:
             A future of the result. It may end with `QueueFullError`, `NoWorkerQueueError`,
-            `NoAnswerError` or `BrokerError` instead.
+            `NoAnswerError` or `BrokerError` instead. Who gives up on it cancels it.
 
         Raises:
             BatchTooLargeError: over the message limit; nothing was sent.
@@ -215,6 +215,7 @@ class FerClient:
             if pending.correlation_id in self._pending:
                 raise ValueError("a batch of this correlation id is under way")
             self._pending[pending.correlation_id] = pending
+        pending.future.add_done_callback(partial(self._forget_cancelled, pending.correlation_id))
         self._connection.call(partial(self._send, pending))
         return pending.future
 
@@ -236,6 +237,7 @@ class FerClient:
         try:
             return future.result(timeout_s)
         except TimeoutError:
+            future.cancel()
             raise NoAnswerError(f"no answer within {timeout_s:g} s") from None
 
     # What follows runs on the connection's thread.
@@ -375,6 +377,10 @@ class FerClient:
     def _take(self, correlation_id: str) -> _Pending | None:
         with self._lock:
             return self._pending.pop(correlation_id, None)
+
+    def _forget_cancelled(self, correlation_id: str, future: "Future[BatchResult]") -> None:
+        if future.cancelled():
+            self._take(correlation_id)
 
     def _fail(self, pending: _Pending, error: Exception) -> None:
         taken = self._take(pending.correlation_id)

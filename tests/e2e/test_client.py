@@ -130,6 +130,17 @@ def test_request_that_no_queue_takes_ends_the_future(broker: BrokerConfig) -> No
             client.submit([plain_jpeg(50)]).result(20)
 
 
+def test_cancelled_batch_is_kept_no_longer(broker: BrokerConfig) -> None:
+    engine = GatedEngine()
+    with serving(broker, engine), FerClient(broker) as client:
+        future = client.submit([plain_jpeg(50)])
+        assert engine.entered.wait(20)
+        assert future.cancel()
+        assert not client._pending
+        engine.gate.set()
+        wait_until(lambda: client.dropped == 1, what="its answer is dropped")
+
+
 def test_overdue_answer_ends_the_future(broker: BrokerConfig) -> None:
     with FerClient(broker, answer_timeout_s=0.1) as client, pytest.raises(NoAnswerError):
         client.submit([plain_jpeg(50)]).result(20)

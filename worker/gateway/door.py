@@ -39,8 +39,9 @@ MAX_FRAME_BYTES: Final = DEFAULT_LIMITS.frame.max_bytes
 MAX_BODY_BYTES: Final = MAX_MESSAGE_BYTES + MAX_FRAMES * 1024
 """A message, and around each of its frames what a form needs."""
 
-MAX_HELD_BYTES: Final = 32 * MAX_BODY_BYTES
-"""Of all requests at once: 0.5 GiB. The others wait, unread, and TCP slows their senders down."""
+MAX_HELD_BYTES: Final = 8 * MAX_BODY_BYTES
+"""Of all requests at once: 128 MiB. Others wait, unread, and TCP slows their senders down. Read,
+encoded and on its way to the broker a request takes up to three times as much as it is large."""
 
 MAX_FIELDS: Final = 64
 MAX_FIELD_BYTES: Final = 4096

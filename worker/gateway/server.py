@@ -68,7 +68,9 @@ class Server(uvicorn.Server):
         # uvicorn raises the signal that ended it once more, for these handlers.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
-        log.info("listening at http://%s:%d, described at /docs", *listener.getsockname()[:2])
+        host, port = listener.getsockname()[:2]
+        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        log.info("listening at http://%s, described at /docs", place)
         self.run([listener])
         if self._client.refusal is not None:
             raise self._client.refusal

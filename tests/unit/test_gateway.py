@@ -1,0 +1,43 @@
+"""How many bytes of uploads the gateway holds at once."""
+
+import asyncio
+
+from worker.gateway.door import _Room
+
+
+def test_uploads_beyond_the_room_wait_until_others_are_done() -> None:
+    held: list[str] = []
+
+    async def upload(room: _Room, name: str, size: int, done: asyncio.Event) -> None:
+        async with room.of(size):
+            held.append(name)
+            await done.wait()
+
+    async def scenario() -> None:
+        room, first_done, done = _Room(10), asyncio.Event(), asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(upload(room, "first", 6, first_done))
+            tasks.create_task(upload(room, "large", 10, done))
+            tasks.create_task(upload(room, "small", 4, done))
+            await asyncio.sleep(0)
+            assert held == ["first", "small"]
+            first_done.set()
+            done.set()
+        assert held == ["first", "small", "large"]
+
+    asyncio.run(scenario())
+
+
+def test_an_upload_that_gives_up_waiting_leaves_the_room_as_it_was() -> None:
+    async def scenario() -> None:
+        room = _Room(10)
+        async with room.of(10):
+            try:
+                async with asyncio.timeout(0), room.of(1):
+                    raise AssertionError("there is no room")
+            except TimeoutError:
+                pass
+        async with asyncio.timeout(10), room.of(10):
+            pass
+
+    asyncio.run(scenario())
