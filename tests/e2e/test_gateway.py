@@ -180,14 +180,19 @@ def test_a_body_that_is_no_form_is_422(http: httpx.Client, content_type: str, bo
     assert answer.json()["detail"].startswith("expected multipart/form-data")
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_is_sent(served: RunningGateway) -> None:
+def answer_without_body(served: RunningGateway, size: int) -> bytes:
+    """The first line of the answer to an upload of which nothing but the head is sent."""
     parts = urlsplit(served.url)
     with closing(socket.create_connection((parts.hostname or "", parts.port or 0), 20)) as line:
         line.sendall(
-            b"POST /detect_batch HTTP/1.1\r\nHost: gateway\r\nContent-Length: 10000000000\r\n"
-            b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+            b"POST /detect_batch HTTP/1.1\r\nHost: gateway\r\nContent-Length: %d\r\n"
+            b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" % size
         )
-        assert line.recv(100).startswith(b"HTTP/1.1 413 ")
+        return line.recv(100).partition(b"\r\n")[0]
+
+
+def test_a_body_that_is_too_large_is_refused_before_it_is_sent(served: RunningGateway) -> None:
+    assert answer_without_body(served, 10**10).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_body_of_unknown_length_is_read_up_to_the_limit(http: httpx.Client) -> None:
@@ -250,6 +255,7 @@ def test_with_a_token_only_who_bears_it_is_served_and_health_is_for_all(
                 answer = http.post("/detect_batch", files=uploads([sample("no_face")]))
                 assert answer.status_code == status
                 assert ("www-authenticate" in answer.headers) == (status == 401)
+        assert answer_without_body(guarded, 1000) == b"HTTP/1.1 401 Unauthorized"
     assert "open-sesame" not in guarded.log.read_text()
 
 

@@ -1,8 +1,14 @@
-"""How many bytes of uploads the gateway holds at once."""
+"""How many bytes of uploads the gateway holds at once, and what it says of its own faults."""
 
 import asyncio
 
-from worker.gateway.door import _Room
+import httpx
+from fastapi import Request
+
+from schemas import BatchResult
+from worker.client import FerClient
+from worker.gateway.app import create_app
+from worker.gateway.door import Door, _Room
 
 
 def test_uploads_beyond_the_room_wait_until_others_are_done() -> None:
@@ -41,3 +47,22 @@ def test_an_upload_that_gives_up_waiting_leaves_the_room_as_it_was() -> None:
             pass
 
     asyncio.run(scenario())
+
+
+class BrokenDoor(Door):
+    async def analyze(self, request: Request, *_: object, **__: object) -> BatchResult:
+        raise ValueError("a secret of the gateway")
+
+
+def test_a_fault_of_the_gateway_is_a_problem_without_its_details() -> None:
+    app = create_app(BrokenDoor(FerClient(), timeout_s=1))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+            return await http.post("/detect_batch")
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text

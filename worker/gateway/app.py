@@ -1,19 +1,20 @@
 """The routes: the contract of the earlier module, and who may use it."""
 
 import secrets
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any, Final, Literal, Self
 
 from fastapi import APIRouter, Depends, FastAPI, HTTPException, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from fastapi_offline import FastAPIOffline
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
 from schemas import MAX_FRAMES, BatchResult, Emotion, FaceResult, RequestError, Status
 from worker import __version__
 from worker.gateway import problems
 from worker.gateway.access_log import AccessLog
 from worker.gateway.door import Door
-from worker.gateway.problems import documented
+from worker.gateway.problems import MEANINGS, documented
 
 DESCRIPTION: Final = """\
 Facial emotions of JPEG frames. What is uploaded here is put into the workers' queue.
@@ -36,6 +37,8 @@ class ImageResult(BaseModel):
 
     Without a face, or with a `status` of `error`, they are null, 0.0 and 0.
     """
+
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
     status: Status
     emotion: Emotion | None
@@ -105,7 +108,8 @@ def _form(field: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {"requestBody": {"content": {"multipart/form-data": {"schema": form}}, "required": True}}
 
 
-def _guard(token: str) -> Any:
+def _guard(token: str) -> Callable[..., Awaitable[None]]:
+    """Make the dependency that lets only those in who bear the token."""
     bearer = HTTPBearer(auto_error=False)
 
     async def check(
@@ -114,9 +118,6 @@ def _guard(token: str) -> Any:
         given = "" if credentials is None else credentials.credentials
         # Compared in constant time: how long it takes tells nothing of how much was right.
         if not secrets.compare_digest(given.encode(), token.encode()):
-            raise HTTPException(401, MISSING, {"WWW-Authenticate": "Bearer"})
+            raise HTTPException(401, MEANINGS[401], {"WWW-Authenticate": "Bearer"})
 
     return check
-
-
-MISSING: Final = "the header Authorization: Bearer is missing, or its token is wrong"
