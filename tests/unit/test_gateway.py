@@ -1,11 +1,15 @@
-"""How many bytes of uploads the gateway holds at once, and what it says of its own faults."""
+"""What the gateway holds at once, and what it says of faults: its own, and of a token file."""
 
 import asyncio
+from pathlib import Path
 
 import httpx
+import pytest
+from click.testing import CliRunner
 from fastapi import Request
 
 from schemas import BatchResult
+from worker.cli import main
 from worker.client import FerClient
 from worker.gateway.app import create_app
 from worker.gateway.door import Door, _Room
@@ -66,3 +70,23 @@ def test_a_fault_of_the_gateway_is_a_problem_without_its_details() -> None:
     assert answer.status_code == 500
     assert answer.headers["content-type"] == "application/problem+json"
     assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot read {path}: No such file or directory"),
+        (b"\xff", "{path} is not a text"),
+        (b"\n", "{path} holds no token: printable ASCII without spaces"),
+        (b"two words", "{path} holds no token: printable ASCII without spaces"),
+    ],
+    ids=["missing", "no text", "empty", "two words"],
+)
+def test_a_token_file_that_is_none_is_said_in_one_line(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    done = CliRunner().invoke(main, ["gateway", "--port=0", f"--token-file={path}"])
+    assert (done.exit_code, done.stderr) == (1, f"fer-worker: {said.format(path=path)}\n")
