@@ -1,4 +1,4 @@
-"""Fault 11: what the gateway says while something behind it is missing, or its sender is bad."""
+"""What the gateway says while something behind it is missing, or its sender is bad."""
 
 import socket
 from collections.abc import Iterator

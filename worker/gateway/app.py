@@ -19,7 +19,7 @@ from worker.gateway.problems import MEANINGS, documented
 DESCRIPTION: Final = """\
 Facial emotions of JPEG frames. What is uploaded here is put into the workers' queue.
 
-Every answer with a status other than 200 is a problem (RFC 9457), `application/problem+json`.
+Every answer with a status other than 200 is a problem (RFC 9457).
 """
 
 JPEG: Final = {"type": "string", "format": "binary", "description": "A JPEG file."}

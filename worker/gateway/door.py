@@ -88,7 +88,7 @@ class Door:
     ) -> BatchResult:
         """Read the files of a form and have them analysed as one batch.
 
-        `request.state.correlation_id` is set as soon as there is something to be told of.
+        `request.state.correlation_id` is set once the client has the batch.
 
         Args:
             request: whose body nobody has read yet.
@@ -122,11 +122,12 @@ class Door:
         faces: FaceSelection | None,
         deadline: datetime,
     ) -> BatchResult:
-        request.state.correlation_id = correlation_id = uuid.uuid4().hex
+        correlation_id = uuid.uuid4().hex
         try:
             future = self._client.submit(
                 frames, faces=faces, deadline=deadline, correlation_id=correlation_id
             )
+            request.state.correlation_id = correlation_id
             frames.clear()  # while it waits the client's encoded copy is enough
             return await asyncio.wrap_future(future)
         except FerWorkerError as error:
@@ -187,7 +188,8 @@ async def _read_frames(request: Request, field: str, max_files: int) -> list[Fra
     """Read the files in a field of a form. Larger ones are on disk until all of it is there."""
     files_expected = "one file" if max_files == 1 else f"1 to {max_files} files"
     expected = f"expected multipart/form-data with {files_expected} in the field '{field}'"
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
+    content_type = request.headers.get("content-type", "").lower()
+    if not content_type.startswith("multipart/form-data"):
         raise HTTPException(422, expected)
     parser = MultiPartParser(
         request.headers,
