@@ -14,14 +14,14 @@ LONGEST_PATH: Final = 100
 
 
 class AccessLog:
-    """ASGI middleware. Health that is good is asked often, and not told."""
+    """ASGI middleware. Health is asked often, and not told: the connection has lines of its own."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and tell how it ended."""
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"] == "/":
             await self._app(scope, receive, send)
             return
         began = time.perf_counter()
@@ -36,14 +36,12 @@ class AccessLog:
         try:
             await self._app(scope, receive, watch)
         finally:
-            path = scope["path"][:LONGEST_PATH]
-            if (path, status) != ("/", 200):
-                log.log(
-                    logging.WARNING if status >= 500 else logging.INFO,
-                    "%s %s: %d in %.0f ms",
-                    scope["method"],
-                    path,
-                    status,
-                    1000 * (time.perf_counter() - began),
-                    extra=about(scope.get("state", {}).get("correlation_id")),
-                )
+            log.log(
+                logging.WARNING if status >= 500 else logging.INFO,
+                "%s %s: %d in %.0f ms",
+                scope["method"],
+                scope["path"][:LONGEST_PATH],
+                status,
+                1000 * (time.perf_counter() - began),
+                extra=about(scope.get("state", {}).get("correlation_id")),
+            )
