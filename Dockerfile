@@ -1,5 +1,6 @@
 # docker build -t fer-worker .                              the worker, 0.5 GB of packages
 # docker build -t fer-worker:fer --target worker-fer .      with the fer library as well: 8 GB
+# docker build -t fer-worker:http --target gateway .        HTTP in front of the queue
 
 FROM python:3.13-slim-trixie AS base
 # The root file system may be read-only; what a library wants to keep goes to /tmp.
@@ -22,6 +23,9 @@ RUN pip install --constraint constraints.txt . && pip uninstall --yes fer-worker
 FROM dependencies AS dependencies-fer
 RUN pip install --constraint constraints.txt '.[fer]' && pip uninstall --yes fer-worker
 
+FROM dependencies AS dependencies-http
+RUN pip install --constraint constraints.txt '.[http]' && pip uninstall --yes fer-worker
+
 FROM dependencies AS build
 COPY schemas schemas
 COPY worker worker
@@ -32,7 +36,12 @@ COPY schemas schemas
 COPY worker worker
 RUN pip install --no-deps .
 
-# What both images share: nothing of it is a build tool.
+FROM dependencies-http AS build-http
+COPY schemas schemas
+COPY worker worker
+RUN pip install --no-deps .
+
+# What all images share: nothing of it is a build tool.
 FROM base AS runtime
 COPY deploy/healthcheck.py /opt/healthcheck.py
 USER 10001:10001
@@ -54,6 +63,14 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 USER 10001:10001
 COPY --from=build-fer /opt/fer-worker /opt/fer-worker
+
+FROM runtime AS gateway
+# An answer other than 200 is raised: healthy is a gateway that has its broker.
+HEALTHCHECK --interval=15s --timeout=10s --start-period=60s --start-interval=1s \
+    CMD ["python", "-I", "-S", "-c", "from urllib.request import urlopen; urlopen('http://127.0.0.1:8012/', timeout=5)"]
+EXPOSE 8012
+CMD ["gateway", "--host", "0.0.0.0", "--port", "8012"]
+COPY --from=build-http /opt/fer-worker /opt/fer-worker
 
 FROM runtime AS worker
 COPY --from=build /opt/fer-worker /opt/fer-worker

@@ -83,7 +83,7 @@ class FerClient:
         connect_timeout_s: float = 10.0,
         answer_timeout_s: float = 300.0,
     ) -> None:
-        """Store what is needed; `connect`, or entering the context, connects.
+        """Store what is needed; `connect`, `start`, or entering the context, connects.
 
         Args:
             url: AMQP URL of the broker, several separated by commas, or a whole configuration.
@@ -119,6 +119,16 @@ class FerClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def start(self) -> None:
+        """Begin to connect and return at once; a broker that is away is waited for.
+
+        For who serves others meanwhile, and looks at `connected` and `refusal`. What is submitted
+        before the broker is there is sent when it is.
+        """
+        warn_if_exposed(self._config)
+        self._connection.start()
+        self._connection.call(self._sweep)
+
     def connect(self) -> None:
         """Connect, and be ready to receive answers.
 
@@ -126,15 +136,23 @@ class FerClient:
             BrokerRefusedError: the broker refuses the credentials or the virtual host.
             BrokerUnavailableError: no broker within `connect_timeout_s`.
         """
-        warn_if_exposed(self._config)
-        self._connection.start()
-        self._connection.call(self._sweep)
+        self.start()
         if not self._ready.wait(self._connect_timeout_s):
             self.close()
             raise BrokerUnavailableError(f"no broker at {self._config}")
         if self._refusal is not None:
             self.close()
             raise self._refusal
+
+    @property
+    def connected(self) -> bool:
+        """Whether batches can be sent, and answers received, at the moment."""
+        return self._publisher is not None
+
+    @property
+    def refusal(self) -> BrokerRefusedError | None:
+        """Why the broker refuses us, once it has; nothing more is tried then."""
+        return self._refusal
 
     def close(self) -> None:
         """Hang up. Batches without an answer end with `BrokerUnavailableError`."""
@@ -150,6 +168,7 @@ class FerClient:
         camera_id: str | None = None,
         faces: FaceSelection | None = None,
         deadline: datetime | None = None,
+        correlation_id: str | None = None,
     ) -> "Future[BatchResult]":
         """Send a batch and return at once.
 
@@ -158,14 +177,17 @@ class FerClient:
             camera_id: echoed in the result.
             faces: `first` (largest) or `all` faces of each frame; the workers' option without it.
             deadline: answered `expired` if picked up later; with a time zone.
+            correlation_id: by which log lines, here and there, tell of this batch; a new one for
+                each. A random one without it.
 
         Returns:
             A future of the result. It may end with `QueueFullError`, `NoWorkerQueueError`,
-            `NoAnswerError` or `BrokerError` instead.
+            `NoAnswerError` or `BrokerError` instead. Who gives up on it cancels it.
 
         Raises:
             BatchTooLargeError: over the message limit; nothing was sent.
             pydantic.ValidationError: it is not a valid request; nothing was sent.
+            ValueError: a batch of this correlation id has no answer yet.
             BrokerError: the client is closed, or the broker refuses us.
         """
         request = BatchRequest(
@@ -183,13 +205,17 @@ class FerClient:
             raise BatchTooLargeError(
                 f"the batch has {len(body)} bytes; a message may have {MAX_MESSAGE_BYTES}"
             )
-        pending = _Pending(uuid.uuid4().hex, body, time.monotonic() + self._answer_timeout_s)
+        expires = time.monotonic() + self._answer_timeout_s
+        pending = _Pending(correlation_id or uuid.uuid4().hex, body, expires)
         with self._lock:
             if self._refusal is not None:
                 raise self._refusal
             if self._closed:
                 raise BrokerUnavailableError("the client is closed")
+            if pending.correlation_id in self._pending:
+                raise ValueError("a batch of this correlation id is under way")
             self._pending[pending.correlation_id] = pending
+        pending.future.add_done_callback(partial(self._forget_cancelled, pending.correlation_id))
         self._connection.call(partial(self._send, pending))
         return pending.future
 
@@ -211,6 +237,7 @@ class FerClient:
         try:
             return future.result(timeout_s)
         except TimeoutError:
+            future.cancel()
             raise NoAnswerError(f"no answer within {timeout_s:g} s") from None
 
     # What follows runs on the connection's thread.
@@ -350,6 +377,10 @@ class FerClient:
     def _take(self, correlation_id: str) -> _Pending | None:
         with self._lock:
             return self._pending.pop(correlation_id, None)
+
+    def _forget_cancelled(self, correlation_id: str, future: "Future[BatchResult]") -> None:
+        if future.cancelled():
+            self._take(correlation_id)
 
     def _fail(self, pending: _Pending, error: Exception) -> None:
         taken = self._take(pending.correlation_id)

@@ -1,5 +1,6 @@
 """The container files agree with their schemas, with each other and with the code."""
 
+import json
 import re
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 import yaml
 
 from worker.cli import main
+from worker.cli.gateway import DEFAULT_PORT, gateway
 from worker.cli.run import run
 from worker.config import DEFAULT_DRAIN_TIMEOUT_S
 
@@ -65,27 +67,29 @@ def test_the_image_built_by_default_is_the_one_that_compose_builds() -> None:
     assert stages[-1] == SERVICES["worker"]["build"]["target"]
 
 
-@pytest.mark.parametrize("image", ["worker", "worker-fer"])
-def test_an_image_runs_the_worker_as_an_ordinary_user(image: str) -> None:
-    steps = instructions(image)
-    assert [step for step in steps if step.startswith("USER")][-1] == "USER 10001:10001"
-    assert 'ENTRYPOINT ["fer-worker"]' in steps
-    assert 'CMD ["run"]' in steps
-    assert any(step.startswith("HEALTHCHECK") for step in steps)
+def last(image: str, instruction: str) -> str:
+    """What an image does: a stage's own instruction replaces that of the one it is built from."""
+    return [step for step in instructions(image) if step.startswith(f"{instruction} ")][-1]
 
 
-@pytest.mark.parametrize("image", ["worker", "worker-fer"])
+@pytest.mark.parametrize(
+    ("image", "command"), [("worker", "run"), ("worker-fer", "run"), ("gateway", "gateway")]
+)
+def test_an_image_runs_its_command_as_an_ordinary_user(image: str, command: str) -> None:
+    assert last(image, "USER") == "USER 10001:10001"
+    assert last(image, "ENTRYPOINT") == 'ENTRYPOINT ["fer-worker"]'
+    assert last(image, "CMD").startswith(f'CMD ["{command}"')
+    assert last(image, "HEALTHCHECK")
+
+
+@pytest.mark.parametrize("image", ["worker", "worker-fer", "gateway"])
 def test_an_image_needs_no_shell_to_run(image: str) -> None:
-    started = [
-        step.partition(" CMD ")[2] if step.startswith("HEALTHCHECK") else step.partition(" ")[2]
-        for step in instructions(image)
-        if step.startswith(("ENTRYPOINT", "CMD", "HEALTHCHECK"))
-    ]
-    assert len(started) == 3
+    started = [last(image, "ENTRYPOINT").partition(" ")[2], last(image, "CMD").partition(" ")[2]]
+    started.append(last(image, "HEALTHCHECK").partition(" CMD ")[2])
     assert all(command.lstrip().startswith("[") for command in started)
 
 
-@pytest.mark.parametrize("name", ["worker", "controller"])
+@pytest.mark.parametrize("name", ["worker", "controller", "gateway"])
 def test_our_own_containers_can_write_to_nothing_and_gain_nothing(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
@@ -104,8 +108,8 @@ def test_every_container_is_bounded_and_comes_back() -> None:
 
 def test_every_container_has_a_health_check_or_says_that_it_has_none() -> None:
     for name, service in SERVICES.items():
-        # That of the worker is in its image.
-        assert name == "worker" or service["healthcheck"].keys() & {"test", "disable"}
+        # Those of the worker and of the gateway are in their images.
+        assert name in {"worker", "gateway"} or service["healthcheck"].keys() & {"test", "disable"}
 
 
 def test_what_is_mounted_exists() -> None:
@@ -134,6 +138,28 @@ def test_the_controller_of_the_demo_runs_a_command_that_exists() -> None:
     context = submit.make_context(command, rest, parent=context)
     (frames,) = context.params["sources"]
     assert f"./examples/frames:{frames}:ro" in controller["volumes"]
+
+
+def test_the_gateway_listens_where_its_port_is_published_and_its_health_is_asked() -> None:
+    command = json.loads(last("gateway", "CMD").partition(" ")[2])
+    options = gateway.make_context("gateway", command[1:]).params
+    assert (options["host"], options["port"]) == ("0.0.0.0", DEFAULT_PORT)
+    assert SERVICES["gateway"]["ports"] == [f"127.0.0.1:{DEFAULT_PORT}:{DEFAULT_PORT}"]
+    assert f"http://127.0.0.1:{DEFAULT_PORT}/" in last("gateway", "HEALTHCHECK")
+    assert f"EXPOSE {DEFAULT_PORT}" in instructions("gateway")
+
+
+def test_the_gateway_gets_longer_to_stop_than_a_request_may_take() -> None:
+    options = gateway.make_context("gateway", []).params
+    assert int(SERVICES["gateway"]["stop_grace_period"].removesuffix("s")) > options["timeout"]
+
+
+def test_the_gateway_has_its_extra_and_logs_in_as_the_workers_do() -> None:
+    assert any("'.[http]'" in step for step in instructions("build-http"))
+    assert any("--from=build-http " in step for step in instructions("gateway"))
+    build = SERVICES["gateway"]["build"]
+    assert (build["target"], SERVICES["gateway"]["image"]) == ("gateway", "fer-worker:http")
+    assert SERVICES["gateway"]["environment"] == SERVICES["worker"]["environment"]
 
 
 def test_what_is_copied_exists_and_is_not_ignored() -> None:

@@ -130,6 +130,17 @@ def test_request_that_no_queue_takes_ends_the_future(broker: BrokerConfig) -> No
             client.submit([plain_jpeg(50)]).result(20)
 
 
+def test_cancelled_batch_is_kept_no_longer(broker: BrokerConfig) -> None:
+    engine = GatedEngine()
+    with serving(broker, engine), FerClient(broker) as client:
+        future = client.submit([plain_jpeg(50)])
+        assert engine.entered.wait(20)
+        assert future.cancel()
+        assert not client._pending
+        engine.gate.set()
+        wait_until(lambda: client.dropped == 1, what="its answer is dropped")
+
+
 def test_overdue_answer_ends_the_future(broker: BrokerConfig) -> None:
     with FerClient(broker, answer_timeout_s=0.1) as client, pytest.raises(NoAnswerError):
         client.submit([plain_jpeg(50)]).result(20)
@@ -168,3 +179,31 @@ def test_closed_client_leaves_no_thread(broker: BrokerConfig) -> None:
         assert amqp_threads()
     gc.collect()
     assert not amqp_threads()
+
+
+def test_started_client_sends_what_was_submitted_before_its_broker_was_there(
+    broker: BrokerConfig,
+) -> None:
+    client = FerClient(broker)
+    client.start()
+    try:
+        future = client.submit([plain_jpeg(50)], correlation_id="c-1")
+        with pytest.raises(ValueError, match="under way"):
+            client.submit([plain_jpeg(50)], correlation_id="c-1")
+        with serving(broker, SizeEngine()):
+            assert future.result(20).correlation_id == "c-1"
+        assert client.connected
+        assert client.refusal is None
+    finally:
+        client.close()
+    assert not client.connected
+
+
+def test_started_client_says_that_it_is_refused(broker: BrokerConfig) -> None:
+    client = FerClient(broker.urls[0].replace(":guest@", ":wrong@"))
+    client.start()
+    try:
+        assert isinstance(wait_until(lambda: client.refusal), BrokerRefusedError)
+        assert not client.connected
+    finally:
+        client.close()

@@ -13,6 +13,7 @@ COMMANDS = {
     "scale": "worker.cli.scale:scale",
     "status": "worker.cli.status:status",
     "submit": "worker.cli.submit:submit",
+    "gateway": "worker.cli.gateway:gateway",
     "report": "worker.cli.report:report",
     "bench": "worker.cli.bench:bench",
     "evaluate": "worker.cli.evaluate:evaluate",

@@ -1,0 +1,76 @@
+"""`fer-worker gateway` for tests, as a process, and what is sent to it."""
+
+import re
+import subprocess
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.serving import command
+from tests.waiting import wait_until
+from worker.config import BrokerConfig
+
+Upload = tuple[str, tuple[str, bytes]]
+
+
+class RunningGateway:
+    """`fer-worker gateway` as a process."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self.process = process
+        self.log = log
+        self.url = self._wait_for_url()
+
+    def client(self, headers: dict[str, str] | None = None) -> httpx.Client:
+        """Whoever speaks HTTP to it."""
+        return httpx.Client(base_url=self.url, timeout=60, headers=headers, trust_env=False)
+
+    def wait_until_connected(self) -> None:
+        """Wait until it has its broker."""
+        with self.client() as http:
+            wait_until(lambda: http.get("/").status_code == 200, 30, "the gateway is connected")
+
+    def stop(self) -> int:
+        """End it with SIGTERM; return its exit code."""
+        self.process.terminate()
+        return self.process.wait(60)
+
+    def _wait_for_url(self) -> str:
+        def look() -> re.Match[str] | None:
+            assert self.process.poll() is None, self.log.read_text()
+            return re.search(r"listening at (http://[^\s,]+)", self.log.read_text())
+
+        found = wait_until(look, 30, "the gateway listens")
+        assert found is not None
+        return found[1]
+
+
+@contextmanager
+def gateway(log: Path, broker: BrokerConfig, *arguments: str) -> Iterator[RunningGateway]:
+    """Run a gateway on a free port until the block ends; its log goes to a file."""
+    line, environment = command("gateway", "--port=0", *arguments, broker=broker)
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            line,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            process_group=0,
+        )
+    try:
+        yield RunningGateway(process, log)
+    finally:
+        process.terminate()
+        try:
+            process.wait(60)
+        finally:
+            process.kill()
+            process.wait()
+
+
+def uploads(jpegs: Iterable[bytes], field: str = "files") -> list[Upload]:
+    """Files of a form, named by their place."""
+    return [(field, (f"{index}.jpg", jpeg)) for index, jpeg in enumerate(jpegs)]

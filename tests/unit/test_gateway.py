@@ -1,0 +1,92 @@
+"""What the gateway holds at once, and what it says of faults: its own, and of a token file."""
+
+import asyncio
+from pathlib import Path
+
+import httpx
+import pytest
+from click.testing import CliRunner
+from fastapi import Request
+
+from schemas import BatchResult
+from worker.cli import main
+from worker.client import FerClient
+from worker.gateway.app import create_app
+from worker.gateway.door import Door, _Room
+
+
+def test_uploads_beyond_the_room_wait_until_others_are_done() -> None:
+    held: list[str] = []
+
+    async def upload(room: _Room, name: str, size: int, done: asyncio.Event) -> None:
+        async with room.of(size):
+            held.append(name)
+            await done.wait()
+
+    async def scenario() -> None:
+        room, first_done, done = _Room(10), asyncio.Event(), asyncio.Event()
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(upload(room, "first", 6, first_done))
+            tasks.create_task(upload(room, "large", 10, done))
+            tasks.create_task(upload(room, "small", 4, done))
+            await asyncio.sleep(0)
+            assert held == ["first", "small"]
+            first_done.set()
+            done.set()
+        assert held == ["first", "small", "large"]
+
+    asyncio.run(scenario())
+
+
+def test_an_upload_that_gives_up_waiting_leaves_the_room_as_it_was() -> None:
+    async def scenario() -> None:
+        room = _Room(10)
+        async with room.of(10):
+            try:
+                async with asyncio.timeout(0), room.of(1):
+                    raise AssertionError("there is no room")
+            except TimeoutError:
+                pass
+        async with asyncio.timeout(10), room.of(10):
+            pass
+
+    asyncio.run(scenario())
+
+
+class BrokenDoor(Door):
+    async def analyze(self, request: Request, *_: object, **__: object) -> BatchResult:
+        raise ValueError("a secret of the gateway")
+
+
+def test_a_fault_of_the_gateway_is_a_problem_without_its_details() -> None:
+    app = create_app(BrokenDoor(FerClient(), timeout_s=1))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+
+    async def ask() -> httpx.Response:
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+            return await http.post("/detect_batch")
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "cannot read {path}: No such file or directory"),
+        (b"\xff", "{path} is not a text"),
+        (b"\n", "{path} holds no token: printable ASCII without spaces"),
+        (b"two words", "{path} holds no token: printable ASCII without spaces"),
+    ],
+    ids=["missing", "no text", "empty", "two words"],
+)
+def test_a_token_file_that_is_none_is_said_in_one_line(
+    tmp_path: Path, content: bytes | None, said: str
+) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+    done = CliRunner().invoke(main, ["gateway", "--port=0", f"--token-file={path}"])
+    assert (done.exit_code, done.stderr) == (1, f"fer-worker: {said.format(path=path)}\n")

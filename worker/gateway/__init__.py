@@ -1,0 +1,1 @@
+"""HTTP in front of the queue, with the contract of the earlier FastAPI module (extra `http`)."""
