@@ -1,7 +1,7 @@
 """Faces and their emotions drawn on a frame: boxes, labels, and bars of the seven scores.
 
-Sizes follow the picture's, so that a label is read as easily at 240p as at 8 megapixels. Labels
-stand where they cover least, bars only where they cover neither face nor label.
+Sizes follow the picture's, so that a label is read as easily at 240p as at 8 megapixels. Labels and
+bars stand only where they cover no other face and no other label.
 """
 
 from collections.abc import Iterable
@@ -112,8 +112,8 @@ def annotate(image: "BGRImage", result: FrameResult, *, with_bars: bool = True) 
 
     Returns:
         A picture of the same size: each face in a box of its emotion's colour, with the emotion
-        and its score; bars of all scores beside faces that have room for them; `no face` in the
-        corner where there is none.
+        and its score; bars of all scores beside faces that have room for them, or in a corner for a
+        face that is alone; `no face` in the corner where there is none.
     """
     drawn: BGRImage = image.copy()
     height, width = image.shape[:2]
