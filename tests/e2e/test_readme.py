@@ -23,6 +23,7 @@ FOLLOWED = (ROOT / "README.md", ROOT / "docs" / "tour.md")
 
 NOT_RUN_HERE = {
     r"make test": "it is what runs this test",
+    r"fer-worker gateway .*|curl .*": "its port may be taken; tests/e2e/test_gateway.py has them",
     r"docker .*": "a container needs a Docker daemon; tests/contract/test_containers.py has more",
     r"pip install .*\[fer\].*": "it installs 8 GB; make test-reference does",
     r"fer-worker run --engine fer": "it needs those 8 GB; make test-reference has it",
