@@ -10,6 +10,7 @@ import openvino
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.robustness import turned as turned_picture
 from tests.engine.conftest import Views
 from tests.engine.golden import (
     FRAMES,
@@ -24,6 +25,7 @@ from tests.engine.golden import (
 from worker.errors import EngineError
 from worker.inference import models
 from worker.inference.engine import Engine, EngineOptions, KernelsName, create_engine
+from worker.inference.engine import Views as ViewCount
 from worker.inference.openvino_engine import BatchNetwork, OpenVinoNetwork
 
 EngineOf = Callable[[EngineOptions], Engine]
@@ -73,6 +75,54 @@ def test_first_is_the_first_of_all(
         for one, other in zip(first, every, strict=False):
             assert one.probability == other.probability
             assert one.emotions == pytest.approx(other.emotions, abs=1e-5)
+
+
+@pytest.mark.parametrize("kernels", ["compiled", "openvino"])
+def test_alignment_and_views_change_nothing_but_emotions(
+    engine_of: EngineOf, kernels: KernelsName, views: Views
+) -> None:
+    plain = replace(DEFAULT, align=False, views=1, kernels=kernels)
+    before = engine_of(plain)
+    for more in ({"align": True}, {"views": 2}, {"align": True, "views": 6}):
+        engine = engine_of(replace(plain, **more))
+        changed = 0
+        for image in views(10):
+            faces, others = (one.analyze(image, "all").faces for one in (engine, before))
+            assert [(face.box, face.probability) for face in faces] == [
+                (face.box, face.probability) for face in others
+            ]
+            changed += [face.emotions for face in faces] != [face.emotions for face in others]
+        assert changed
+
+
+def test_aligned_a_face_is_read_alike_however_its_head_is_tilted(engine_of: EngineOf) -> None:
+    image = read_picture(PORTRAIT)
+    moved = {}
+    for align in (False, True):
+        engine = engine_of(replace(DEFAULT, align=align, views=1))
+        scores = []
+        for degrees in (-25, 0, 25):
+            turned, _ = turned_picture(degrees, image)
+            (face,) = engine.analyze(turned, "first").faces
+            scores.append(np.array(list(face.emotions.values())))
+        moved[align] = sum(np.abs(one - scores[1]).sum() for one in scores)
+    assert moved[True] < moved[False] / 2
+
+
+def test_with_a_mirrored_view_a_face_and_its_mirror_image_are_read_alike(
+    engine_of: EngineOf,
+) -> None:
+    image = read_picture(PORTRAIT)
+    apart = {}
+    counts: tuple[ViewCount, ...] = (1, 2, 6)
+    for count in counts:
+        engine = engine_of(replace(DEFAULT, align=False, views=count))
+        one, other = (
+            engine.analyze(np.ascontiguousarray(shown), "first").faces[0].emotions
+            for shown in (image, image[:, ::-1])
+        )
+        apart[count] = sum(abs(one[name] - other[name]) for name in one)
+    assert max(apart[2], apart[6]) < apart[1]
 
 
 def test_scores_of_a_face_add_up_to_one(engine_of: EngineOf, views: Views) -> None:

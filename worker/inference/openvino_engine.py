@@ -77,7 +77,7 @@ class OpenVinoEngine:
         found = self._detect(image, faces)
         detected = time.perf_counter()
         emotions = classify_faces(
-            image, [face.box for face in found], self._emotion, self.options.crop
+            image, found, self._emotion, self.options.crop, self.options.views
         )
         classified = time.perf_counter()
         return Analysis(
@@ -95,7 +95,13 @@ class OpenVinoEngine:
             image = image[:, :, ::-1]
         detect = {"first": detect_largest_face, "all": detect_faces}[which]
         faces = detect(image, self.kernels, options.min_face_size, options.min_face_probability)
-        return detections(faces.boxes, faces.scores, options.min_face_probability, image.shape)
+        return detections(
+            faces.boxes,
+            faces.scores,
+            options.min_face_probability,
+            image.shape,
+            faces.landmarks if options.align else None,
+        )
 
 
 def _load(options: EngineOptions, threads: int) -> tuple[Kernels, EmotionNetwork]:

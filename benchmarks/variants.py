@@ -1,0 +1,69 @@
+"""The options that are compared for how right they are, and how two answers are compared."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from benchmarks.machine import this_machine
+from worker.inference.engine import Box, Engine, EngineOptions, Face, create_engine
+
+_AS_FER: Final = EngineOptions.as_fer(faces="all")
+_TIGHT: Final = replace(_AS_FER, detector_color="rgb", min_face_probability=0.9, crop="tight")
+
+VARIANTS: Final[Mapping[str, EngineOptions]] = {
+    "fer": _AS_FER,
+    "rgb, 0.9": replace(_TIGHT, crop="fer"),
+    "tight crop": _TIGHT,
+    "tight, align": replace(_TIGHT, align=True),
+    "tight, 2 views": replace(_TIGHT, views=2),
+    "tight, 6 views": replace(_TIGHT, views=6),
+    "tight, align, 2 views": replace(_TIGHT, align=True, views=2),
+}
+"""fer's own answers, then option upon option. Their names are those of the tables' rows."""
+
+
+def machine() -> str:
+    """The machine that figures belong to, in a line."""
+    here = this_machine()
+    versions = ", ".join(f"{name} {version}" for name, version in here.versions.items())
+    return (
+        f"{here.cpu}, {here.cores} cores, {here.memory_gb} GB, {here.system}, "
+        f"Python {here.python}, {versions}, kernels {here.kernels}"
+    )
+
+
+def engines() -> dict[str, Engine]:
+    """An engine for each variant."""
+    return {name: create_engine(options, threads=1) for name, options in VARIANTS.items()}
+
+
+def distance(one: Face, other: Face) -> float:
+    """How much of the score lies elsewhere, 0 to 1: the total variation distance of two answers."""
+    return sum(abs(score - other.emotions[name]) for name, score in one.emotions.items()) / 2
+
+
+def dominant(face: Face) -> str:
+    """The emotion with the highest score; of equal ones the first."""
+    return max(face.emotions, key=lambda emotion: face.emotions[emotion])
+
+
+def overlap(one: Box, other: Box) -> float:
+    """Intersection over union, 0 to 1."""
+    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
+    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
+    shared = max(width, 0) * max(height, 0)
+    return shared / (one.area + other.area - shared)
+
+
+def matches(
+    ones: Sequence[Box], others: Sequence[Box], least: float = 0.3
+) -> dict[int, int]:
+    """Which box of `ones` is which of `others`: pairs of indices, most overlap first, each once."""
+    pairs = [
+        (overlap(one, other), i, j) for i, one in enumerate(ones) for j, other in enumerate(others)
+    ]
+    found: dict[int, int] = {}
+    for shared, i, j in sorted(pairs, reverse=True):
+        if shared >= least and i not in found and j not in found.values():
+            found[i] = j
+    return found
