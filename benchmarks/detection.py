@@ -4,15 +4,15 @@ python -m benchmarks.detection FOLDER [--known FILE]
 
 FILE says where the faces are: a JSON object of file names, each with a list of boxes [x, y, width,
 height] in pixels of the upright picture. known_faces.json has the sample frames and the photographs
-that this project was measured on. Its boxes are those of MTCNN on RGB that a person took for a face;
-a person looking over the pictures saw no others. Pictures it does not name are left out.
+that this project was measured on: those boxes of MTCNN on RGB that a person took for a face; he saw
+no others in the pictures. Pictures that are not named are left out.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -24,7 +24,13 @@ from worker.inference.engine import Box, EngineOptions, create_engine
 from worker.inference.frames import decode_frame
 from worker.media import find_pictures, read_frame
 
+if TYPE_CHECKING:
+    from worker.inference.engine import BGRImage
+
 KNOWN_FACES: Final = Path(__file__).parent / "known_faces.json"
+
+Known = Mapping[str, Sequence[Box]]
+"""Where the faces are, by the names of pictures."""
 
 
 @dataclass(frozen=True)
@@ -36,15 +42,35 @@ class Count:
     extra: int
 
     def __add__(self, other: "Count") -> "Count":
-        return Count(
-            self.found + other.found, self.missed + other.missed, self.extra + other.extra
-        )
+        return Count(self.found + other.found, self.missed + other.missed, self.extra + other.extra)
 
 
-def read_known(path: Path) -> dict[str, list[Box]]:
+def read_known(path: Path) -> Known:
     """Known faces, by the names of pictures."""
     names: Mapping[str, Sequence[Sequence[int]]] = json.loads(path.read_text(encoding="utf-8"))
     return {name: [Box(*box) for box in boxes] for name, boxes in names.items()}
+
+
+def known_pictures(folder: Path, known: Known) -> Iterator[tuple[str, "BGRImage", Sequence[Box]]]:
+    """Name, BGR picture and faces of the pictures in a folder whose faces are known.
+
+    Raises:
+        FerWorkerError: there are none.
+    """
+    paths = [path for path in find_pictures([folder]) if path.name in known]
+    if not paths:
+        raise FerWorkerError(f"of no picture in {folder} the faces are known")
+    for path in paths:
+        yield path.name, decode_frame(read_frame(path).jpeg, FrameLimits()), known[path.name]
+
+
+known_option = click.option(
+    "--known",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=KNOWN_FACES,
+    callback=lambda _context, _parameter, path: read_known(path),
+    help="Where the faces are.",
+)
 
 
 def count(found: Sequence[Box], known: Sequence[Box]) -> Count:
@@ -53,29 +79,20 @@ def count(found: Sequence[Box], known: Sequence[Box]) -> Count:
     return Count(right, len(known) - right, len(found) - right)
 
 
-def compare(folder: Path, known: Mapping[str, Sequence[Box]]) -> Iterator[Cells]:
-    """The rows of the table, the sums last.
-
-    Raises:
-        FerWorkerError: no picture of the folder is known.
-    """
+def compare(folder: Path, known: Known) -> Iterator[Cells]:
+    """The rows of the table, the sums last."""
     options = (EngineOptions.as_fer(faces="all"), EngineOptions(faces="all"))
     engines = [create_engine(one, threads=1) for one in options]
     sums = [Count(0, 0, 0) for _ in engines]
     faces = 0
-    pictures = [path for path in find_pictures([folder]) if path.name in known]
-    if not pictures:
-        raise FerWorkerError(f"no picture in {folder} has known faces")
-    for path in pictures:
-        image = decode_frame(read_frame(path).jpeg, FrameLimits())
-        expected = known[path.name]
+    for name, image, boxes in known_pictures(folder, known):
         counts = [
-            count([face.box for face in engine.analyze(image, "all").faces], expected)
+            count([face.box for face in engine.analyze(image, "all").faces], boxes)
             for engine in engines
         ]
         sums = [before + now for before, now in zip(sums, counts, strict=True)]
-        faces += len(expected)
-        yield _row(path.name, len(expected), counts)
+        faces += len(boxes)
+        yield _row(name, len(boxes), counts)
     yield _row("together", faces, sums)
 
 
@@ -86,16 +103,11 @@ def _row(name: str, faces: int, counts: Sequence[Count]) -> Cells:
 
 @click.command(help=__doc__)
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option(
-    "--known",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=KNOWN_FACES,
-    help="Where the faces are.",
-)
-def main(folder: Path, known: Path) -> None:
+@known_option
+def main(folder: Path, known: Known) -> None:
     """Print the table."""
     header = ("", "faces", "fer: found", "missed", "extra", "default: found", "missed", "extra")
-    rows = tuple(compare(folder, read_known(known)))
+    rows = tuple(compare(folder, known))
     click.echo(f"{machine()}\n\n" + TextTable("", header, rows).markdown())
 
 

@@ -1,16 +1,16 @@
 """How far answers move when a picture is turned, mirrored, scaled or lit in another way.
 
-python -m benchmarks.robustness FOLDER
+python -m benchmarks.robustness FOLDER [--known FILE]
 
-The face stays the same and so should the answer. Each set of options finds the faces of each
-picture, and then those of the changed pictures. A face counts as found again where a box lies where
-the change has put it. Cells: the share of faces found again, and how much of their score lies
-elsewhere, 0 to 1 (total variation), on average. Scores are compared for those faces alone that all
-options found, in the picture as it is and in the changed one.
+The face stays the same and so should the answer. FILE says where the faces are, as for
+benchmarks.detection. The tables: how many of them are found, on average where there are two such
+changes (turned to the left and to the right); and how much of a face's score lies elsewhere than in
+the picture as it is, 0 to 1 (total variation). The latter is of those faces alone that all options
+find, before and after.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,12 +20,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.tables import Cells, TextTable
-from benchmarks.variants import distance, engines, machine, matches
-from worker.config import FrameLimits
-from worker.inference.engine import Box, Engine, Face
-from worker.inference.frames import decode_frame
-from worker.media import find_pictures, read_frame
+from benchmarks.detection import Known, known_option, known_pictures
+from benchmarks.tables import TextTable
+from benchmarks.variants import VARIANTS, Comparison, distance, machine, matches
+from worker.inference.engine import Box, Face
 
 if TYPE_CHECKING:
     from worker.inference.engine import BGRImage
@@ -71,19 +69,36 @@ CHANGES: Final[Mapping[str, Sequence[Change]]] = {
     **{f"turned {d}°": [partial(turned, -d), partial(turned, d)] for d in (5, 10, 15, 20, 30)},
     "mirrored": [mirrored],
     **{f"scaled {by}": [partial(scaled, by)] for by in (0.5, 0.75, 1.5)},
-    "darker, brighter": [partial(lit, 0.8), partial(lit, 1.2)],
+    "light ±20 %": [partial(lit, 0.8), partial(lit, 1.2)],
 }
 """By the names of the tables' columns."""
 
+Found = Mapping[str, Mapping[int, Face]]
+"""By variant: which of the known faces it finds, and what it says of them."""
 
-@dataclass(frozen=True)
-class Seen:
-    """What one variant says of one picture and one change of it."""
 
-    faces: Sequence[Face]
-    """Those of the picture as it is."""
-    again: Mapping[int, Face]
-    """The same in the changed picture, where they were found, by their index above."""
+@dataclass
+class Tally:
+    """What all variants make of one kind of change."""
+
+    found: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VARIANTS, 0))
+    distances: list[dict[str, float]] = field(default_factory=list)
+    """Of each face that all variants find before and after: how far its scores move."""
+
+    def add(self, before: Found, after: Found) -> None:
+        """Take in one changed picture."""
+        for name, faces in after.items():
+            self.found[name] += len(faces)
+        for face in set.intersection(
+            *(set(faces) for one in (before, after) for faces in one.values())
+        ):
+            self.distances.append(
+                {name: distance(before[name][face], after[name][face]) for name in VARIANTS}
+            )
+
+    def moved(self, name: str) -> str:
+        """How far a variant's scores move on average."""
+        return f"{np.mean([each[name] for each in self.distances]):.3f}" if self.distances else ""
 
 
 def moved(box: Box, to: Affine) -> Box:
@@ -94,64 +109,63 @@ def moved(box: Box, to: Affine) -> Box:
     return Box(round(x - width / 2), round(y - height / 2), round(width), round(height))
 
 
-def see(engine: Engine, faces: Sequence[Face], image: "BGRImage", to: Affine) -> Seen:
-    """Look for faces again in a changed picture."""
-    found = engine.analyze(image, "all").faces
-    expected = [moved(face.box, to) for face in faces]
-    pairs = matches(expected, [face.box for face in found])
-    return Seen(faces, {before: found[after] for before, after in pairs.items()})
+def find(comparison: Comparison, image: "BGRImage", known: Sequence[Box]) -> Found:
+    """Look for known faces in a picture."""
+    results = {}
+    for name, analysis in comparison.analyze(image).items():
+        pairs = matches(known, [face.box for face in analysis.faces])
+        results[name] = {index: analysis.faces[found] for index, found in pairs.items()}
+    return results
 
 
-def compare(folder: Path) -> Iterator[TextTable]:
-    """Measure on the pictures of a folder."""
-    compared = engines()
-    shares: dict[str, list[str]] = {name: [] for name in compared}
-    distances: dict[str, list[str]] = {name: [] for name in compared}
-    images = [decode_frame(read_frame(path).jpeg, FrameLimits()) for path in find_pictures([folder])]
-    upright = [
-        {name: engine.analyze(image, "all").faces for name, engine in compared.items()}
-        for image in images
-    ]
-    counts = {name: sum(len(faces[name]) for faces in upright) for name in compared}
-    for changes in CHANGES.values():
-        seen = [
-            {name: see(engine, faces[name], *changed) for name, engine in compared.items()}
-            for image, faces in zip(images, upright, strict=True)
-            for changed in (change(image) for change in changes)
-        ]
-        apart = [pair for one in seen for pair in _of_all(one)]
-        for name in compared:
-            again = sum(len(one[name].again) for one in seen)
-            shares[name].append(f"{100 * again / max(1, counts[name] * len(changes)):.0f} %")
-            distances[name].append(f"{np.mean([pair[name] for pair in apart]):.3f}")
-    header = ("", "faces", *CHANGES)
+def compare(folder: Path, known: Known) -> Iterator[TextTable]:
+    """Measure on those pictures of a folder whose faces are known."""
+    comparison = Comparison()
+    as_it_is = Tally()
+    tallies = {name: Tally() for name in CHANGES}
+    faces = 0
+    for _, image, boxes in known_pictures(folder, known):
+        before = find(comparison, image, boxes)
+        as_it_is.add(before, before)
+        faces += len(boxes)
+        for name, changes in CHANGES.items():
+            for changed, to in (change(image) for change in changes):
+                places = [moved(box, to) for box in boxes]
+                tallies[name].add(before, find(comparison, changed, places))
+
+    times = {name: len(changes) for name, changes in CHANGES.items()}
     yield TextTable(
-        "faces found again", header, tuple((n, str(counts[n]), *shares[n]) for n in compared)
+        f"of {faces} known faces are found",
+        ("", "as it is", *CHANGES),
+        tuple(
+            (
+                variant,
+                str(as_it_is.found[variant]),
+                *(f"{tally.found[variant] / times[name]:g}" for name, tally in tallies.items()),
+            )
+            for variant in VARIANTS
+        ),
     )
     yield TextTable(
-        "how far scores move", ("", *CHANGES), tuple((n, *distances[n]) for n in compared)
+        "how much of a score lies elsewhere",
+        ("", *CHANGES),
+        (
+            *(
+                (variant, *(tally.moved(variant) for tally in tallies.values()))
+                for variant in VARIANTS
+            ),
+            ("faces compared", *(str(len(tally.distances)) for tally in tallies.values())),
+        ),
     )
-
-
-def _of_all(seen: Mapping[str, Seen]) -> Iterator[dict[str, float]]:
-    """How far scores moved, by variant, for each face that all of them found both times."""
-    reference, *others = seen
-    for index, face in enumerate(seen[reference].faces):
-        pairs = {}
-        for name, one in seen.items():
-            same = matches([face.box], [other.box for other in one.faces])
-            if 0 in same and same[0] in one.again:
-                pairs[name] = distance(one.faces[same[0]], one.again[same[0]])
-        if len(pairs) == len(seen):
-            yield pairs
 
 
 @click.command(help=__doc__)
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def main(folder: Path) -> None:
+@known_option
+def main(folder: Path, known: Known) -> None:
     """Print both tables."""
     click.echo(machine())
-    for table in compare(folder):
+    for table in compare(folder, known):
         click.echo(f"\n{table.title}\n\n{table.markdown()}")
 
 

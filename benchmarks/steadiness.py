@@ -1,4 +1,4 @@
-"""How steady the answers are over a clip, with fer's options, the defaults and what lies between.
+r"""How steady the answers are over a clip, with fer's options, the defaults and what lies between.
 
 python -m benchmarks.steadiness CLIP…
 
@@ -22,6 +22,7 @@ ms          milliseconds for the emotions of a face, on one thread
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -29,7 +30,7 @@ import click
 import numpy as np
 
 from benchmarks.tables import Cells, TextTable
-from benchmarks.variants import distance, dominant, engines, machine, matches
+from benchmarks.variants import VARIANTS, Comparison, distance, dominant, machine, matches
 from worker.config import FrameLimits
 from worker.inference.engine import Analysis, Face
 from worker.inference.frames import decode_frame
@@ -50,13 +51,13 @@ class Track:
     @property
     def jumps(self) -> list[float]:
         """From each frame to the next."""
-        return [distance(one, next_one) for one, next_one in zip(self.faces, self.faces[1:])]
+        return [distance(one, next_one) for one, next_one in pairwise(self.faces)]
 
     @property
     def flips(self) -> int:
         """Changes of the dominant emotion."""
         names = [dominant(face) for face in self.faces]
-        return sum(one != next_one for one, next_one in zip(names, names[1:]))
+        return sum(one != next_one for one, next_one in pairwise(names))
 
     @property
     def spread(self) -> float:
@@ -130,13 +131,12 @@ def _same(ones: Sequence[Face], others: Sequence[Face]) -> dict[int, int]:
 
 def measure(clip: Path) -> Iterator[Cells]:
     """The rows of a clip's table."""
-    compared = {name: (engine, Steadiness()) for name, engine in engines().items()}
-    limits = FrameLimits()
+    comparison, limits = Comparison(), FrameLimits()
+    seen = {name: Steadiness() for name in VARIANTS}
     for frame in read_frames(clip):
-        image = decode_frame(frame.jpeg, limits)
-        for engine, steadiness in compared.values():
-            steadiness.add(engine.analyze(image, "all"))
-    return (steadiness.row(name) for name, (_, steadiness) in compared.items())
+        for name, analysis in comparison.analyze(decode_frame(frame.jpeg, limits)).items():
+            seen[name].add(analysis)
+    return (steadiness.row(name) for name, steadiness in seen.items())
 
 
 @click.command(help=__doc__)
@@ -145,7 +145,9 @@ def main(clips: Iterable[Path]) -> None:
     """Print a table a clip."""
     click.echo(machine())
     for clip in clips:
-        click.echo(f"\n{clip.name}\n\n" + TextTable(clip.name, HEADER, tuple(measure(clip))).markdown())
+        click.echo(
+            f"\n{clip.name}\n\n" + TextTable(clip.name, HEADER, tuple(measure(clip))).markdown()
+        )
 
 
 if __name__ == "__main__":

@@ -1,11 +1,17 @@
 """The options that are compared for how right they are, and how two answers are compared."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from benchmarks.machine import this_machine
-from worker.inference.engine import Box, Engine, EngineOptions, Face, create_engine
+from worker.inference.detection import Detection
+from worker.inference.engine import Analysis, Box, EngineOptions, Face
+from worker.inference.openvino_engine import OpenVinoEngine
+
+if TYPE_CHECKING:
+    from worker.inference.engine import BGRImage
 
 _AS_FER: Final = EngineOptions.as_fer(faces="all")
 _TIGHT: Final = replace(_AS_FER, detector_color="rgb", min_face_probability=0.9, crop="tight")
@@ -32,9 +38,28 @@ def machine() -> str:
     )
 
 
-def engines() -> dict[str, Engine]:
-    """An engine for each variant."""
-    return {name: create_engine(options, threads=1) for name, options in VARIANTS.items()}
+class Comparison:
+    """All variants side by side. Those that look for faces alike share what was found."""
+
+    def __init__(self) -> None:
+        self._engines = {
+            name: OpenVinoEngine(options, threads=1) for name, options in VARIANTS.items()
+        }
+
+    def analyze(self, image: "BGRImage") -> dict[str, Analysis]:
+        """What each variant makes of one picture: all its faces."""
+        found: dict[EngineOptions, tuple[list[Detection], float]] = {}
+        results = {}
+        for name, engine in self._engines.items():
+            looks = replace(engine.options, crop="fer", views=1)
+            if looks not in found:
+                started = time.perf_counter()
+                found[looks] = engine.detect(image, "all"), (time.perf_counter() - started) * 1e3
+            detections, detect_ms = found[looks]
+            started = time.perf_counter()
+            faces = engine.classify(image, detections)
+            results[name] = Analysis(faces, detect_ms, (time.perf_counter() - started) * 1e3)
+        return results
 
 
 def distance(one: Face, other: Face) -> float:
@@ -55,9 +80,7 @@ def overlap(one: Box, other: Box) -> float:
     return shared / (one.area + other.area - shared)
 
 
-def matches(
-    ones: Sequence[Box], others: Sequence[Box], least: float = 0.3
-) -> dict[int, int]:
+def matches(ones: Sequence[Box], others: Sequence[Box], least: float = 0.3) -> dict[int, int]:
     """Which box of `ones` is which of `others`: pairs of indices, most overlap first, each once."""
     pairs = [
         (overlap(one, other), i, j) for i, one in enumerate(ones) for j, other in enumerate(others)

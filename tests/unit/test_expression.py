@@ -101,8 +101,8 @@ def test_boxes_that_barely_touch_the_picture_are_cropped_all_the_same(box: Box, 
 def smooth(height: int, width: int) -> NDArray[np.uint8]:
     """A picture without edges: interpolation hardly shows."""
     noise = np.random.default_rng(2).integers(0, 256, (height, width, 3), np.uint8)
-    blurred = cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 6), None, 0, 255, cv2.NORM_MINMAX)
-    return np.asarray(blurred, dtype=np.uint8)
+    blurred = cv2.GaussianBlur(noise.astype(np.float32), (0, 0), 6)
+    return np.asarray(128 + (blurred - 128) * 6, dtype=np.uint8)
 
 
 @pytest.mark.parametrize("crop", ["fer", "tight"])
@@ -116,8 +116,8 @@ def test_a_turned_face_is_shown_as_it_is_in_the_picture_turned_back(
     turned = np.asarray(cv2.warpAffine(image, to, (300, 300), flags=cv2.INTER_CUBIC), np.uint8)
     upright = face_crops(image, [face(box)], crop)
     aligned = face_crops(turned, [face(box, math.radians(degrees))], crop)
-    assert np.abs(aligned - upright).max() < 0.06
-    assert np.abs(face_crops(turned, [face(box)], crop) - upright).max() > 0.1
+    tilted = face_crops(turned, [face(box)], crop)
+    assert np.abs(aligned - upright).max() < min(0.04, np.abs(tilted - upright).max() / 2)
 
 
 def test_a_face_turned_by_next_to_nothing_is_shown_as_an_upright_one() -> None:

@@ -144,7 +144,9 @@ def _placed(landmarks: Floats, boxes: Floats) -> Floats:
     The first pixel counts as 1 in a box: hence the two ones.
     """
     corners, sides = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2] + np.float32(1)
-    placed: Floats = sides * landmarks.reshape(-1, 2, 5).transpose(0, 2, 1) + corners - np.float32(1)
+    placed: Floats = (
+        sides * landmarks.reshape(-1, 2, 5).transpose(0, 2, 1) + corners - np.float32(1)
+    )
     return placed
 
 

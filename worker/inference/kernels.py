@@ -41,8 +41,8 @@ class Scores:
     regressions: Floats
     """(N, 4)"""
     landmarks: Floats
-    """(N, 10) from O-Net: eyes, nose and corners of the mouth, those on the picture's left first, as
-    shares of the candidate's sides: x of each, then y. (N, 0) from R-Net."""
+    """(N, 10) from O-Net, as shares of the candidate's sides: x of each, then y; see `FoundFaces`.
+    (N, 0) from R-Net."""
 
 
 class Kernels(Protocol):

@@ -123,8 +123,7 @@ def _dense(weights: Weights, number: int) -> Floats:
 def _heads(weights: Weights, *names: str) -> Floats:
     """The answers of a network as one layer; without a PReLU, that is one with slopes of 1."""
     kernel, bias = (
-        np.concatenate([weights[f"{name}.{part}"] for name in names])
-        for part in ("weight", "bias")
+        np.concatenate([weights[f"{name}.{part}"] for name in names]) for part in ("weight", "bias")
     )
     return _layer(kernel.reshape(len(kernel), -1).T, bias, np.ones(len(kernel), np.float32))
 

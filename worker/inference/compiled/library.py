@@ -93,8 +93,8 @@ class Library:
         """Run R-Net, or O-Net for `output`, on candidates. A surplus under `least` may be a guess.
 
         Returns:
-            (N, 5) float32: the surplus of each, and its regression. From O-Net (N, 15): five landmarks
-            more, x of each, then y.
+            (N, 5) float32: the surplus of each, and its regression. From O-Net (N, 15): with five
+            landmarks, x of each, then y.
 
         Raises:
             ValueError: a candidate is not in the picture, or empty.
