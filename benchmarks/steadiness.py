@@ -17,7 +17,7 @@ jump/spread 1: as if frames had nothing to do with each other; 0: no jumps at al
             variance", 1941)
 flips       changes of the dominant emotion in 100 steps
 confidence  the mean score of the dominant emotion
-ms          milliseconds for the emotions of a face, on one thread
+ms          milliseconds of a core for the emotions of a face
 """
 
 from collections.abc import Iterable, Iterator, Sequence

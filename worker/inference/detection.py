@@ -47,16 +47,9 @@ def detections(
 
 
 def rolls_of(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """By what angle faces are turned, from their landmarks (N, 5, 2): (N,) radians, clockwise.
-
-    In an upright face the lines through the eyes and through the mouth are level, and the one from
-    those to these is plumb: the angle that fits both best. The eyes alone are less steady: turned
-    by a known angle, their line is off by 2.3° where this is off by 1.8° (benchmarks/accuracy.md).
-    """
-    left_eye, right_eye, _, left_mouth, right_mouth = landmarks.swapaxes(0, 1)
-    across = right_eye - left_eye + right_mouth - left_mouth
-    down = left_mouth - left_eye + right_mouth - right_eye
-    angles: NDArray[np.float32] = np.arctan2(across[:, 1] - down[:, 0], across[:, 0] + down[:, 1])
+    """The angle of the line through the eyes, of landmarks (N, 5, 2): (N,) radians, clockwise."""
+    across = landmarks[:, 1] - landmarks[:, 0]
+    angles: NDArray[np.float32] = np.arctan2(across[:, 1], across[:, 0])
     return angles
 
 
