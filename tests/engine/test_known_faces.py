@@ -1,4 +1,4 @@
-"""By default no face is missed that fer finds: against the faces that a person sees."""
+"""By default no face is missed that fer finds, of those that can be seen in the pictures."""
 
 from collections.abc import Callable
 from pathlib import Path
