@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from benchmarks.tables import Cells, TextTable
-from benchmarks.variants import machine, matches
+from benchmarks.variants import Command, machine, matches
 from worker.config import FrameLimits
 from worker.errors import FerWorkerError
 from worker.inference.engine import Box, EngineOptions, create_engine
@@ -101,7 +101,7 @@ def _row(name: str, faces: int, counts: Sequence[Count]) -> Cells:
     return (name, *map(str, [faces, *figures]))
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @known_option
 def main(folder: Path, known: Known) -> None:

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from benchmarks.detection import Known, known_option, known_pictures
 from benchmarks.tables import TextTable
-from benchmarks.variants import VARIANTS, Comparison, distance, machine, matches
+from benchmarks.variants import VARIANTS, Command, Comparison, distance, machine, matches
 from worker.inference.engine import Box, Face
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def compare(folder: Path, known: Known) -> Iterator[TextTable]:
     )
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @known_option
 def main(folder: Path, known: Known) -> None:

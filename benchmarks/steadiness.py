@@ -30,7 +30,7 @@ import click
 import numpy as np
 
 from benchmarks.tables import Cells, TextTable
-from benchmarks.variants import VARIANTS, Comparison, distance, dominant, machine, matches
+from benchmarks.variants import VARIANTS, Command, Comparison, distance, dominant, machine, matches
 from worker.config import FrameLimits
 from worker.inference.engine import Analysis, Face
 from worker.inference.frames import decode_frame
@@ -139,7 +139,7 @@ def measure(clip: Path) -> Iterator[Cells]:
     return (steadiness.row(name) for name, steadiness in seen.items())
 
 
-@click.command(help=__doc__)
+@click.command(cls=Command, help=__doc__)
 @click.argument("clips", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 def main(clips: Iterable[Path]) -> None:
     """Print a table a clip."""

@@ -3,9 +3,12 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
+
+import click
 
 from benchmarks.machine import this_machine
+from worker.errors import FerWorkerError
 from worker.inference.detection import Detection
 from worker.inference.engine import Analysis, Box, EngineOptions, Face
 from worker.inference.openvino_engine import OpenVinoEngine
@@ -26,6 +29,17 @@ VARIANTS: Final[Mapping[str, EngineOptions]] = {
     "tight, align, 2 views": replace(_TIGHT, align=True, views=2),
 }
 """fer's own answers, then option upon option. Their names are those of the tables' rows."""
+
+
+class Command(click.Command):
+    """A command whose errors are a line each."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run it."""
+        try:
+            return super().invoke(ctx)
+        except FerWorkerError as error:
+            raise click.ClickException(str(error)) from error
 
 
 def machine() -> str:

@@ -91,11 +91,15 @@ def test_tight_crop_beyond_the_edge_is_filled_and_keeps_its_shape() -> None:
 
 @pytest.mark.parametrize("crop", ["fer", "tight"])
 @pytest.mark.parametrize(
-    "box", [Box(0, 0, 1, 1), Box(89, 69, 1, 1), Box(-500, -500, 501, 501), Box(89, 0, 3, 2)]
+    "box",
+    [
+        *(Box(0, 0, 1, 1), Box(89, 69, 1, 1), Box(89, 0, 3, 2)),
+        *(Box(-500, -500, 501, 501), Box(-3000, -3000, 3001, 3001), Box(89, 69, 3000, 3000)),
+    ],
 )
 def test_boxes_that_barely_touch_the_picture_are_cropped_all_the_same(box: Box, crop: Crop) -> None:
     for roll in (0.0, 0.5, -2.0):
-        assert face_crops(IMAGE, [face(box, roll)], crop).shape == (1, 1, 64, 64)
+        assert face_crops(IMAGE, [face(box, roll)], crop, views=6).shape == (6, 1, 64, 64)
 
 
 def smooth(height: int, width: int) -> NDArray[np.uint8]:

@@ -121,12 +121,11 @@ def _fer_square(box: Box, shape: Sequence[int], grown: float) -> _Rectangle:
     margin = _FER_MARGIN + round(grown * side)
     left = box.x - (side - box.width) // 2 - margin
     top = box.y - (side - box.height) // 2 - margin
-    return _Rectangle(
-        max(left, -_FER_PADDING),
-        max(top, -_FER_PADDING),
-        min(left + side + 2 * margin, width + _FER_PADDING),
-        min(top + side + 2 * margin, height + _FER_PADDING),
-    )
+    right = min(left + side + 2 * margin, width + _FER_PADDING)
+    bottom = min(top + side + 2 * margin, height + _FER_PADDING)
+    left, top = max(left, -_FER_PADDING), max(top, -_FER_PADDING)
+    # Of a smaller view nothing may be left: fer's own always has 10 px.
+    return _Rectangle(left, top, max(right, left + 1), max(bottom, top + 1))
 
 
 def _tight_square(box: Box, _shape: Sequence[int], grown: float) -> _Rectangle:
