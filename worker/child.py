@@ -5,6 +5,7 @@ import multiprocessing
 import signal
 import time
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Literal
 
 from schemas import Percentiles, ProcessStatus
@@ -45,6 +46,9 @@ class Child:
         # Ctrl-C and the end of a terminal reach the whole group of processes. A child inherits that
         # they are blocked, and so sees none even while it starts: its supervisor tells it when to
         # leave.
+        # The first start brings up multiprocessing's tracker as well, and that lets SIGINT through
+        # again: so it is brought up before.
+        resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_SUPERVISOR)
         self.process.start()
         signal.pthread_sigmask(signal.SIG_SETMASK, before)

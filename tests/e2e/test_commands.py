@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -119,14 +120,18 @@ def test_scale_and_status_where_nobody_has_ever_worked(broker: BrokerConfig) -> 
     assert "No supervisor answered." in status.stdout
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def press_ctrl_c(workers: RunningWorkers) -> None:
+    os.killpg(workers.process.pid, signal.SIGINT)
+
+
+@pytest.mark.parametrize("tell", [lambda workers: workers.process.terminate(), press_ctrl_c])
 def test_signal_drains_what_was_taken_and_leaves(
-    workers: RunningWorkers, broker: BrokerConfig, number: signal.Signals
+    workers: RunningWorkers, broker: BrokerConfig, tell: Callable[[RunningWorkers], None]
 ) -> None:
     with FerClient(broker) as client:
         futures = [client.submit([sample("astronaut")]) for _ in range(20)]
         futures[0].result(30)
-        workers.process.send_signal(number)
+        tell(workers)
         assert workers.process.wait(30) == 0
         with running(workers.log.with_name("next.log"), broker):
             results = [future.result(30) for future in futures]
