@@ -149,11 +149,16 @@ def with_caption(image: "BGRImage", caption: str) -> "BGRImage":
     """Write a line into the corner of a frame that has no result: (height, width, 3) uint8, BGR.
 
     Returns:
-        A picture of the same size; the given one is left unchanged.
+        A picture of the same size; the given one is left unchanged. A line that is wider is cut.
     """
     drawn: BGRImage = image.copy()
     height, width = image.shape[:2]
-    _draw_caption(drawn, _Area(0, 0, width, height), _text_for(drawn), caption)
+    text = _text_for(drawn)
+    kept = len(caption)
+    while kept and text.width_of(caption) > width - 2 * text.margin:
+        kept -= 1
+        caption = f"{caption[:kept].rstrip()}..."
+    _draw_caption(drawn, _Area(0, 0, width, height), text, caption)
     return drawn
 
 
