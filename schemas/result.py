@@ -85,6 +85,8 @@ class EngineInfo(Message):
     min_face_probability: float
     min_face_size: int
     crop: Literal["tight", "fer"]
+    align: Annotated[bool, Field(description="crops were turned with the face")] = False
+    views: Annotated[int, Field(ge=1, description="of a face, their scores averaged")] = 1
 
 
 class BatchResult(Message):

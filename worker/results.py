@@ -62,6 +62,8 @@ def summarize(
             min_face_probability=options.min_face_probability,
             min_face_size=options.min_face_size,
             crop=options.crop,
+            align=options.align,
+            views=options.views,
         ),
         timings_ms=Timings(
             queued=None if queued_ms is None else round(max(queued_ms, 0.0), 1),

@@ -251,6 +251,20 @@ def test_result_of_a_newer_worker_is_read() -> None:
     assert BatchResult.model_validate(newer).status is Status.SUCCESS
 
 
+def test_result_of_an_older_worker_is_read() -> None:
+    older = {
+        "name": "openvino",
+        "faces": "first",
+        "detector_color": "rgb",
+        "min_face_probability": 0.9,
+        "min_face_size": 20,
+        "crop": "tight",
+    }
+    result = BatchResult.model_validate({"status": "success", "worker": "host/1", "engine": older})
+    assert result.engine is not None
+    assert (result.engine.align, result.engine.views) == (False, 1)
+
+
 @pytest.mark.parametrize(
     "command",
     [

@@ -172,9 +172,12 @@ def test_candidates_get_the_scores_of_openvino_however_many(
             answers = getattr(compiled, ask)(picture, corners, 1e-12)
             np.testing.assert_allclose(answers.scores, expected.scores, atol=5e-6)
             np.testing.assert_allclose(answers.regressions, expected.regressions, atol=5e-6)
+            np.testing.assert_allclose(answers.landmarks, expected.landmarks, atol=5e-6)
+            assert answers.landmarks.shape == (count, 10 if ask == "output" else 0)
             alone = getattr(compiled, ask)(picture, corners[-1:], 1e-12)
             assert np.array_equal(alone.scores, answers.scores[-1:])
             assert np.array_equal(alone.regressions, answers.regressions[-1:])
+            assert np.array_equal(alone.landmarks, answers.landmarks[-1:])
 
 
 def test_sums_stay_exact_where_the_integral_image_wraps_around(

@@ -1,6 +1,8 @@
 """What the fer engine says where it cannot start. What it answers is in test_reference.py."""
 
 import sys
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -22,3 +24,9 @@ def test_a_missing_library_is_named_with_what_to_install(
 def test_a_crop_that_fer_cannot_do_is_refused() -> None:
     with pytest.raises(EngineError, match="--compat fer"):
         create_engine(EngineOptions("fer", crop="tight"), threads=1)
+
+
+@pytest.mark.parametrize("more", [{"align": True}, {"views": 2}, {"views": 6}])
+def test_alignment_and_views_that_fer_cannot_do_are_refused(more: dict[str, Any]) -> None:
+    with pytest.raises(EngineError, match="--compat fer"):
+        create_engine(replace(EngineOptions.as_fer("fer"), **more), threads=1)

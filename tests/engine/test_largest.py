@@ -19,7 +19,7 @@ from tests.engine.golden import FRAMES, OWN_GOLDEN, pictures, read_golden, read_
 from tests.engine.scenes import Paste, Picture, Scene, scenes
 from worker.inference import largest
 from worker.inference.engine import Engine, EngineOptions
-from worker.inference.kernels import Candidates
+from worker.inference.kernels import FoundFaces
 from worker.inference.mtcnn import detect_faces
 
 EngineOf = Callable[[EngineOptions], Engine]
@@ -102,7 +102,7 @@ def test_a_small_surer_face_inside_a_large_one_takes_it_away(
     scene = Scene(400, 400, background=0, pastes=(large, small)).draw(photographs)
     asked_for_all = []
 
-    def noting(*arguments: Any) -> Candidates:
+    def noting(*arguments: Any) -> FoundFaces:
         asked_for_all.append(arguments)
         return detect_faces(*arguments)
 

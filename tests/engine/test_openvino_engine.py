@@ -1,15 +1,19 @@
 import itertools
+import math
 import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import openvino
 import pytest
 from numpy.typing import NDArray
 
+from benchmarks.robustness import turned as turned_picture
+from schemas import FaceSelection
 from tests.engine.conftest import Views
 from tests.engine.golden import (
     FRAMES,
@@ -24,7 +28,8 @@ from tests.engine.golden import (
 from worker.errors import EngineError
 from worker.inference import models
 from worker.inference.engine import Engine, EngineOptions, KernelsName, create_engine
-from worker.inference.openvino_engine import BatchNetwork, OpenVinoNetwork
+from worker.inference.engine import Views as ViewCount
+from worker.inference.openvino_engine import BatchNetwork, OpenVinoEngine, OpenVinoNetwork
 
 EngineOf = Callable[[EngineOptions], Engine]
 
@@ -73,6 +78,60 @@ def test_first_is_the_first_of_all(
         for one, other in zip(first, every, strict=False):
             assert one.probability == other.probability
             assert one.emotions == pytest.approx(other.emotions, abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("kernels", "more"),
+    [
+        ("compiled", {"align": True}),
+        ("compiled", {"views": 2}),
+        ("openvino", {"align": True, "views": 6}),
+    ],
+)
+def test_alignment_and_views_change_nothing_but_emotions(
+    engine_of: EngineOf, kernels: KernelsName, more: dict[str, Any], views: Views
+) -> None:
+    plain = replace(DEFAULT, align=False, views=1, kernels=kernels)
+    before, after = engine_of(plain), engine_of(replace(plain, **more))
+    changed = 0
+    for image in views(6):
+        faces, others = (one.analyze(image, "all").faces for one in (after, before))
+        assert [(face.box, face.probability) for face in faces] == [
+            (face.box, face.probability) for face in others
+        ]
+        changed += [face.emotions for face in faces] != [face.emotions for face in others]
+    assert changed
+
+
+@pytest.mark.parametrize("which", ["first", "all"])
+@pytest.mark.parametrize("kernels", ["compiled", "openvino"])
+def test_the_roll_of_a_face_turns_with_the_picture(
+    engine_of: EngineOf, kernels: KernelsName, which: FaceSelection
+) -> None:
+    engine = engine_of(replace(DEFAULT, align=True, kernels=kernels))
+    assert isinstance(engine, OpenVinoEngine)
+    image = read_picture(FRAMES / "astronaut.jpg")
+    (upright,) = engine.detect(image, which)
+    for degrees in (-25, 10, 25):
+        turned, _ = turned_picture(degrees, image)
+        (face,) = engine.detect(turned, which)
+        assert math.degrees(face.roll - upright.roll) == pytest.approx(degrees, abs=4)
+
+
+def test_with_a_mirrored_view_a_face_and_its_mirror_image_are_read_alike(
+    engine_of: EngineOf,
+) -> None:
+    image = read_picture(PORTRAIT)
+    apart = {}
+    counts: tuple[ViewCount, ...] = (1, 2, 6)
+    for count in counts:
+        engine = engine_of(replace(DEFAULT, align=False, views=count))
+        one, other = (
+            engine.analyze(np.ascontiguousarray(shown), "first").faces[0].emotions
+            for shown in (image, image[:, ::-1])
+        )
+        apart[count] = sum(abs(one[name] - other[name]) for name in one)
+    assert max(apart[2], apart[6]) < apart[1]
 
 
 def test_scores_of_a_face_add_up_to_one(engine_of: EngineOf, views: Views) -> None:

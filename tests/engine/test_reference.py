@@ -23,6 +23,9 @@ from tests.engine.golden import (
 )
 from worker.inference import models
 from worker.inference.engine import Engine, EngineOptions, Face, warm_up
+from worker.inference.largest import detect_largest_face
+from worker.inference.mtcnn import detect_faces
+from worker.inference.openvino_engine import OpenVinoEngine
 
 EngineOf = Callable[[EngineOptions], Engine]
 
@@ -71,6 +74,25 @@ def test_photographs_get_the_golden_answers(
     for name, image, frame in pictures(golden, shared / "photos"):
         with subtests.test(photo=name):
             assert_same_faces(engine.analyze(image, "all").faces, frame[color])
+
+
+def test_landmarks_are_those_of_facenet_pytorch(engine_of: EngineOf) -> None:
+    import facenet_pytorch
+
+    theirs = facenet_pytorch.MTCNN(keep_all=True)
+    engine = engine_of(replace(AS_FER, name="openvino"))
+    assert isinstance(engine, OpenVinoEngine)
+    seen = 0
+    for _, image, _ in pictures(read_golden(OWN_GOLDEN), FRAMES):
+        boxes, _, landmarks = theirs.detect(image, landmarks=True)
+        found = detect_faces(image, engine.kernels, min_face_size=20)
+        assert len(found) == (0 if boxes is None else len(boxes))
+        if len(found):
+            np.testing.assert_allclose(found.landmarks, landmarks.astype(float), atol=0.01)
+            largest = detect_largest_face(image, engine.kernels, min_face_size=20)
+            np.testing.assert_allclose(largest.landmarks, found.landmarks[:1], atol=0.01)
+            seen += len(found)
+    assert seen > 5
 
 
 def test_four_threads_over_500_frames_give_the_serial_answers(

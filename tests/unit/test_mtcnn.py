@@ -1,9 +1,12 @@
 """The cascade with made-up networks: who is asked what, and how often."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from worker.inference.largest import detect_largest_face
 from worker.inference.mtcnn import detect_faces
 from worker.inference.numpy_kernels import Network, NumpyKernels
 
@@ -33,10 +36,18 @@ def answering(probability: float, asked: list[tuple[int, ...]]) -> Network:
 
     def network(pictures: Floats) -> list[Floats]:
         asked.append(pictures.shape)
-        scores = np.full((len(pictures), 1), probability, np.float32)
-        return [np.hstack([1 - scores, scores]), np.zeros((len(pictures), 4), np.float32)]
+        return said(np.full(len(pictures), probability), of_output=pictures.shape[2] == 48)
 
     return network
+
+
+def said(probabilities: NDArray[np.float64], of_output: bool) -> list[Floats]:
+    """What R-Net or O-Net says: boxes stay as they are, landmarks lie on a line through them."""
+    count = len(probabilities)
+    answers = [np.stack([1 - probabilities, probabilities], axis=1), np.zeros((count, 4))]
+    if of_output:
+        answers.append(np.tile(np.linspace(0, 1, 5), (count, 2)))
+    return [answer.astype(np.float32) for answer in answers]
 
 
 def proposing_nothing(pictures: Floats) -> list[Floats]:
@@ -86,11 +97,20 @@ def test_faces_come_largest_first_with_the_last_networks_scores() -> None:
 
 def test_the_unsure_ones_change_nothing_in_the_others() -> None:
     def output(pictures: Floats) -> list[Floats]:
-        scores = np.linspace(0.71, 0.99, len(pictures), dtype=np.float32)[:, None]
-        return [np.hstack([1 - scores, scores]), np.zeros((len(pictures), 4), np.float32)]
+        return said(np.linspace(0.71, 0.99, len(pictures)), of_output=True)
 
     kernels = NumpyKernels(proposing(every=8), answering(0.9, []), output)
     every = detect_faces(IMAGE, kernels, min_face_size=20)
     sure = detect_faces(IMAGE, kernels, min_face_size=20, min_probability=0.9)
     assert 0 < len(sure) < len(every)
     assert np.array_equal(sure.boxes, every.boxes[every.scores >= 0.9])
+
+
+@pytest.mark.parametrize("detect", [detect_faces, detect_largest_face])
+def test_landmarks_are_pixels_of_the_picture_between_the_candidates_corners(detect: Any) -> None:
+    kernels = NumpyKernels(proposing(every=1000), answering(0.9, []), answering(0.8, []))
+    faces = detect(IMAGE, kernels, min_face_size=20)
+    assert faces.landmarks.shape == (len(faces), 5, 2)
+    # The first pixel counts as 1 in a box, and the last belongs to it.
+    np.testing.assert_allclose(faces.landmarks[:, 0], faces.boxes[:, :2] - 1)
+    np.testing.assert_allclose(faces.landmarks[:, 4], faces.boxes[:, 2:])

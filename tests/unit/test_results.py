@@ -60,6 +60,15 @@ def test_dominant_emotion_is_that_of_the_first_face() -> None:
     assert result.frames[0].faces[0].probability == 0.9877
 
 
+def test_the_engine_says_what_its_options_were() -> None:
+    engine = summary([outcome(NEAR)]).engine
+    assert engine is not None
+    options = EngineOptions()
+    assert {name: getattr(options, name) for name in type(engine).model_fields} == (
+        engine.model_dump()
+    )
+
+
 def test_of_equal_scores_the_first_is_dominant_as_fer_has_it() -> None:
     # Equal only once rounded to two decimals: fer compares what it has rounded.
     tie = face(Box(0, 0, 9, 9), fear=0.301, neutral=0.304)

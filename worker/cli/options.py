@@ -4,13 +4,13 @@ import dataclasses
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, get_args
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar, get_args
 
 import click
 
 from schemas import FaceSelection
 from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig, TlsFiles
-from worker.inference.engine import EngineName, EngineOptions, KernelsName
+from worker.inference.engine import Crop, EngineName, EngineOptions, KernelsName, Views
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -76,6 +76,18 @@ def _tls_option(name: str, purpose: str) -> Callable[[Callable[..., Any]], Calla
     )
 
 
+_CHOSEN: Final = (
+    "detector_color",
+    "min_face_probability",
+    "min_face_size",
+    "crop",
+    "align",
+    "views",
+    "kernels",
+)
+"""Options of an engine that win over what `--compat` sets, by their names here and there."""
+
+
 def engine_options(
     command: Callable[Concatenate[EngineOptions, Parameters], Result],
 ) -> Callable[..., Result]:
@@ -118,9 +130,22 @@ def engine_options(
     )
     @click.option(
         "--crop",
-        type=click.Choice(["tight", "fer"]),
+        type=click.Choice(get_args(Crop)),
         show_default="tight",
         help="What the emotion network is shown of a face.",
+    )
+    @click.option(
+        "--align/--no-align",
+        default=None,
+        show_default="no-align",
+        help="Turn what it is shown with the face, so that its eyes are level.",
+    )
+    @click.option(
+        "--views",
+        type=click.Choice([str(views) for views in get_args(Views)]),
+        callback=lambda _context, _parameter, value: value and int(value),
+        show_default="1",
+        help="Average over views of a face: 2 with its mirror image, 6 in three sizes, too.",
     )
     @click.option(
         "--kernels",
@@ -134,8 +159,7 @@ def engine_options(
     ) -> Result:
         as_fer = compat == "fer" or engine == "fer"
         base = EngineOptions.as_fer(engine, faces) if as_fer else EngineOptions(engine, faces)
-        names = ("detector_color", "min_face_probability", "min_face_size", "crop", "kernels")
-        given = {name: kwargs.pop(name) for name in names}
+        given = {name: kwargs.pop(name) for name in _CHOSEN}
         chosen = {name: value for name, value in given.items() if value is not None}
         return command(dataclasses.replace(base, **chosen), *args, **kwargs)
 
@@ -151,5 +175,7 @@ def engine_arguments(options: EngineOptions) -> list[str]:
         f"--min-face-probability={options.min_face_probability}",
         f"--min-face-size={options.min_face_size}",
         f"--crop={options.crop}",
+        "--align" if options.align else "--no-align",
+        f"--views={options.views}",
         f"--kernels={options.kernels}",
     ]

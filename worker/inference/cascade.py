@@ -10,6 +10,7 @@ from worker.inference.detection import shows_in
 from worker.inference.kernels import (
     Candidates,
     Floats,
+    FoundFaces,
     Indices,
     Kernels,
     Scores,
@@ -28,10 +29,11 @@ _CANDIDATE = np.dtype(
     [
         *[("proposed", "f4", 4), ("proposed_score", "f4")],
         *[("refined", "f4", 4), ("refined_score", "f4")],
-        *[("face", "f4", 4), ("face_score", "f4")],
+        *[("face", "f4", 4), ("face_score", "f4"), ("landmarks", "f4", 10)],
     ]
 )
-"""A candidate: its box and score after each network. A score is NaN until the network is asked."""
+"""A candidate: its box and score after each network. A score is NaN until the network is asked.
+Landmarks as O-Net has them, in shares of the refined box."""
 
 
 class Cascade:
@@ -93,6 +95,7 @@ class Cascade:
             answers = self._ask(self._kernels.output, boxes, OUTPUT_THRESHOLD)
             self.known["face"][asked] = regressed(boxes, answers.regressions, pixel=1)
             self.known["face_score"][asked] = answers.scores
+            self.known["landmarks"][asked] = answers.landmarks
 
     def faces(self, refined: Indices) -> Indices:
         """The faces among refined candidates: those O-Net believes in, each face once.
@@ -115,20 +118,36 @@ class Cascade:
         scores = self.known["face_score"][refined]
         return refined[(scores > OUTPUT_THRESHOLD) & (scores >= self._min_probability)]
 
-    def candidates(self, faces: Indices) -> Candidates:
-        """Boxes and scores of faces."""
-        return Candidates(self.known["face"][faces], self.known["face_score"][faces])
+    def found(self, faces: Indices) -> FoundFaces:
+        """What is known of faces."""
+        known = self.known[faces]
+        return FoundFaces(
+            known["face"], known["face_score"], _placed(known["landmarks"], known["refined"])
+        )
 
     def _ask(self, network: _Network, boxes: Floats, threshold: float) -> Scores:
         """Show candidates to R-Net or O-Net."""
         corners = _pixels(boxes, self._picture.height, self._picture.width)
         # A box wholly outside the picture has nothing to score. facenet-pytorch fails there.
         visible = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(axis=1))
-        answers = Scores(np.zeros(len(boxes), np.float32), np.zeros((len(boxes), 4), np.float32))
+        answers = Scores(*(np.zeros((len(boxes), *of), np.float32) for of in ((), (4,), (10,))))
         if len(visible):
             seen = network(self._picture, corners[visible], threshold)
             answers.scores[visible], answers.regressions[visible] = seen.scores, seen.regressions
+            answers.landmarks[visible, : seen.landmarks.shape[1]] = seen.landmarks
         return answers
+
+
+def _placed(landmarks: Floats, boxes: Floats) -> Floats:
+    """Landmarks (N, 10) in shares of boxes (N, 4) -> (N, 5, 2) in pixels, as facenet-pytorch does.
+
+    The first pixel counts as 1 in a box: hence the two ones.
+    """
+    corners, sides = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2] + np.float32(1)
+    placed: Floats = (
+        sides * landmarks.reshape(-1, 2, 5).transpose(0, 2, 1) + corners - np.float32(1)
+    )
+    return placed
 
 
 def _pixels(boxes: Floats, height: int, width: int) -> NDArray[np.int32]:

@@ -14,6 +14,8 @@ class Detection:
 
     box: Box
     probability: float
+    roll: float = 0.0
+    """Radians by which the face is turned in the picture's plane, clockwise as one looks at it."""
 
 
 def detections(
@@ -21,6 +23,7 @@ def detections(
     probabilities: NDArray[np.float32],
     min_probability: float,
     frame_shape: tuple[int, ...],
+    landmarks: NDArray[np.float32] | None = None,
 ) -> list[Detection]:
     """Faces that the detector is sure enough of, in the order given.
 
@@ -30,15 +33,24 @@ def detections(
         min_probability: the least one to keep.
         frame_shape: height and width first. A box without a pixel inside is dropped: there is
             nothing to look at.
+        landmarks: (N, 5, 2), see `FoundFaces`. Without them faces count as upright.
     """
     whole = corners.astype(int)
     kept = (probabilities >= min_probability) & shows_in(corners, *frame_shape[:2])
+    rolls = np.zeros(len(corners)) if landmarks is None else rolls_of(landmarks)
     return [
-        Detection(Box(x1, y1, x2 - x1, y2 - y1), probability)
-        for (x1, y1, x2, y2), probability in zip(
-            whole[kept].tolist(), probabilities[kept].tolist(), strict=True
+        Detection(Box(x1, y1, x2 - x1, y2 - y1), probability, roll)
+        for (x1, y1, x2, y2), probability, roll in zip(
+            whole[kept].tolist(), probabilities[kept].tolist(), rolls[kept].tolist(), strict=True
         )
     ]
+
+
+def rolls_of(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The angle of the line through the eyes, of landmarks (N, 5, 2): (N,) radians, clockwise."""
+    across = landmarks[:, 1] - landmarks[:, 0]
+    angles: NDArray[np.float32] = np.arctan2(across[:, 1], across[:, 0])
+    return angles
 
 
 def shows_in(corners: NDArray[np.float32], height: int, width: int) -> NDArray[np.bool_]:

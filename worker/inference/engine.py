@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 EngineName = Literal["openvino", "fer"]
 KernelsName = Literal["auto", "compiled", "compiled-f32", "openvino"]
+Crop = Literal["tight", "fer"]
+Views = Literal[1, 2, 6]
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,14 @@ class EngineOptions:
     """Faces the detector is less sure of are dropped, before the first one is chosen."""
     min_face_size: int = 20
     """Side in pixels of the smallest face looked for; at least 12."""
-    crop: Literal["tight", "fer"] = "tight"
+    crop: Crop = "tight"
     """What the emotion network is shown: a square with a margin of -5 % moved down 2 %, or FER's
     square with 10 px on every side."""
+    align: bool = False
+    """Turn the crop with the face, so that its eyes are level."""
+    views: Views = 1
+    """Average the scores of so many views of a face: the crop; it and its mirror image; and both
+    of a crop 5 % smaller and one 5 % larger on every side, too."""
     kernels: KernelsName = "auto"
     """What runs the detector's networks in the engine openvino: code compiled at installation, or
     OpenVINO, which takes about twice the time. The answers are the same. auto: what is there.
@@ -50,7 +57,15 @@ class EngineOptions:
         cls, name: EngineName = "openvino", faces: FaceSelection = "first"
     ) -> "EngineOptions":
         """The options under which the answers are FER's own, box for box (`--compat fer`)."""
-        return cls(name, faces, detector_color="bgr", min_face_probability=0.0, crop="fer")
+        return cls(
+            name,
+            faces,
+            detector_color="bgr",
+            min_face_probability=0.0,
+            crop="fer",
+            align=False,
+            views=1,
+        )
 
 
 @dataclass(frozen=True)

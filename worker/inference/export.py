@@ -145,10 +145,7 @@ def rnet(weights: Weights) -> onnx.ModelProto:
 
 
 def onet(weights: Weights) -> onnx.ModelProto:
-    """O-Net: a 48x48 candidate to a score and a box regression.
-
-    Its third output, five landmarks (`dense6_3`), is left out: nothing here or in fer uses it.
-    """
+    """O-Net: a 48x48 candidate to a score, a box regression and five landmarks."""
     g = TorchGraph(weights)
     x = g.prelu(g.conv("input", "conv1"), "prelu1")
     x = g.max_pool(x, 3)
@@ -160,7 +157,12 @@ def onet(weights: Weights) -> onnx.ModelProto:
     x = g.prelu_of_vector(g.dense(g.flatten(x), "dense5"), "prelu5")
     g.node("Softmax", g.dense(x, "dense6_1"), axis=1, output="probabilities")
     g.dense(x, "dense6_2", output="regression")
-    return g.build("onet", ("N", 3, 48, 48), {"probabilities": ("N", 2), "regression": ("N", 4)})
+    g.dense(x, "dense6_3", output="landmarks")
+    return g.build(
+        "onet",
+        ("N", 3, 48, 48),
+        {"probabilities": ("N", 2), "regression": ("N", 4), "landmarks": ("N", 10)},
+    )
 
 
 class KerasGraph(Graph):

@@ -40,6 +40,9 @@ class Scores:
     """(N,) probability that there is a face."""
     regressions: Floats
     """(N, 4)"""
+    landmarks: Floats
+    """(N, 10) from O-Net, as shares of the candidate's sides: x of each, then y; see `FoundFaces`.
+    (N, 0) from R-Net."""
 
 
 class Kernels(Protocol):
@@ -100,6 +103,29 @@ class Candidates:
 
     def __getitem__(self, picked: Indices | Mask | slice) -> "Candidates":
         return Candidates(self.boxes[picked], self.scores[picked])
+
+
+@dataclass(frozen=True)
+class FoundFaces:
+    """What the cascade found: N faces, in an order that its maker names."""
+
+    boxes: Floats
+    """(N, 4)"""
+    scores: Floats
+    """(N,) O-Net's."""
+    landmarks: Floats
+    """(N, 5, 2) x, y in pixels of the picture: eyes, nose and corners of the mouth, those on the
+    picture's left first."""
+
+    def __post_init__(self) -> None:
+        assert self.boxes.shape == (len(self.scores), 4), (self.boxes.shape, self.scores.shape)
+        assert self.landmarks.shape == (len(self.scores), 5, 2), self.landmarks.shape
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, picked: Indices | Mask | slice) -> "FoundFaces":
+        return FoundFaces(self.boxes[picked], self.scores[picked], self.landmarks[picked])
 
 
 def areas(boxes: Floats) -> Floats:

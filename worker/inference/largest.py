@@ -33,7 +33,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.inference.cascade import Cascade
-from worker.inference.kernels import Candidates, Floats, Indices, Kernels, Mask, areas
+from worker.inference.kernels import Floats, FoundFaces, Indices, Kernels, Mask, areas
 from worker.inference.mtcnn import detect_faces
 from worker.inference.proposals import propose
 from worker.inference.pyramid import CELL, AreaResizer, pyramid_scales
@@ -51,7 +51,7 @@ def detect_largest_face(
     kernels: Kernels,
     min_face_size: int,
     min_probability: float = 0.0,
-) -> Candidates:
+) -> FoundFaces:
     """Find the first of the faces that `detect_faces` finds, given the same; at most one."""
     picture = AreaResizer(image)
     shorter = min(picture.height, picture.width)
@@ -66,34 +66,33 @@ def detect_largest_face(
         largest = _settle(cascade)
 
     if largest is None:
-        return cascade.candidates(np.empty(0, np.int64))
+        return cascade.found(np.empty(0, np.int64))
     if levels:
         for scale in levels:
             cascade.add(propose(picture, kernels, scale, largest.region))
         if _settle(cascade) != largest:
             return detect_faces(image, kernels, min_face_size, min_probability)[:1]
-    return Candidates(largest.box[None], np.array([largest.score]))
+    return largest.face
 
 
 @dataclass(frozen=True)
 class _Largest:
     """The largest of the faces known so far, and where it could still be suppressed."""
 
-    box: Floats
-    """(4,) x1, y1, x2, y2."""
-    score: np.float32
+    face: FoundFaces
+    """It alone."""
     region: Floats
     """(4,) x1, y1, x2, y2: what spans all boxes that are at least as large."""
 
     @property
     def side(self) -> float:
         """Of a square of its area."""
-        return float(np.sqrt(areas(self.box[None])[0]))
+        return float(np.sqrt(areas(self.face.boxes)[0]))
 
     def __eq__(self, other: object) -> bool:
         return (
             isinstance(other, _Largest)
-            and np.array_equal(self.box, other.box)
+            and np.array_equal(self.face.boxes, other.face.boxes)
             and np.array_equal(self.region, other.region)
         )
 
@@ -112,13 +111,13 @@ def _settle(cascade: Cascade) -> _Largest | None:
 
 def _largest(cascade: Cascade, refined: Indices) -> _Largest | None:
     """The largest face of those that O-Net has seen."""
-    faces = cascade.candidates(cascade.faces(refined)[:1])
-    if not len(faces):
+    face = cascade.found(cascade.faces(refined)[:1])
+    if not len(face):
         return None
-    believed = cascade.candidates(cascade.believed(refined)).boxes
-    rivals = believed[areas(believed) >= areas(faces.boxes)]
+    believed = cascade.known["face"][cascade.believed(refined)]
+    rivals = believed[areas(believed) >= areas(face.boxes)]
     region = np.hstack([rivals[:, :2].min(axis=0), rivals[:, 2:].max(axis=0)])
-    return _Largest(faces.boxes[0], faces.scores[0], region)
+    return _Largest(face, region)
 
 
 def _matter(boxes: Floats, largest: _Largest | None) -> Mask:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from worker.inference.cascade import Cascade
-from worker.inference.kernels import Candidates, Kernels
+from worker.inference.kernels import FoundFaces, Kernels
 from worker.inference.proposals import propose
 from worker.inference.pyramid import AreaResizer, pyramid_scales
 
@@ -22,7 +22,7 @@ def detect_faces(
     kernels: Kernels,
     min_face_size: int,
     min_probability: float = 0.0,
-) -> Candidates:
+) -> FoundFaces:
     """Find the faces of one picture.
 
     Args:
@@ -40,4 +40,4 @@ def detect_faces(
         cascade.add(propose(picture, kernels, scale))
     refined = cascade.refine()
     cascade.output(refined)
-    return cascade.candidates(cascade.faces(refined))
+    return cascade.found(cascade.faces(refined))

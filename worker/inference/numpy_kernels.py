@@ -32,8 +32,9 @@ class Network(Protocol):
             pictures: (N, 3, H, W), about -1 to 1. R-Net takes 24x24, O-Net 48x48, P-Net any size.
 
         Returns:
-            Probabilities (N, 2), no face and face, and box regressions (N, 4), both float32. From
-            P-Net they are maps: (N, 2, h, w) and (N, 4, h, w), one value a cell.
+            Probabilities (N, 2), no face and face, and box regressions (N, 4), all float32. From
+            P-Net they are maps: (N, 2, h, w) and (N, 4, h, w), one value a cell. From O-Net also
+            landmarks (N, 10), x of each, then y.
         """
         ...
 
@@ -103,8 +104,9 @@ def _score(network: Network, picture: AreaResizer, corners: NDArray[np.int32], s
     """Show candidates to R-Net or O-Net, resized to `size`."""
     batches = range(0, len(corners), _BATCH)
     answers = [network(picture.crops(corners[at : at + _BATCH], size)) for at in batches]
-    probabilities, regressions = (np.concatenate(part) for part in zip(*answers, strict=True))
-    return Scores(probabilities[:, 1], regressions)
+    probabilities, regressions, *landmarks = map(np.concatenate, zip(*answers, strict=True))
+    none = np.empty((len(corners), 0), np.float32)
+    return Scores(probabilities[:, 1], regressions, landmarks[0] if landmarks else none)
 
 
 def _spans(side: int) -> list[tuple[int, int]]:

@@ -74,28 +74,39 @@ class OpenVinoEngine:
     def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
         """Analyse one frame; see `Engine.analyze`."""
         started = time.perf_counter()
-        found = self._detect(image, faces)
+        found = self.detect(image, faces)
         detected = time.perf_counter()
-        emotions = classify_faces(
-            image, [face.box for face in found], self._emotion, self.options.crop
-        )
+        result = self.classify(image, found)
         classified = time.perf_counter()
         return Analysis(
-            faces=tuple(
-                Face(face.box, face.probability, scores)
-                for face, scores in zip(found, emotions, strict=True)
-            ),
+            faces=result,
             detect_ms=(detected - started) * 1e3,
             classify_ms=(classified - detected) * 1e3,
         )
 
-    def _detect(self, image: "BGRImage", which: FaceSelection) -> list[Detection]:
+    def detect(self, image: "BGRImage", which: FaceSelection) -> list[Detection]:
+        """Find the first face of a frame, or all, largest first."""
         options = self.options
         if options.detector_color == "rgb":
             image = image[:, :, ::-1]
         detect = {"first": detect_largest_face, "all": detect_faces}[which]
         faces = detect(image, self.kernels, options.min_face_size, options.min_face_probability)
-        return detections(faces.boxes, faces.scores, options.min_face_probability, image.shape)
+        return detections(
+            faces.boxes,
+            faces.scores,
+            options.min_face_probability,
+            image.shape,
+            faces.landmarks if options.align else None,
+        )
+
+    def classify(self, image: "BGRImage", found: list[Detection]) -> tuple[Face, ...]:
+        """Recognise the emotions of faces, in the order given."""
+        options = self.options
+        emotions = classify_faces(image, found, self._emotion, options.crop, options.views)
+        return tuple(
+            Face(face.box, face.probability, scores)
+            for face, scores in zip(found, emotions, strict=True)
+        )
 
 
 def _load(options: EngineOptions, threads: int) -> tuple[Kernels, EmotionNetwork]:

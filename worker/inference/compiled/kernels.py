@@ -50,7 +50,8 @@ class CompiledKernels:
                 _convolution(onet, 1, of_picture=True),
                 *(_convolution(onet, number) for number in (2, 3, 4)),
                 _dense(onet, 5),
-                _heads(onet, "dense6_1", "dense6_2"),
+                # The landmarks fill up a vector that was there anyway: they cost nothing.
+                _heads(onet, "dense6_1", "dense6_2", "dense6_3"),
             ]
         )
 
@@ -91,7 +92,7 @@ def _surplus(threshold: float) -> float:
 
 
 def _scores(answers: Floats) -> Scores:
-    return Scores(_probabilities(answers[:, 0]), answers[:, 1:])
+    return Scores(_probabilities(answers[:, 0]), answers[:, 1:5], answers[:, 5:])
 
 
 def _probabilities(surpluses: Floats) -> Floats:
@@ -119,11 +120,10 @@ def _dense(weights: Weights, number: int) -> Floats:
     return _layer(taps, weights[f"dense{number}.bias"], weights[f"prelu{number}.weight"])
 
 
-def _heads(weights: Weights, probabilities: str, regression: str) -> Floats:
-    """Both answers of a network as one layer; without a PReLU, that is one with slopes of 1."""
+def _heads(weights: Weights, *names: str) -> Floats:
+    """The answers of a network as one layer; without a PReLU, that is one with slopes of 1."""
     kernel, bias = (
-        np.concatenate([weights[f"{name}.{part}"] for name in (probabilities, regression)])
-        for part in ("weight", "bias")
+        np.concatenate([weights[f"{name}.{part}"] for name in names]) for part in ("weight", "bias")
     )
     return _layer(kernel.reshape(len(kernel), -1).T, bias, np.ones(len(kernel), np.float32))
 

@@ -93,7 +93,8 @@ class Library:
         """Run R-Net, or O-Net for `output`, on candidates. A surplus under `least` may be a guess.
 
         Returns:
-            (N, 5) float32: the surplus of each, and its regression.
+            (N, 5) float32: the surplus of each, and its regression. From O-Net (N, 15): with five
+            landmarks, x of each, then y.
 
         Raises:
             ValueError: a candidate is not in the picture, or empty.
@@ -103,7 +104,8 @@ class Library:
         down = (top >= 0) & (top < bottom) & (bottom <= picture.height)
         if not (across & down).all():
             raise ValueError(f"a candidate is empty or not in the picture: {corners}")
-        corners, answers = np.ascontiguousarray(corners), np.empty((len(corners), 5), np.float32)
+        corners = np.ascontiguousarray(corners)
+        answers = np.empty((len(corners), 15 if output else 5), np.float32)
         failed = self._score(
             *self._of(picture), _address(corners, np.int32), len(corners), output,
             _address(weights, np.float32), least, _address(answers, np.float32),

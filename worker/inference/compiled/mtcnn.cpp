@@ -113,16 +113,19 @@ template <int rows_, int taps_, int step_, int channels_> struct Layer {
     const float *floats_;
 };
 
-/// What a network says: two logits, four regressions, and filling.
-struct Answer {
+/// What a network says: two logits, `count` regressions, and filling.
+template <int count> struct Said {
     float surplus; // the difference of the logits: log(p / (1 - p)) of the face's probability p
-    float regression[4];
+    float regressions[count];
 
-    Answer() = default;
-    explicit Answer(const float *heads) : surplus(heads[1] - heads[0]) {
-        std::copy_n(heads + 2, 4, regression);
+    Said() = default;
+    explicit Said(const float *heads) : surplus(heads[1] - heads[0]) {
+        std::copy_n(heads + 2, count, regressions);
     }
 };
+
+using Answer = Said<4>;
+using OutputAnswer = Said<4 + 10>; // O-Net's: the box, and five landmarks
 
 struct Cell {
     float x, y;
@@ -141,6 +144,7 @@ struct PNet {
 
 struct RNet {
     static constexpr int side = 24, largest_map = 22 * 22 * 28, pooled_map = 11 * 11 * 28;
+    using Says = Answer;
     using Dense = Layer<1, 3 * 3 * 64, 3 * 3 * 64, 128>;
     using Heads = Layer<1, 128, 128, 16>;
     Layer<9, 3, 1, 28> first;
@@ -154,6 +158,7 @@ struct RNet {
 
 struct ONet {
     static constexpr int side = 48, largest_map = 46 * 46 * 32, pooled_map = 23 * 23 * 32;
+    using Says = OutputAnswer;
     using Dense = Layer<1, 3 * 3 * 128, 3 * 3 * 128, 256>;
     using Heads = Layer<1, 256, 256, 16>;
     Layer<9, 3, 1, 32> first;
@@ -317,17 +322,19 @@ int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int
 ///
 /// corners: (count, 4) left, top, right, bottom in pixels, the last two exclusive; inside the
 /// picture and not empty. least: under this log(p / (1 - p)), R-Net may be a little off. answers:
-/// (count, 5) log(p / (1 - p)), regression.
+/// (count, 5) log(p / (1 - p)), regression; O-Net's (count, 15) with five landmarks: x, then y.
 int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t width,
                 int is_reversed, const int32_t *corners, int64_t count, int output,
                 const float *weights, float least, float *answers) try {
     const Picture picture{sums, size_t(height), size_t(width), bool(is_reversed)};
-    Answer *const to = reinterpret_cast<Answer *>(answers);
     static_assert(sizeof(Answer) == 5 * sizeof(float));
+    static_assert(sizeof(OutputAnswer) == 15 * sizeof(float));
     if (output)
-        all[instructions].output(picture, corners, size_t(count), ONet(weights), least, to);
+        all[instructions].output(picture, corners, size_t(count), ONet(weights), least,
+                                 reinterpret_cast<OutputAnswer *>(answers));
     else
-        all[instructions].refine(picture, corners, size_t(count), RNet(weights), least, to);
+        all[instructions].refine(picture, corners, size_t(count), RNet(weights), least,
+                                 reinterpret_cast<Answer *>(answers));
     return 0;
 } catch (const std::bad_alloc &) {
     return -1;
