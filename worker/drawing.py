@@ -154,11 +154,11 @@ def with_caption(image: "BGRImage", caption: str) -> "BGRImage":
     drawn: BGRImage = image.copy()
     height, width = image.shape[:2]
     text = _text_for(drawn)
-    kept = len(caption)
-    while kept and text.width_of(caption) > width - 2 * text.margin:
-        kept -= 1
-        caption = f"{caption[:kept].rstrip()}..."
-    _draw_caption(drawn, _Area(0, 0, width, height), text, caption)
+    kept, written = caption, caption
+    while kept and text.width_of(written) > width - 2 * text.margin:
+        kept = kept[:-1].rstrip()
+        written = f"{kept}..."
+    _draw_caption(drawn, _Area(0, 0, width, height), text, written)
     return drawn
 
 

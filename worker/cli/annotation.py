@@ -22,7 +22,7 @@ class Annotator:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._stems: dict[str, str] = {}
-        """What the files of a clip or camera begin with, by its source."""
+        """What the files of a clip begin with, by its path."""
         self._taken: set[str] = set()
         """Those, and the names of all files, without suffix."""
 
@@ -57,12 +57,13 @@ class Annotator:
         """Nothing is left to be written."""
 
     def _name(self, frame: MediaFrame) -> str:
+        if frame.captured_at is not None:  # of a camera, the only source of its run
+            stem = re.sub(r"\W+", "-", frame.source)  # an address has what no file should have
+            return f"{stem}-{frame.position:06}"
         name = Path(frame.source).stem
         if frame.position is None:
             return self._free(name)
         if frame.source not in self._stems:
-            if frame.captured_at is not None:  # an address, which has what no file should have
-                name = re.sub(r"\W+", "-", frame.source)
             self._stems[frame.source] = self._free(name)
         return self._free(f"{self._stems[frame.source]}-{frame.position:06}")
 

@@ -32,8 +32,8 @@ def matching(text: str) -> list[Path]:
     path = Path(text)
     if path.exists() or not glob.has_magic(text):
         return [path]
-    found = set(map(Path, glob.glob(text, recursive=True)))  # noqa: PTH207 - Path takes no absolute one
-    if found:
+    names = glob.glob(text, recursive=True)  # noqa: PTH207 - Path takes no absolute one
+    if found := set(map(Path, names)):
         return sorted((path for path in found if found.isdisjoint(path.parents)), key=_by_number)
     raise FerWorkerError(f"nothing matches {text}")
 
