@@ -21,3 +21,12 @@ class Answer:
     error: FerWorkerError | None = None
     latency_ms: float | None = None
     """From its submission to its result; None without one."""
+
+    @property
+    def failure(self) -> FerWorkerError | None:
+        """Why nothing of the batch was analysed, be it that a worker refused all of it."""
+        errors = () if self.result is None else self.result.errors
+        refused = (one for one in errors if one.frame is None)
+        return self.error or next(
+            (FerWorkerError(f"{one.code}: {one.message}") for one in refused), None
+        )

@@ -17,9 +17,14 @@ DEFAULT_HANG_TIMEOUT_S = 60.0
 
 
 def mask_password(url: str) -> str:
-    """Return a broker URL as it may be shown: the password as `***`, without its query."""
+    """Return an address as it may be shown: the password as `***`, without its query.
+
+    Where an `@` may belong to a password or to a query, nothing is shown from there on.
+    """
     scheme, separator, rest = url.partition("://")
     credentials, at, place = rest.rpartition("@")
+    if "?" in credentials:
+        return f"{scheme}{separator}{re.split('[:/?]', credentials)[0]}:***"
     user, colon, _ = credentials.partition(":")
     secret = ":***" if colon else ""
     return f"{scheme}{separator}{user}{secret}{at}{place.partition('?')[0]}"

@@ -149,11 +149,16 @@ def with_caption(image: "BGRImage", caption: str) -> "BGRImage":
     """Write a line into the corner of a frame that has no result: (height, width, 3) uint8, BGR.
 
     Returns:
-        A picture of the same size; the given one is left unchanged.
+        A picture of the same size; the given one is left unchanged. A line that is wider is cut.
     """
     drawn: BGRImage = image.copy()
     height, width = image.shape[:2]
-    _draw_caption(drawn, _Area(0, 0, width, height), _text_for(drawn), caption)
+    text = _text_for(drawn)
+    kept, written = caption, caption
+    while kept and text.width_of(written) > width - 2 * text.margin:
+        kept = kept[:-1].rstrip()
+        written = f"{kept}..."
+    _draw_caption(drawn, _Area(0, 0, width, height), text, written)
     return drawn
 
 

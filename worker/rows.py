@@ -23,7 +23,7 @@ from worker.errors import (
     NoWorkerQueueError,
     QueueFullError,
 )
-from worker.media import MediaFrame
+from worker.media import MediaFrame, sendable
 
 ROW_SUFFIXES: Final = frozenset({".csv", ".jsonl"})
 """What a file of rows may be called; it says in which of the two forms they are."""
@@ -144,7 +144,7 @@ def rows_of(answer: Answer, copies: Sequence[Path | None] = ()) -> list[Row]:
             "frame": index,
             "most_relevant": index == most_relevant,
             "error": errors.get(index, errors.get(None)),
-            "annotated": None if copy is None else str(copy),
+            "annotated": None if copy is None else sendable(str(copy)),
         }
         faces = analysed.faces if analysed is not None else ()
         rows += [
@@ -180,7 +180,10 @@ class RowWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        try:
+            self._file.close()  # which tries once more to write what could not be written
+        except OSError as error:
+            raise _unwritable(self._path, error) from error
 
     def write(self, rows: Iterable[Row]) -> None:
         """Append rows.

@@ -17,7 +17,7 @@ from tests.engines import GatedEngine, SizeEngine, plain_jpeg
 from tests.serving import command, fer_worker, serving
 from tests.streams import Film, streaming
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
+from worker.config import BrokerConfig, Limits
 from worker.inference.engine import EngineOptions, create_engine
 from worker.rows import Row, read_rows
 
@@ -108,6 +108,33 @@ def test_what_cannot_be_read_to_its_end_is_said_and_the_rest_is_kept(
     assert unreadable.startswith(f"fer-worker: cannot read {tmp_path}/b.png: ")
     assert summary.startswith(f"{sent} frames sent, {sent} answered, ")
     assert rows_in(output)[-1].source.endswith("c.jpg")
+
+
+def test_batch_that_a_worker_refuses_as_a_whole_is_said(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.jpg").write_bytes(plain_jpeg(64, 48))
+    with serving(broker, SizeEngine(), limits=Limits(max_pixels=64 * 48)):
+        done = fer_worker("submit", str(tmp_path), "--batch-size=2", broker=broker)
+    assert done.returncode == 1
+    refused, answered = map(BatchResult.model_validate_json, done.stdout.splitlines())
+    assert (len(refused.frames), len(answered.frames)) == (0, 1)
+    said, summary = done.stderr.splitlines()
+    assert said == (
+        f"fer-worker: {refused.errors[0].code}: {refused.errors[0].message}: "
+        f"{tmp_path}/a.jpg, {tmp_path}/b.jpg"
+    )
+    assert summary.startswith("3 frames sent, 1 answered, 2 failed, ")
+
+
+def test_annotated_frames_replace_nothing_that_is_to_be_sent(tmp_path: Path) -> None:
+    path = clip(tmp_path / "a.mp4")
+    before = path.read_bytes()
+    done = fer_worker("submit", str(path), f"--annotate={path}", "--overwrite", broker=NOWHERE)
+    assert done.returncode == 1
+    assert done.stderr == f"fer-worker: annotating into {path} would replace what is to be sent\n"
+    assert path.read_bytes() == before
 
 
 def test_stream_is_sent_until_the_limit_and_its_password_is_nowhere(
@@ -239,6 +266,8 @@ def test_second_ctrl_c_does_not_wait_for_answers(broker: BrokerConfig, tmp_path:
         (("a.mp4", "--output=rows.txt"), 2, "rows.txt is neither .jsonl nor .csv"),
         (("a.mp4", "--annotate=a.avi"), 2, "a.avi is neither .mp4 nor .webm"),
         (("a.mp4", "--fps=0"), 2, "--fps"),
+        (("a.mp4", "--fps=nan"), 2, "--fps"),
+        (("a.mp4", "--fps=inf"), 2, "--fps"),
         (("a.mp4", f"--camera={'x' * 129}"), 2, "more than 128 characters"),
     ],
 )

@@ -1,5 +1,6 @@
 """Fault 2: a broker that goes away and comes back, is not there yet, or refuses us."""
 
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.engines import plain_jpeg
 from tests.faults.load import steady_load
-from tests.serving import RunningWorkers, fer_worker, running
+from tests.serving import RunningWorkers, command, fer_worker, running
+from tests.streams import Film, streaming
 from tests.waiting import wait_until
 from worker.broker.embedded import EmbeddedBroker
 from worker.config import BrokerConfig
@@ -94,16 +97,28 @@ def test_wrong_password_and_missing_vhost_stop_the_worker(
         assert fer_worker("status", broker=BrokerConfig((wrong,))).returncode == 3
 
 
-def test_password_that_is_changed_stops_the_workers(
+def test_password_that_is_changed_stops_the_workers_and_who_sends_to_them(
     node: EmbeddedBroker, own_broker: BrokerConfig, tmp_path: Path
 ) -> None:
-    with running(tmp_path / "workers.log", own_broker, "--processes=2") as workers:
+    rows = tmp_path / "rows.jsonl"
+    with (
+        running(tmp_path / "workers.log", own_broker, "--processes=2") as workers,
+        streaming(Film([plain_jpeg(64)] * 2), "http") as camera,
+    ):
         wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
-        node.rabbitmqctl("change_password", "guest", "another")
-        node.rabbitmqctl("close_all_connections", "a new password")
-        assert workers.process.wait(30) == 3
+        line, environment = command("submit", camera, f"--output={rows}", broker=own_broker)
+        with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as sending:
+            wait_until(lambda: rows.exists() and rows.stat().st_size, 30, "rows are written")
+            node.rabbitmqctl("change_password", "guest", "another")
+            node.rabbitmqctl("close_all_connections", "a new password")
+            assert workers.process.wait(30) == 3
+            _, said = sending.communicate(timeout=30)
+            assert sending.returncode == 3
     assert says(workers, "refuses the user name or password")
     assert not says(workers, "Traceback")
+    (refusal,) = [line for line in said.splitlines() if line.startswith("fer-worker: ")]
+    assert "refuses the user name or password" in refusal
+    assert "Traceback" not in said
 
 
 def test_commands_wait_for_a_broker_that_is_still_starting(

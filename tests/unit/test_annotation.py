@@ -1,5 +1,8 @@
 """Annotated copies of frames: pictures in a folder, and videos."""
 
+import os
+import resource
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,9 +14,9 @@ from numpy.typing import NDArray
 from schemas import BatchResult, ErrorCode, FrameResult, RequestError, Status
 from worker.answers import Answer
 from worker.cli.annotated_video import VideoAnnotator
-from worker.cli.annotation import Annotator
+from worker.cli.annotation import Annotator, check_copies
 from worker.errors import FerWorkerError, NoAnswerError
-from worker.media import MediaFrame
+from worker.media import MediaFrame, open_clip
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
@@ -53,7 +56,7 @@ def answered(*frames: MediaFrame) -> Answer:
 
 def written(path: Path) -> tuple[list[NDArray[np.uint8]], float]:
     """The frames of a video, and how many of them are a second."""
-    video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    video = open_clip(path)
     images = []
     while (read := video.read())[0]:
         images.append(np.asarray(read[1], np.uint8))
@@ -73,7 +76,7 @@ def save(path: Path, *answers: Answer) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".MP4"])
+@pytest.mark.parametrize("suffix", [".mp4", ".webm", ".MP4", os.fsdecode(b"\xf6.mp4")])
 def test_video_has_the_frames_and_the_rate_of_what_was_sent(
     tmp_path: Path, suffix: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +156,18 @@ def test_video_in_a_folder_that_is_not_there_is_one_line(tmp_path: Path) -> None
         VideoAnnotator(tmp_path / "nowhere" / "out.mp4")
 
 
+def test_video_that_could_not_be_written_whole_is_one_line(tmp_path: Path) -> None:
+    video = VideoAnnotator(tmp_path / "out.mp4")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # as on a disk that is full
+    try:
+        video.save(answered(*clip(0, 0.1, 0.2)))
+        with pytest.raises(FerWorkerError, match=r"^cannot write .*out\.mp4: it is not complete$"):
+            video.close()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
 def test_copies_are_named_by_source_and_number(tmp_path: Path) -> None:
     copies = Annotator(tmp_path / "new").save(
         answered(
@@ -170,3 +185,30 @@ def test_copies_are_named_by_source_and_number(tmp_path: Path) -> None:
     ]
     assert copies == [tmp_path / "new" / name for name in names]
     assert all(path is not None and path.stat().st_size for path in copies)
+
+
+def test_picture_and_frame_of_a_clip_that_are_called_alike_are_both_kept(tmp_path: Path) -> None:
+    picture, film = frame(20, "a-000001.png"), frame(20, "a.mp4", 1, 0.1)
+    for order in ([picture, film], [film, picture]):
+        assert len(set(Annotator(tmp_path).save(answered(*order)))) == 2
+
+
+@pytest.mark.parametrize("link", [None, os.symlink, os.link])
+def test_what_is_to_be_sent_is_never_replaced(
+    tmp_path: Path, link: Callable[[Path, Path], None] | None
+) -> None:
+    for name in ("sent/a.jpg", "sent/b.mp4", "copies/c.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    picture, film, copies = tmp_path / "sent/a.jpg", tmp_path / "sent/b.mp4", tmp_path / "copies"
+    check_copies(copies, [picture, film])
+    check_copies(tmp_path / "sent", [film])
+    check_copies(tmp_path / "new.mp4", [picture, film])
+    folder, video = tmp_path / "sent", film
+    if link is not None:
+        folder, video = copies, tmp_path / "out.mp4"
+        link(picture, copies / "a.jpg")
+        link(film, video)
+    for target in (folder, video):
+        with pytest.raises(FerWorkerError, match=r"would replace what is to be sent$"):
+            check_copies(target, [film, picture])

@@ -47,6 +47,20 @@ def test_password_is_masked_wherever_it_is(url: str) -> None:
     assert mask_password(url).startswith("amqp://us")
 
 
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("rtsp://10.0.0.1:554/x?user=a@b&password=secret", "rtsp://10.0.0.1:***"),
+        ("http://camera/cgi?usr=admin&pwd=sec@secret", "http://camera:***"),
+        ("http://me:se?cr@et@camera/cgi", "http://me:***"),
+    ],
+)
+def test_nothing_is_shown_of_an_address_from_where_it_is_ambiguous(
+    address: str, shown: str
+) -> None:
+    assert mask_password(address) == shown
+
+
 def test_url_can_be_in_a_file(tmp_path: Path) -> None:
     file = tmp_path / "url"
     file.write_text("amqp://a:secret@one/,\namqp://a:secret@two/\n")

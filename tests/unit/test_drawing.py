@@ -163,6 +163,14 @@ def test_frame_without_a_result_says_why_in_its_corner() -> None:
     assert 100 < columns.max() < 320
 
 
+@pytest.mark.parametrize("size", [(320, 240), (64, 48)])
+def test_line_that_is_wider_than_the_frame_is_cut(size: tuple[int, int]) -> None:
+    image = plain(*size)
+    drawn = with_caption(image, "the batch has 20000000 bytes; a message may have 16777216")
+    _, columns = np.nonzero(changed(image, drawn))
+    assert size[0] * 0.75 < columns.max() < size[0]
+
+
 def test_frame_without_a_face_says_so_in_its_corner() -> None:
     image = plain(640, 480)
     where = changed(image, annotate(image, result()))

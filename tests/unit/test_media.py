@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
@@ -130,6 +131,14 @@ def test_frame_id_is_the_path_or_its_end(tmp_path: Path) -> None:
     assert path.as_posix().endswith(frame.id)
 
 
+def test_name_that_is_not_utf_8_can_be_sent(tmp_path: Path) -> None:
+    picture = jpeg(tmp_path / os.fsdecode(b"d\xf6rr.jpg"))
+    film = clip(tmp_path / "a.mp4", [0]).rename(tmp_path / os.fsdecode(b"d\xf6rr.mp4"))
+    found = [*read_frames(picture), *read_frames(film)]
+    assert [Path(frame.source).name for frame in found] == ["d?rr.jpg", "d?rr.mp4"]
+    assert [Path(frame.id).name for frame in found] == ["d?rr.jpg", "d?rr.mp4#0"]
+
+
 @pytest.mark.parametrize("missing", ["nowhere.jpg", "a.jpg/b.jpg", "notes.txt", "empty"])
 def test_bad_path_is_refused_before_anything_is_read(tmp_path: Path, missing: str) -> None:
     jpeg(tmp_path / "a.jpg")
@@ -252,6 +261,8 @@ def test_pattern_that_no_shell_has_expanded_is_what_it_matches(tmp_path: Path) -
         "frame-10.jpg",
     ]
     assert len(matching(f"{tmp_path}/**/*.jpg")) == 4
+    assert len(find_media(matching(f"{tmp_path}/**"))) == 4
+    assert len(find_media(matching(f"{tmp_path}/**/*"))) == 4
     assert matching(f"{tmp_path}/[1].jpg") == [tmp_path / "[1].jpg"]
     assert matching("nowhere.jpg") == [Path("nowhere.jpg")]
     with pytest.raises(FerWorkerError, match=r"^nothing matches .*\*\.png$"):

@@ -1,6 +1,7 @@
 """Rows of results: made from answers, written, and read back."""
 
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -116,6 +117,12 @@ def test_batch_without_a_result_has_a_row_a_frame_with_its_error(
     assert [(row.frame, row.error, row.batch) for row in rows] == [(0, code, None), (1, code, None)]
 
 
+def test_path_of_a_copy_that_is_not_utf_8_can_be_written() -> None:
+    (row,) = rows_of(answer([]), [Path(os.fsdecode(b"d\xf6rr.jpg"))])
+    assert row.annotated == "d?rr.jpg"
+    assert row.model_dump_json()
+
+
 def test_error_of_a_whole_batch_is_that_of_each_frame() -> None:
     bad = RequestError(frame=None, code=ErrorCode.EXPIRED, message="too late")
     result = BatchResult(status=Status.EXPIRED, errors=(bad,), worker="host/1")
@@ -163,6 +170,14 @@ def test_file_of_before_is_replaced(tmp_path: Path) -> None:
 def test_file_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(FerWorkerError, match=r"^cannot write .*rows\.csv: No such file"):
         RowWriter(tmp_path / "nowhere" / "rows.csv")
+
+
+def test_file_that_can_no_longer_be_written_to_is_one_line() -> None:
+    with (
+        pytest.raises(FerWorkerError, match=r"^cannot write /dev/full: No space left on device$"),
+        RowWriter(Path("/dev/full")) as writer,
+    ):
+        writer.write(everything())
 
 
 def test_whole_numbers_that_a_spreadsheet_made_fractions_are_read(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Final
 from worker.answers import Answer
 from worker.cli.annotation import annotated, decoded, outcomes, unwritable
 from worker.errors import FerWorkerError, FrameError
-from worker.media import MediaFrame
+from worker.media import MediaFrame, expected_frames
+from worker.media.clips import opencv_name
 
 if TYPE_CHECKING:
     from cv2 import VideoWriter
@@ -85,11 +86,17 @@ class VideoAnnotator:
         return []
 
     def close(self) -> None:
-        """Complete the file; without a frame there is none."""
-        if self._writer is not None:
-            self._writer.release()
-        else:
+        """Complete the file; without a frame there is none.
+
+        Raises:
+            FerWorkerError: it cannot be read back. OpenCV does not say what it could not write.
+        """
+        if self._writer is None:
             self._path.unlink(missing_ok=True)
+            return
+        self._writer.release()
+        if not expected_frames(self._path):
+            raise FerWorkerError(f"cannot write {self._path}: it is not complete")
 
     def _append(self, frame: MediaFrame, image: "BGRImage") -> None:
         if self._writer is None:
@@ -128,7 +135,7 @@ class VideoAnnotator:
         codec = cv2.VideoWriter.fourcc(*CODECS[self._path.suffix.lower()])
         with _without_stderr():
             writer = cv2.VideoWriter(
-                str(self._path.resolve()), cv2.CAP_FFMPEG, codec, self._rate, self._size
+                opencv_name(self._path.resolve()), cv2.CAP_FFMPEG, codec, self._rate, self._size
             )
         if not writer.isOpened():
             raise FerWorkerError(f"cannot write {self._path}: OpenCV does not encode it")

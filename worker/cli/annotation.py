@@ -1,7 +1,7 @@
 """Annotated copies of frames: pictures in a folder."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain, count, zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from schemas import FrameResult
 from worker.answers import Answer
 from worker.config import FrameLimits
 from worker.errors import FerWorkerError, FrameError
-from worker.media import MediaFrame
+from worker.media import MediaFrame, encode_jpeg
 
 if TYPE_CHECKING:
     from worker.inference.engine import BGRImage
@@ -22,8 +22,9 @@ class Annotator:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._stems: dict[str, str] = {}
-        """Of the files, by source."""
+        """What the files of a clip begin with, by its path."""
         self._taken: set[str] = set()
+        """Those, and the names of all files, without suffix."""
 
     def save(self, answer: Answer) -> list[Path | None]:
         """Write the frames of an answered batch, named as they are; one that failed is left out.
@@ -34,8 +35,6 @@ class Annotator:
         Raises:
             FerWorkerError: the directory cannot be written to.
         """
-        import cv2  # not at the top: --help loads no OpenCV
-
         copies: list[Path | None] = []
         for frame, found, _ in outcomes(answer):
             try:
@@ -45,10 +44,10 @@ class Annotator:
             if image is None:
                 copies.append(None)
                 continue
-            path = self._directory / self._name(frame)
+            path = self._directory / f"{self._name(frame)}.jpg"
             try:
                 self._directory.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(cv2.imencode(".jpg", image)[1].tobytes())
+                path.write_bytes(encode_jpeg(image))
             except OSError as error:
                 raise unwritable(path, error) from error
             copies.append(path)
@@ -58,20 +57,42 @@ class Annotator:
         """Nothing is left to be written."""
 
     def _name(self, frame: MediaFrame) -> str:
-        stem = self._stems.get(frame.source)
-        if stem is None or frame.position is None:
-            stem = self._stems[frame.source] = self._new_stem(frame)
-        return f"{stem}.jpg" if frame.position is None else f"{stem}-{frame.position:06}.jpg"
-
-    def _new_stem(self, frame: MediaFrame) -> str:
-        """A name not used yet: files of several folders may be called alike."""
+        if frame.captured_at is not None:  # of a camera, the only source of its run
+            stem = re.sub(r"\W+", "-", frame.source)  # an address has what no file should have
+            return f"{stem}-{frame.position:06}"
         name = Path(frame.source).stem
-        if frame.captured_at is not None:  # an address, which has what no file should have
-            name = re.sub(r"\W+", "-", frame.source)
+        if frame.position is None:
+            return self._free(name)
+        if frame.source not in self._stems:
+            self._stems[frame.source] = self._free(name)
+        return self._free(f"{self._stems[frame.source]}-{frame.position:06}")
+
+    def _free(self, name: str) -> str:
+        """Take a name, or a similar one: files of several folders may be called alike."""
         numbered = (f"{name}-{number}" for number in count(2))
-        stem = next(stem for stem in chain((name,), numbered) if stem not in self._taken)
-        self._taken.add(stem)
-        return stem
+        free = next(one for one in chain((name,), numbered) if one not in self._taken)
+        self._taken.add(free)
+        return free
+
+
+def check_copies(target: Path, sources: Iterable[Path]) -> None:
+    """See to it that nothing is drawn over what it is drawn on.
+
+    Args:
+        target: folder or video that annotated frames will be written to.
+        sources: files that will be sent.
+
+    Raises:
+        FerWorkerError: one of them might be replaced, whatever it is called there.
+    """
+    try:
+        files = target.glob("*.[jJ][pP][gG]") if target.is_dir() else filter(Path.exists, [target])
+        there = {(found.st_dev, found.st_ino) for found in map(Path.stat, files)}
+        sent = (source.stat() for source in sources) if there else ()
+        if any((found.st_dev, found.st_ino) in there for found in sent):
+            raise FerWorkerError(f"annotating into {target} would replace what is to be sent")
+    except OSError as error:
+        raise unwritable(target, error) from error
 
 
 def outcomes(answer: Answer) -> Iterator[tuple[MediaFrame, FrameResult | None, str]]:

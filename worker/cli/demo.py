@@ -17,7 +17,7 @@ import worker
 from schemas import BatchResult
 from worker.broker.embedded import EmbeddedBroker
 from worker.broker.owned import ProcessGroup
-from worker.cli.annotation import Annotator
+from worker.cli.annotation import Annotator, check_copies
 from worker.cli.options import engine_arguments, engine_options
 from worker.cli.streaming import stream
 from worker.cli.tables import render_results
@@ -57,6 +57,7 @@ def demo(
 ) -> None:
     """Start a broker and workers, send them pictures, show what they found, stop everything."""
     pictures = find_pictures([frames])
+    check_copies(output, pictures)
     progress = Console(stderr=True)
     for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT
         signal.signal(number, _leave)

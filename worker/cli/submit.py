@@ -1,5 +1,6 @@
 """`fer-worker submit`: a controller for the shell."""
 
+import math
 import signal
 import sys
 from collections.abc import Iterable, Iterator
@@ -13,14 +14,14 @@ import click
 from schemas import MAX_NAME_LENGTH, FaceSelection
 from worker.answers import Answer
 from worker.cli.annotated_video import CODECS, VideoAnnotator
-from worker.cli.annotation import Annotator
+from worker.cli.annotation import Annotator, check_copies
 from worker.cli.interruption import Interruption
 from worker.cli.options import broker_options
 from worker.cli.progress import Tally, shown
 from worker.cli.streaming import WINDOW, stream
 from worker.client import FerClient
 from worker.config import BrokerConfig
-from worker.errors import FerWorkerError, NoAnswerError
+from worker.errors import BrokerError, FerWorkerError
 from worker.media import (
     CLIP_SUFFIXES,
     Camera,
@@ -31,6 +32,7 @@ from worker.media import (
     is_address,
     matching,
     read_frames,
+    sendable,
 )
 from worker.rows import ROW_SUFFIXES, RowWriter, rows_of
 
@@ -40,11 +42,20 @@ LIVE_WINDOW = 2
 LIVE_HOLD_S = 1.0
 """How long a frame of a camera waits for others to fill its batch."""
 
+MAX_RATE = 1000
+"""Frames a second that may be asked for; no clip or camera has more."""
+
+
+def _check_rate(_: click.Context, __: click.Parameter, fps: float | None) -> float | None:
+    if fps is not None and math.isnan(fps):  # which is in every range
+        raise click.BadParameter("not a number of frames")
+    return fps
+
 
 def _check_camera(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
     if name is not None and len(name) > MAX_NAME_LENGTH:
         raise click.BadParameter(f"more than {MAX_NAME_LENGTH} characters")
-    return name
+    return None if name is None else sendable(name)
 
 
 def _check_output(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
@@ -66,8 +77,9 @@ def _check_annotate(_: click.Context, __: click.Parameter, path: Path | None) ->
 @click.option("--batch-size", type=click.IntRange(1, 64), default=8, help="Frames in a batch.")
 @click.option(
     "--fps",
-    type=click.FloatRange(min=0, min_open=True),
+    type=click.FloatRange(min=0, max=MAX_RATE, min_open=True),
     metavar="N",
+    callback=_check_rate,
     help="Frames to send for each second of a clip, or a second from a camera at most.  "
     "[default: all]",
 )
@@ -126,16 +138,18 @@ def submit(
     line on stderr sums up what was sent and answered.
 
     Exit code 5 if any batch got no answer in time; 1 if any was refused, or a source could not be
-    read to its end; 130 after Ctrl-C.
+    read to its end; 3 if the broker refuses us; 130 after Ctrl-C.
     """
     for path in (output, annotate):
         if path is not None and path.is_file() and not overwrite:
             raise FerWorkerError(f"{path} exists already; --overwrite replaces it")
     interruption, tally = Interruption(), Tally()
-    failures: list[FerWorkerError] = []
+    failures: set[int] = set()  # exit codes; the errors themselves would hold on to pictures
     try:
         with ExitStack() as stack:
             source = _open(sources, fps, limit, batch_size, failures, stack)
+            if annotate is not None:
+                check_copies(annotate, source.files)
             client = stack.enter_context(FerClient(broker, answer_timeout_s=timeout + 1))
             rows = annotator = None
             if output is not None:
@@ -158,14 +172,16 @@ def submit(
             for answer in answers:
                 tally.take(answer)
                 advance()
-                if answer.error is not None and not interruption:
-                    failures.append(answer.error)
-                    click.echo(f"fer-worker: {answer.error}: {_names(answer)}", err=True)
                 copies = annotator.save(answer) if annotator is not None else []
                 if rows is not None:
                     rows.write(rows_of(answer, copies))
                 elif answer.result is not None:
                     click.echo(answer.result.model_dump_json())
+                if (failure := answer.failure) is not None and not interruption:
+                    if isinstance(failure, BrokerError):  # as would be all batches that follow
+                        raise failure
+                    failures.add(failure.exit_code)
+                    click.echo(f"fer-worker: {failure}: {_names(answer)}", err=True)
     except KeyboardInterrupt:  # before there was anything to end in order
         sys.exit(128 + signal.SIGINT)
     finally:
@@ -174,8 +190,7 @@ def submit(
     if interruption:
         sys.exit(interruption.exit_code)
     if failures:
-        late = any(isinstance(failure, NoAnswerError) for failure in failures)
-        sys.exit(NoAnswerError.exit_code if late else FerWorkerError.exit_code)
+        sys.exit(max(failures))  # 5, no answer in time, before 1
 
 
 @dataclass(frozen=True)
@@ -187,6 +202,8 @@ class _Source:
     """Frames in them; None where nobody knows."""
     window: int
     """How many may be in flight."""
+    files: Iterable[Path] = ()
+    """Where its frames come from; none for a camera."""
 
 
 def _open(
@@ -194,7 +211,7 @@ def _open(
     fps: float | None,
     limit: int | None,
     batch_size: int,
-    failures: list[FerWorkerError],
+    failures: set[int],
     stack: ExitStack,
 ) -> _Source:
     """Find files or open a camera, so that what is not there is known before anything is sent.
@@ -213,17 +230,17 @@ def _open(
     if sys.stderr.isatty():  # for the bar; clips have to be opened for it
         total = sum(expected_frames(file, fps) for file in files)
         total = min(total, limit or total)
-    return _Source(batches(_first(frames, limit), batch_size), total, WINDOW)
+    return _Source(batches(_first(frames, limit), batch_size), total, WINDOW, files)
 
 
 def _to_its_end(
-    frames: Iterable[MediaFrame | None], failures: list[FerWorkerError]
+    frames: Iterable[MediaFrame | None], failures: set[int]
 ) -> Iterator[MediaFrame | None]:
     """Give frames for as long as they can be read, and say why if there are no more."""
     try:
         yield from frames
     except FerWorkerError as error:
-        failures.append(error)
+        failures.add(error.exit_code)
         click.echo(f"fer-worker: {error}", err=True)
 
 

@@ -10,6 +10,7 @@ of its frames, each the newest.
 """
 
 from worker.media.cameras import Camera, is_address
+from worker.media.clips import open_clip
 from worker.media.files import (
     CLIP_SUFFIXES,
     JPEG_START,
@@ -21,7 +22,7 @@ from worker.media.files import (
     read_frame,
     read_frames,
 )
-from worker.media.frames import FRAME_OVERHEAD_BYTES, MediaFrame, batches, encode_jpeg
+from worker.media.frames import FRAME_OVERHEAD_BYTES, MediaFrame, batches, encode_jpeg, sendable
 
 __all__ = [
     "CLIP_SUFFIXES",
@@ -37,6 +38,8 @@ __all__ = [
     "find_pictures",
     "is_address",
     "matching",
+    "open_clip",
     "read_frame",
     "read_frames",
+    "sendable",
 ]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 from worker.config import mask_password
 from worker.errors import FerWorkerError
-from worker.media.clips import prepare_ffmpeg
-from worker.media.frames import MediaFrame, encode_jpeg, frame_id
+from worker.media.clips import opencv_name, prepare_ffmpeg
+from worker.media.frames import MediaFrame, encode_jpeg, frame_id, sendable
 
 if TYPE_CHECKING:
     from cv2 import VideoCapture
@@ -67,7 +67,7 @@ class Camera:
             fps: frames a second at most; as many as are asked for without it.
             timeout_s: how long it may take to open, and for its next frame.
         """
-        self.name = mask_password(address)
+        self.name = sendable(mask_password(address))
         self._address = address
         self._fps = fps
         self._timeout_s = timeout_s
@@ -180,7 +180,7 @@ class Camera:
         timeout_ms = round(self._timeout_s * 1000)
         timeouts = (cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC)
         return cv2.VideoCapture(
-            self._address,
+            opencv_name(self._address),
             cv2.CAP_FFMPEG,
             [value for name in timeouts for value in (name, timeout_ms)],
         )

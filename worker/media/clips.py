@@ -4,10 +4,10 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from worker.errors import FerWorkerError
-from worker.media.frames import MediaFrame, encode_jpeg, frame_id
+from worker.media.frames import MediaFrame, encode_jpeg, frame_id, sendable
 
 if TYPE_CHECKING:
     from cv2 import VideoCapture
@@ -32,6 +32,11 @@ def prepare_ffmpeg() -> None:
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
+def opencv_name(name: str | Path) -> str:
+    """Give OpenCV a path or address as bytes: text that is not UTF-8 would crash it."""
+    return cast("str", os.fsencode(name))
+
+
 def read_clip(path: Path, fps: float | None = None) -> Iterator[MediaFrame]:
     """Read the frames of a clip, each decoded when it is asked for.
 
@@ -46,6 +51,7 @@ def read_clip(path: Path, fps: float | None = None) -> Iterator[MediaFrame]:
     """
     import cv2
 
+    source = sendable(path.as_posix())
     with _opened(path) as clip:
         own_rate, count = _rate(clip), _count(clip)
         rate = min(fps, own_rate) if fps and own_rate else fps or own_rate
@@ -63,8 +69,8 @@ def read_clip(path: Path, fps: float | None = None) -> Iterator[MediaFrame]:
                 _, image = clip.retrieve()
                 yield MediaFrame(
                     encode_jpeg(image),
-                    frame_id(path.as_posix(), number),
-                    path.as_posix(),
+                    frame_id(source, number),
+                    source,
                     number,
                     at_s,
                     rate=rate,
@@ -86,8 +92,15 @@ def clip_length(path: Path, fps: float | None = None) -> int:
     return round(count * min(fps / rate, 1)) if fps and rate else count
 
 
-@contextmanager
-def _opened(path: Path) -> "Iterator[VideoCapture]":
+def open_clip(path: Path) -> "VideoCapture":
+    """Open a clip; who calls releases it.
+
+    Returns:
+        A capture, from which no frame can be read if this is no clip.
+
+    Raises:
+        FerWorkerError: the file cannot be read.
+    """
     prepare_ffmpeg()
     import cv2
 
@@ -96,7 +109,12 @@ def _opened(path: Path) -> "Iterator[VideoCapture]":
     except OSError as error:
         raise FerWorkerError(f"cannot read {path}: {error.strerror or error}") from error
     # The absolute path of a file, for FFmpeg alone: nothing that could be taken for an address.
-    clip = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
+    return cv2.VideoCapture(opencv_name(path.resolve()), cv2.CAP_FFMPEG)
+
+
+@contextmanager
+def _opened(path: Path) -> "Iterator[VideoCapture]":
+    clip = open_clip(path)
     try:
         yield clip
     finally:

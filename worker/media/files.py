@@ -8,7 +8,7 @@ from typing import Final
 
 from worker.errors import FerWorkerError
 from worker.media.clips import clip_length, read_clip
-from worker.media.frames import MediaFrame, encode_jpeg, frame_id
+from worker.media.frames import MediaFrame, encode_jpeg, frame_id, sendable
 
 JPEG_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 OTHER_SUFFIXES: Final = frozenset({".bmp", ".png", ".tif", ".tiff", ".webp"})
@@ -23,7 +23,8 @@ def matching(text: str) -> list[Path]:
     """List the paths that a name stands for: itself, or what it matches as a pattern.
 
     A pattern is one that the shell has left as it was, in quotes or too long for it: `*`, `?`,
-    `[…]`, and `**` for folders of any depth.
+    `[…]`, and `**` for folders of any depth. What is in a folder that it matches as well is left
+    out: it comes with the folder.
 
     Raises:
         FerWorkerError: a pattern that nothing matches.
@@ -31,8 +32,9 @@ def matching(text: str) -> list[Path]:
     path = Path(text)
     if path.exists() or not glob.has_magic(text):
         return [path]
-    if found := glob.glob(text, recursive=True):  # noqa: PTH207 - Path takes no absolute one
-        return sorted(map(Path, found), key=_by_number)
+    names = glob.glob(text, recursive=True)  # noqa: PTH207 - Path takes no absolute one
+    if found := set(map(Path, names)):
+        return sorted((path for path in found if found.isdisjoint(path.parents)), key=_by_number)
     raise FerWorkerError(f"nothing matches {text}")
 
 
@@ -73,7 +75,8 @@ def read_frame(path: Path) -> MediaFrame:
         raise _unreadable(path, error) from error
     is_jpeg = path.suffix.lower() in JPEG_SUFFIXES or content.startswith(JPEG_START)
     jpeg = content if is_jpeg else _encode(path, content)
-    return MediaFrame(jpeg, frame_id(path.as_posix()), path.as_posix())
+    source = sendable(path.as_posix())
+    return MediaFrame(jpeg, frame_id(source), source)
 
 
 def read_frames(path: Path, fps: float | None = None) -> Iterator[MediaFrame]:

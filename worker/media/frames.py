@@ -39,6 +39,11 @@ class MediaFrame:
     """Frames a second that are read of its clip or camera; None for a picture."""
 
 
+def sendable(text: str) -> str:
+    """Replace what is no Unicode: bytes of a name that is not UTF-8, as Python keeps them."""
+    return text.encode(errors="replace").decode()
+
+
 def frame_id(source: str, position: int | None = None) -> str:
     """Name a frame by where it came from."""
     name = source if position is None else f"{source}#{position}"
