@@ -31,6 +31,11 @@ class EmotionScores(Message):
     surprise: Score
     neutral: Score
 
+    def strongest(self) -> tuple[Emotion, float]:
+        """Give the emotion of the highest score, and that score; of equals the first, as FER."""
+        name, score = max(self, key=lambda item: item[1])
+        return Emotion(name), score
+
 
 class FaceResult(Message):
     """One face of a frame."""

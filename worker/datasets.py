@@ -11,7 +11,7 @@ A label that names no emotion is an error before anything is analysed: nothing i
 """
 
 import csv
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -186,13 +186,25 @@ def _read_folders(
     root: Path, splits: Mapping[str | None, Path], wanted: _Wanted
 ) -> Iterator[LabelledPicture]:
     for split, labelled in splits.items():
+        folders = _folders(labelled)
+        _check_numbers(folders)
         if split is not None and not wanted.takes(split):
             continue
-        for folder in _folders(labelled):
+        for folder in folders:
             emotion = wanted.emotion(folder.name, _FOLDER_LABELS, str(folder))
             if emotion is not None:
                 for file in find_pictures([folder]):
                     yield LabelledPicture(file.relative_to(root).as_posix(), emotion, file)
+
+
+def _check_numbers(folders: Iterable[Path]) -> None:
+    """See that numbers of folders, if they have any, are those of RAF-DB: there are others."""
+    for folder in folders:
+        if folder.name.isdecimal() and folder.name not in RAF_NUMBERS:
+            raise FerWorkerError(
+                f"{folder}: not a number of RAF-DB's, 1 to 7, and what others mean is not known; "
+                "name all folders after their emotions"
+            )
 
 
 def _read_list(path: Path, wanted: _Wanted) -> Iterator[LabelledPicture]:

@@ -28,14 +28,14 @@ class Outcome:
     picture: str
     label: Emotion
     face: FaceResult | None = None
-    error: FerWorkerError | None = None
+    error: str | None = None
 
     @property
     def emotion(self) -> Emotion | None:
         """The strongest emotion of the face; of equals the first, as in a result."""
         if self.face is None:
             return None
-        return Emotion(max(self.face.emotions, key=lambda item: item[1])[0])
+        return self.face.emotions.strongest()[0]
 
     @property
     def is_right(self) -> bool:

@@ -102,11 +102,11 @@ def expired(
 
 
 def _dominant(frame: FrameResult) -> FrameEmotion:
-    """Name the strongest of the first face's scores; of equals the first, as FER does."""
+    """Name the strongest of the first face's scores."""
     if not frame.faces:
         return NO_EMOTION
-    emotion, confidence = max(frame.faces[0].emotions, key=lambda item: item[1])
-    return FrameEmotion.model_validate({"emotion": emotion, "confidence": confidence})
+    emotion, confidence = frame.faces[0].emotions.strongest()
+    return FrameEmotion(emotion=emotion, confidence=confidence)
 
 
 def _status(failed: int, frames: int) -> Status:

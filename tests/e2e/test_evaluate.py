@@ -182,6 +182,8 @@ def test_nothing_but_what_cannot_be_read_is_one_line(tmp_path: Path) -> None:
         (("{labelled}", "--min-face-size=11"), 2, "'--min-face-size'"),
         (("{labelled}", "--amqp-url=amqp://localhost:1", "--compat=fer"), 2, "of their own"),
         (("{labelled}", "--amqp-url=amqp://localhost:1", "--threads=2"), 2, "of their own"),
+        (("{labelled}", "--batch-size=4"), 2, "are for batches sent with --amqp-url"),
+        (("{labelled}", "--timeout=600"), 2, "are for batches sent with --amqp-url"),
         (("{labelled}", "--amqp-url=localhost"), 1, "not an AMQP URL"),
     ],
 )

@@ -131,6 +131,16 @@ def test_subset_leaves_out_other_labels_and_what_is_no_emotion(tmp_path: Path) -
         find_dataset(root)
 
 
+@pytest.mark.parametrize("other", ["0", "8", "01"])
+def test_numbers_of_folders_that_are_not_those_of_raf_db_are_never_left_out(
+    other: str, tmp_path: Path
+) -> None:
+    root = empty_pictures(tmp_path, *(f"{split}/1/a.jpg" for split in ("test", "train")))
+    empty_pictures(root, f"train/{other}/b.jpg")
+    with pytest.raises(FerWorkerError, match=f"train/{other}: not a number of RAF-DB's"):
+        find_dataset(root, emotions=(Emotion.SURPRISE,))
+
+
 def line(emotion: object = 3, pixels: str | None = None, usage: str = "PublicTest") -> str:
     return f"emotion,pixels,Usage\n{emotion},{pixels or ' '.join(['0'] * 2304)},{usage}\n"
 
@@ -189,7 +199,7 @@ def test_list_without_pictures_is_one_line(tmp_path: Path) -> None:
         (("cats/a.jpg",), ".", "no folder in .* is named after an emotion"),
         (("happy/a.jpg", "sad/notes.md"), ".", "no pictures in .*sad"),
         (("happy/a.jpg",), "happy/a.jpg", "neither a folder nor a list of labelled pictures"),
-        (("0/a.jpg", "1/b.jpg"), ".", "0: the label '0' names no emotion"),
+        (("0/a.jpg", "1/b.jpg"), ".", "0: not a number of RAF-DB's, 1 to 7"),
         (("val/happy/a.jpg",), ".", "has no split 'test': it has val"),
     ],
 )

@@ -33,7 +33,7 @@ def outcome(label: Emotion, answer: Emotion | None) -> Outcome:
 
 
 def failed(label: Emotion) -> Outcome:
-    return Outcome("picture", label, error=FerWorkerError("damaged"))
+    return Outcome("picture", label, error="damaged")
 
 
 BY_HAND: Answers = [

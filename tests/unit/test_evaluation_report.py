@@ -11,7 +11,6 @@ from tests.unit.test_evaluation import face
 from worker.cli.evaluation_report import Report, Trial, document, render
 from worker.confusion_plot import draw
 from worker.datasets import Dataset
-from worker.errors import FerWorkerError
 from worker.evaluation import Outcome, evaluate
 from worker.inference.engine import EngineOptions
 
@@ -66,8 +65,7 @@ def test_partial_figures_say_so() -> None:
 
 def test_pictures_that_failed_are_named_as_they_are_called() -> None:
     failed = [
-        Outcome(f"[red]{place}\x1b\n.jpg", Emotion.SAD, error=FerWorkerError("damaged"))
-        for place in range(5)
+        Outcome(f"[red]{place}\x1b\n.jpg", Emotion.SAD, error="damaged") for place in range(5)
     ]
     text = shown(report([*outcomes(1), *failed]))
     assert "5 could not be analysed, and are in no figure" in text
@@ -83,7 +81,7 @@ def test_no_face_found_at_all_leaves_dashes() -> None:
 
 
 def test_document_has_all_there_is_and_is_json() -> None:
-    failed = Outcome("b.jpg", Emotion.SAD, error=FerWorkerError("damaged"))
+    failed = Outcome("b.jpg", Emotion.SAD, error="damaged")
     given = report([*outcomes(2), failed], [*outcomes(2, rotated=3), failed])
     read = json.loads(json.dumps(document(given)))
     assert read["dataset"]["splits"] == ["test"]

@@ -5,6 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from schemas import ScaleCommand
+from worker.cli import main
 from worker.cli.limits import limit_options
 from worker.cli.options import engine_arguments, engine_options
 from worker.cli.scale import _Amount
@@ -107,6 +108,26 @@ def test_every_limit_has_an_option_and_a_variable() -> None:
         for name, value in chosen.items()
     }
     assert limits_of(**variables) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("run --min-face-probability=nan", "'nan' is no finite number"),
+        ("run --drain-timeout=nan", "'nan' is no finite number"),
+        ("run --hang-timeout=inf", "inf is not in the range 2<=x<=86400"),
+        ("scale 1 --timeout=86401", "86401.0 is not in the range 0<=x<=86400"),
+        ("bench --timeout=0", "0.0 is not in the range 0<x<=86400"),
+        ("bench --stability=inf", "'inf' is no finite number"),
+        ("evaluate . --timeout=nan", "'nan' is no finite number"),
+    ],
+)
+def test_number_that_is_none_and_a_time_of_more_than_a_day_are_wrong_usage(
+    line: str, said: str
+) -> None:
+    outcome = CliRunner().invoke(main, line.split())
+    assert outcome.exit_code == 2
+    assert said in outcome.stderr
 
 
 @pytest.mark.parametrize(

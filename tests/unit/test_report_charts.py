@@ -43,7 +43,8 @@ def test_frames_of_a_bin_are_bars_as_high_as_they_are_many() -> None:
     drawn = course(only_series(rows))
     assert drawn.most_frames == 2
     assert drawn.steps == "in steps of 0.2 s"
-    assert [(column.x, column.tally.frames) for column in drawn.columns] == [(0, 2), (1, 2), (5, 2)]
+    frames = [(column.x, column.counts.frames) for column in drawn.columns]
+    assert frames == [(0, 2), (1, 2), (5, 2)]
     assert drawn.frames["with a face"] == "M0.06 100.0v-50.0h.88v50.0zM5.06 100.0v-100.0h.88v100.0z"
     assert (
         drawn.frames["without a face"] == "M0.06 50.0v-50.0h.88v50.0zM1.06 100.0v-100.0h.88v100.0z"

@@ -1,5 +1,7 @@
 """`fer-worker report` as it is called, with files that are in order and others."""
 
+import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -116,6 +118,24 @@ def test_place_that_cannot_be_written_to_is_said_before_anything_is_read(tmp_pat
     assert (done.exit_code, done.stderr) == (1, f"fer-worker: cannot write {page}\n")
 
 
+def test_interrupt_ends_it_as_a_shell_expects(tmp_path: Path) -> None:
+    pipe = tmp_path / "results.jsonl"
+    os.mkfifo(pipe)
+    code = (
+        "import signal; from worker.cli import main;"
+        "signal.signal(signal.SIGINT, signal.default_int_handler);"  # background jobs ignore it
+        "main()"
+    )
+    line = [sys.executable, "-c", code, "report", str(pipe), "-o", str(tmp_path / "page.html")]
+    with (
+        subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as making,
+        pipe.open("w"),  # waits until it is read
+    ):
+        making.send_signal(signal.SIGINT)
+        _, said = making.communicate(timeout=60)
+    assert (making.returncode, said) == (130, "fer-worker: interrupted\n")
+
+
 def test_results_are_not_overwritten_by_their_page(results: Path) -> None:
     before = results.read_bytes()
     done = report(results, "-o", results)
@@ -133,4 +153,4 @@ def test_without_jinja_it_says_how_to_get_it(results: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 1
-    assert done.stderr == "fer-worker: report needs Jinja: pip install 'fer-worker[report]'\n"
+    assert done.stderr == "fer-worker: report needs jinja2: pip install 'fer-worker[report]'\n"

@@ -106,12 +106,12 @@ def test_time_without_frames_has_no_bin() -> None:
 def test_frames_that_come_less_often_than_bins_leave_no_gaps() -> None:
     series = only_series(face_row(n, position_s=n / 3) for n in range(60))
     assert series.bins.width == 1000
-    assert [tally.frames for tally in series.bins] == [3] * 20
+    assert [counts.frames for counts in series.bins] == [3] * 20
 
 
 def test_a_frame_of_several_faces_stays_in_one_bin() -> None:
     rows = [face_row(0, position_s=0.0), face_row(0, face=1, position_s=0.0)]
-    assert [tally.faces for tally in only_series(rows).bins] == [2]
+    assert [counts.faces for counts in only_series(rows).bins] == [2]
 
 
 def test_cameras_beyond_what_is_drawn_are_counted() -> None:

@@ -1,3 +1,4 @@
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,8 @@ import pytest
 from tests.face_rows import face_row
 from tests.frames import FOLDER
 from tests.unit.test_report_summary import summary_of
-from worker.report.tally import Best
+from worker.media.clips import read_clip
+from worker.report.counts import Best
 from worker.report.thumbnails import SIZE, Thumbnail, around, choose, read_thumbnails
 from worker.rows import Row
 
@@ -46,7 +48,20 @@ def clip_of_greys(path: Path, count: int) -> None:
     writer.release()
 
 
-def of_clip(path: Path, position: int) -> Row:
+def slow_down(path: Path, count: int) -> None:
+    """Let each frame of an MP4's second half last ten times as long, by its table of times."""
+    data = bytearray(path.read_bytes())
+    entries = data.rindex(b"stts") + 8  # after the name, version and flags (ISO 14496-12, 8.6.1.2)
+    _, _, ticks = struct.unpack_from(">3I", data, entries)
+    half = count // 2
+    data[entries : entries + 12] = struct.pack(">5I", 2, half, ticks, count - half, 10 * ticks)
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stts"):
+        size = data.rindex(box) - 4
+        struct.pack_into(">I", data, size, struct.unpack_from(">I", data, size)[0] + 8)
+    path.write_bytes(data)
+
+
+def of_clip(path: Path, position: int, position_s: float | None = None) -> Row:
     box: dict[str, Any] = {
         "x": 20,
         "y": 20,
@@ -55,7 +70,8 @@ def of_clip(path: Path, position: int) -> Row:
         "width": 64,
         "height": 48,
     }
-    return face_row(0, source=str(path), position=position, position_s=position / 25, **box)
+    at_s = position / 25 if position_s is None else position_s
+    return face_row(0, source=str(path), position=position, position_s=at_s, **box)
 
 
 def chosen(batches_of_series: list[int], most: int) -> list[list[Best]]:
@@ -136,6 +152,21 @@ def test_frames_of_a_clip_are_found_by_their_number(tmp_path: Path) -> None:
     clip_of_greys(clip, 600)
     wanted = [100, 3, 99, 598, 3]
     read = read_thumbnails([Best(1, of_clip(clip, position)) for position in wanted], Path())
+    for position, one in zip(wanted, read, strict=True):
+        corner = decoded(one)[-30:, :30].mean()
+        assert corner == pytest.approx(position % 6 * 40, abs=8), position
+
+
+def test_frames_of_a_clip_with_an_uneven_rate_are_found_by_their_number(tmp_path: Path) -> None:
+    clip = tmp_path / "uneven.mp4"
+    clip_of_greys(clip, 600)
+    slow_down(clip, 600)
+    times = [frame.position_s for frame in read_clip(clip)]
+    assert times[250] == 10
+    assert times[599] == pytest.approx(12 + 299 * 0.4)
+    wanted = [250, 400, 598]
+    rows = [of_clip(clip, position, times[position]) for position in wanted]
+    read = read_thumbnails([Best(1, row) for row in rows], Path())
     for position, one in zip(wanted, read, strict=True):
         corner = decoded(one)[-30:, :30].mean()
         assert corner == pytest.approx(position % 6 * 40, abs=8), position

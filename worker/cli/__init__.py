@@ -1,6 +1,7 @@
 """The command `fer-worker`: each module here parses, calls and prints."""
 
 import importlib
+import signal
 from typing import Any
 
 import click
@@ -48,6 +49,9 @@ class _Commands(click.Group):
         except FerWorkerError as error:
             click.echo(f"fer-worker: {error}", err=True)
             ctx.exit(error.exit_code)
+        except KeyboardInterrupt:  # of commands that do not end in an order of their own
+            click.echo("fer-worker: interrupted", err=True)
+            ctx.exit(128 + signal.SIGINT)
 
 
 @click.command(

@@ -14,10 +14,11 @@ from rich.status import Status
 
 from schemas import MAX_MESSAGE_BYTES, BatchResult, FaceSelection, Frame
 from schemas import Status as Outcome
-from worker.cli.bench_report import Report
+from worker.cli.bench_report import Figures
 from worker.cli.demo import SAMPLES
 from worker.cli.doubling import Doubling
 from worker.cli.options import broker_options
+from worker.cli.ranges import SECONDS, NumberRange
 from worker.client import FerClient
 from worker.config import BrokerConfig
 from worker.errors import FerWorkerError, NoAnswerError
@@ -55,14 +56,14 @@ DEFAULT_CONCURRENCY = (1, 2, 4, 8, 16)
 )
 @click.option(
     "--window",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     default=5.0,
     metavar="SECONDS",
     help="How long a window is. It should hold some dozens of batches.",
 )
 @click.option(
     "--stability",
-    type=click.FloatRange(min=0, min_open=True),
+    type=NumberRange(0, min_open=True),
     default=10.0,
     metavar="PERCENT",
     help="A step ends when throughput and p95 of its last three windows differ from their mean "
@@ -77,7 +78,7 @@ DEFAULT_CONCURRENCY = (1, 2, 4, 8, 16)
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     default=60.0,
     metavar="SECONDS",
     help="How long a batch may take.",
@@ -87,14 +88,14 @@ DEFAULT_CONCURRENCY = (1, 2, 4, 8, 16)
     "csv_path",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write a row a step there.",
+    help="Write a row a step into this file, overwriting it.",
 )
 @click.option(
     "--plot",
     "plot_path",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write a PNG there. Needs the extra `plot`.",
+    help="Write a PNG into this file, overwriting it. Needs the extra `plot`.",
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON object instead of tables.")
 @broker_options
@@ -124,8 +125,8 @@ def bench(
     """
     if concurrency is not None and rate is not None:
         raise click.UsageError("--concurrency and --rate exclude each other")
-    report = Report(batch_size, csv_path, plot_path, as_json)
-    report.check()
+    figures = Figures(batch_size, csv_path, plot_path, as_json)
+    figures.check()
     rules = Rules(window, stability / 100, max_windows)
     steps: list[Step] = []
     received: list[int] = []
@@ -148,7 +149,7 @@ def bench(
             finally:
                 progress.stop()
                 if steps:
-                    report.write(steps, answer.engine)
+                    figures.write(steps, answer.engine)
     if received:
         sys.exit(128 + received[0])
     if any(step.failures[Failure.NO_ANSWER] for step in steps):

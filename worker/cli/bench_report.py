@@ -1,9 +1,7 @@
 """Steps of load as tables for people, and as rows for machines."""
 
 import csv
-import importlib.util
 import json
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from schemas import EngineInfo
+from worker.cli.files import check_extra, check_writable
 from worker.cli.tables import NOTHING
 from worker.errors import FerWorkerError
 from worker.windows import PERCENTILES, STAGES, Closed, Failure, Open, Step
@@ -24,7 +23,7 @@ Row = dict[str, float | int | bool | None]
 
 
 @dataclass(frozen=True)
-class Report:
+class Figures:
     """Where figures go: to stdout, and into the files that were asked for."""
 
     batch_size: int
@@ -38,11 +37,9 @@ class Report:
         Raises:
             FerWorkerError: a file cannot be written, or matplotlib is missing.
         """
-        if self.plot_path is not None and importlib.util.find_spec("matplotlib") is None:
-            raise FerWorkerError("--plot needs matplotlib: pip install 'fer-worker[plot]'")
-        for path in (self.csv_path, self.plot_path):
-            if path is not None and not os.access(path if path.exists() else path.parent, os.W_OK):
-                raise FerWorkerError(f"cannot write {path}")
+        if self.plot_path is not None:
+            check_extra("--plot", "matplotlib", "plot")
+        check_writable(self.csv_path, self.plot_path)
 
     def write(self, steps: Sequence[Step], engine: EngineInfo | None) -> None:
         """Print the steps, at least one, and write the files.

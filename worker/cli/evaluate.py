@@ -1,9 +1,7 @@
 """`fer-worker evaluate`: how right the answers are, on labelled pictures."""
 
 import dataclasses
-import importlib.util
 import json
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -17,8 +15,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from schemas import Emotion
 from worker.cli.evaluation_report import Report, Trial, document, render
+from worker.cli.files import check_extra, check_writable
 from worker.cli.options import broker_options, engine_options
 from worker.cli.parameters import ENGINE_PARAMETERS, EmotionNames, EngineArguments
+from worker.cli.ranges import SECONDS
 from worker.cli.recognition import InProcess, Recogniser, ThroughQueue
 from worker.config import BrokerConfig
 from worker.cores import available_cores
@@ -76,15 +76,15 @@ STDOUT = Path("-")
     "json_path",
     type=click.Path(dir_okay=False, allow_dash=True, path_type=Path),
     metavar="FILE",
-    help="Write there all figures, and what was found in each picture; `-` writes it to stdout "
-    "instead of tables.",
+    help="Write all figures, and what was found in each picture, into this file, overwriting it; "
+    "`-` writes them to stdout instead of tables.",
 )
 @click.option(
     "--plot",
     "plot_path",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write the confusion matrix there as a PNG. Needs the extra `plot`.",
+    help="Write the confusion matrix into this PNG, overwriting it. Needs the extra `plot`.",
 )
 @click.option(
     "--batch-size",
@@ -94,7 +94,7 @@ STDOUT = Path("-")
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     default=60.0,
     metavar="SECONDS",
     help="How long a batch may take, with --amqp-url.",
@@ -135,11 +135,15 @@ def evaluate(
                 "--amqp-url (or FER_WORKER_AMQP_URL)"
             )
         recogniser = ThroughQueue(broker, batch_size, timeout)
+    elif _are_given("batch_size", "timeout"):
+        raise click.UsageError("--batch-size and --timeout are for batches sent with --amqp-url")
     else:
         engines = [engine] if compare is None else [engine, compare]
         largest = [dataclasses.replace(options, faces="first") for options in engines]
         recogniser = InProcess(largest, threads or available_cores())
-    _check_files(json_path, plot_path)
+    if plot_path is not None:
+        check_extra("--plot", "matplotlib", "plot")
+    check_writable(None if json_path == STDOUT else json_path, plot_path)
     dataset = find_dataset(path, split, emotions)
     pictures = shuffled(dataset.pictures)[:sample]
 
@@ -176,17 +180,6 @@ def _are_given(*names: str) -> bool:
         in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
         for name in names
     )
-
-
-def _check_files(json_path: Path | None, plot_path: Path | None) -> None:
-    """Find out what cannot be written while there is nothing to lose."""
-    if plot_path is not None and importlib.util.find_spec("matplotlib") is None:
-        raise FerWorkerError("--plot needs matplotlib: pip install 'fer-worker[plot]'")
-    for path in (json_path, plot_path):
-        if path in (None, STDOUT):
-            continue
-        if not os.access(path if path.exists() else path.parent, os.W_OK):
-            raise FerWorkerError(f"cannot write {path}")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import Any, Concatenate, Final, ParamSpec, TypeVar, get_args
 import click
 
 from schemas import FaceSelection
+from worker.cli.ranges import NumberRange
 from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig, TlsFiles
 from worker.inference.engine import Crop, EngineName, EngineOptions, KernelsName, Views
 
@@ -118,7 +119,7 @@ def engine_options(
     )
     @click.option(
         "--min-face-probability",
-        type=click.FloatRange(0, 1),
+        type=NumberRange(0, 1),
         show_default="0.9",
         help="Drop faces that the detector is less sure of.",
     )

@@ -10,7 +10,7 @@ from schemas import BatchResult, EngineInfo, FaceResult, Frame, RequestError
 from worker.cli.streaming import stream
 from worker.client import FerClient
 from worker.config import BrokerConfig, FrameLimits
-from worker.errors import BatchTooLargeError, FerWorkerError, FrameError, NoAnswerError
+from worker.errors import BatchTooLargeError, FerWorkerError, NoAnswerError
 from worker.evaluation import Outcome
 from worker.inference.engine import Engine, EngineOptions, create_engine
 from worker.labelled import LabelledPicture
@@ -93,7 +93,8 @@ class ThroughQueue:
     ) -> Generator[tuple[Outcome, ...], None, None]:
         """Send pictures in batches; see `Recogniser`. The first lost batch is an error."""
         unsent: deque[Outcome] = deque()
-        with FerClient(self._broker) as client:
+        # Later than `stream`, which is to say what is late.
+        with FerClient(self._broker, answer_timeout_s=self._timeout_s + 1) as client:
             answers = stream(
                 client,
                 batches(_frames(pictures, min_side, unsent), self._batch_size),
@@ -108,7 +109,7 @@ class ThroughQueue:
                         self._engines[answer.result.engine] = None
                     yield from zip(_outcomes(sent, answer.result))
                 elif isinstance(answer.error, BatchTooLargeError):
-                    yield from zip(_failed(picture, answer.error) for picture in sent)
+                    yield from zip(_failed(picture, str(answer.error)) for picture in sent)
                 else:
                     raise answer.error or NoAnswerError("no answer")
                 while unsent:
@@ -124,7 +125,7 @@ def _frames(
         try:
             yield MediaFrame(picture.to_jpeg(min_side), str(place), str(picture.path))
         except FerWorkerError as error:
-            unsent.append(_failed(picture, error))
+            unsent.append(_failed(picture, str(error)))
 
 
 def _analyze(
@@ -135,7 +136,7 @@ def _analyze(
     try:
         frame = Frame(jpeg=picture.to_jpeg(min_side))
     except FerWorkerError as error:
-        return (_failed(picture, error),) * len(engines)
+        return (_failed(picture, str(error)),) * len(engines)
     analyses = (analyze_frame(engine, frame, 0, "first", FrameLimits()) for engine in engines)
     return tuple(_outcome(picture, one.frame.faces, one.error) for one in analyses)
 
@@ -151,9 +152,9 @@ def _outcome(
     picture: LabelledPicture, faces: Sequence[FaceResult], error: RequestError | None
 ) -> Outcome:
     if error is not None:
-        return _failed(picture, FrameError(error.code, f"{error.code}: {error.message}"))
+        return _failed(picture, f"{error.code}: {error.message}")
     return Outcome(picture.name, picture.emotion, faces[0] if faces else None)
 
 
-def _failed(picture: LabelledPicture, error: FerWorkerError) -> Outcome:
+def _failed(picture: LabelledPicture, error: str) -> Outcome:
     return Outcome(picture.name, picture.emotion, error=error)

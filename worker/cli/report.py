@@ -1,7 +1,6 @@
 """`fer-worker report`: results as one HTML page."""
 
-import importlib.util
-import os
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from worker.cli.files import check_extra, check_writable
 from worker.errors import FerWorkerError
 from worker.rows import read_rows
 
@@ -71,9 +71,9 @@ def _check(results: tuple[Path, ...], output: Path) -> None:
         FerWorkerError: the page cannot be written, or Jinja is missing.
         UsageError: the page would replace results.
     """
-    if importlib.util.find_spec("jinja2") is None:
-        raise FerWorkerError("report needs Jinja: pip install 'fer-worker[report]'")
-    if not os.access(output if output.exists() else output.parent, os.W_OK):
-        raise FerWorkerError(f"cannot write {output}")
-    if output.exists() and any(path.exists() and path.samefile(output) for path in results):
-        raise click.UsageError(f"--output would replace {output}")
+    check_extra("report", "jinja2", "report")
+    check_writable(output)
+    for path in results:
+        with suppress(OSError):  # what is not there is not the same
+            if path.samefile(output):
+                raise click.UsageError(f"--output would replace {output}")

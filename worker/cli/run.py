@@ -10,6 +10,7 @@ import click
 from worker.autoscaler import Autoscaler
 from worker.cli.limits import limit_options
 from worker.cli.options import broker_options, engine_options
+from worker.cli.ranges import DAY_S, SECONDS, SECONDS_OR_NONE, NumberRange
 from worker.config import (
     DEFAULT_DRAIN_TIMEOUT_S,
     DEFAULT_HANG_TIMEOUT_S,
@@ -87,14 +88,14 @@ class _Bounds(click.ParamType[tuple[int, int]]):
 )
 @click.option(
     "--drain-timeout",
-    type=click.FloatRange(0),
+    type=SECONDS_OR_NONE,
     default=DEFAULT_DRAIN_TIMEOUT_S,
     metavar="SECONDS",
     help="Time to finish what was taken when told to stop; then the exit code is 1.",
 )
 @click.option(
     "--hang-timeout",
-    type=click.FloatRange(2),
+    type=NumberRange(2, DAY_S),
     default=DEFAULT_HANG_TIMEOUT_S,
     metavar="SECONDS",
     help="Time that one frame may take at most; then its process is replaced.",
@@ -108,14 +109,14 @@ class _Bounds(click.ParamType[tuple[int, int]]):
 )
 @click.option(
     "--target-wait",
-    type=click.FloatRange(0, min_open=True),
+    type=SECONDS,
     default=1.0,
     metavar="SECONDS",
     help="With --autoscale: more processes when batches are expected to wait longer.",
 )
 @click.option(
     "--quiet-time",
-    type=click.FloatRange(0),
+    type=SECONDS_OR_NONE,
     default=30.0,
     metavar="SECONDS",
     help="With --autoscale: one process fewer when fewer have been enough for so long.",

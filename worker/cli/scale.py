@@ -7,6 +7,7 @@ import click
 
 from schemas import ScaleCommand, ScaleReply
 from worker.cli.options import broker_options
+from worker.cli.ranges import SECONDS_OR_NONE
 from worker.config import BrokerConfig
 from worker.errors import FerWorkerError
 from worker.operator import Operator
@@ -34,7 +35,7 @@ class _Amount(click.ParamType[ScaleCommand]):
 @click.option("--host", help="Only the supervisors of this host.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(0),
+    type=SECONDS_OR_NONE,
     default=60.0,
     metavar="SECONDS",
     help="How long to wait until the new processes are ready and the old ones drained.",

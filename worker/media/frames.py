@@ -50,7 +50,7 @@ def frame_id(source: str, position: int | None = None) -> str:
     return name[-MAX_NAME_LENGTH:]
 
 
-def encode_jpeg(image: "MatLike") -> bytes:
+def encode_jpeg(image: "MatLike", quality: int = JPEG_QUALITY) -> bytes:
     """Encode a picture: (height, width, 3) uint8, BGR.
 
     Raises:
@@ -58,7 +58,7 @@ def encode_jpeg(image: "MatLike") -> bytes:
     """
     import cv2  # not before it is needed: `--help` loads no OpenCV
 
-    _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    _, jpeg = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])
     return jpeg.tobytes()
 
 

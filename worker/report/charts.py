@@ -13,9 +13,9 @@ from typing import Final
 import numpy as np
 
 from schemas import Emotion
+from worker.report.counts import Counts
 from worker.report.labels import MAX_TICKS, Tick, round_up, steps, stretch, ticks
 from worker.report.series import Series
-from worker.report.tally import Tally
 from worker.windows import percentile
 
 STACK: Final = (
@@ -35,7 +35,7 @@ class Column:
     x: int
     label: str
     """The stretch of the axis that it stands for."""
-    tally: Tally
+    counts: Counts
     shares: dict[Emotion, float] | None
 
 
@@ -81,12 +81,12 @@ def course(series: Series) -> Course:
         Column(
             number - first,
             stretch(series.key.axis, number * bins.width, bins.width),
-            tally,
-            tally.shares(),
+            counts,
+            counts.shares(),
         )
-        for number, tally in sorted(bins.contents.items())
+        for number, counts in sorted(bins.contents.items())
     )
-    most = max(1, *(column.tally.frames for column in columns))
+    most = max(1, *(column.counts.frames for column in columns))
     runs = list(_runs(columns))
     return Course(
         bins=len(bins.range),
@@ -177,9 +177,9 @@ def _y(share: float) -> str:
 def _frame_bars(columns: Iterable[Column], most: int) -> dict[str, str]:
     paths = dict.fromkeys(("with a face", "without a face", "failed"), "")
     for column in columns:
-        tally, bottom = column.tally, float(HEIGHT)
-        counts = (tally.with_face, tally.without_face, tally.failed)
-        for name, count in zip(paths, counts, strict=True):
+        counts, bottom = column.counts, float(HEIGHT)
+        parts = (counts.with_face, counts.without_face, counts.failed)
+        for name, count in zip(paths, parts, strict=True):
             height = HEIGHT * count / most
             if count:
                 paths[name] += _bar(column.x, bottom, height)

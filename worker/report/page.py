@@ -14,9 +14,9 @@ from worker import __version__
 from worker.drawing import COLORS
 from worker.report import labels
 from worker.report.charts import HEIGHT, STACK, Course, course, histogram
+from worker.report.counts import EMOTIONS, Counts
 from worker.report.series import Series, place_of
 from worker.report.summary import Summary
-from worker.report.tally import EMOTIONS, Tally
 from worker.report.thumbnails import SIZE, Thumbnail
 from worker.windows import PERCENTILES, percentile
 
@@ -29,7 +29,7 @@ class Section:
 
     name: str
     series: Series
-    total: Tally
+    total: Counts
     course: Course
     thumbnails: Sequence[Thumbnail]
 

@@ -6,7 +6,7 @@ from statistics import median
 from typing import Final, NamedTuple
 
 from worker.report.bins import TIMES_MS, Bins, twice, wider_count, wider_time
-from worker.report.tally import Best, Tally, begins_frame
+from worker.report.counts import Best, Counts, begins_frame
 from worker.rows import Row
 
 INTERVALS: Final = 500
@@ -47,10 +47,10 @@ class Series:
         self.start = 0
         self.end = 0
         """Places of the earliest and the latest frame on the axis."""
-        self.bins: Bins[Tally] = (
-            Bins(Tally, 1, wider_count)
+        self.bins: Bins[Counts] = (
+            Bins(Counts, 1, wider_count)
             if key.axis is Axis.ORDER
-            else Bins(Tally, TIMES_MS[0], wider_time)
+            else Bins(Counts, TIMES_MS[0], wider_time)
         )
         self.batches = 0
         """Those with a face."""
@@ -77,11 +77,11 @@ class Series:
         while self._intervals and self.bins.width < 1.5 * median(self._intervals):
             self.bins.widen()
 
-    def total(self) -> Tally:
+    def total(self) -> Counts:
         """Add up all bins."""
-        total = Tally()
-        for tally in self.bins:
-            total.absorb(tally)
+        total = Counts()
+        for counts in self.bins:
+            total.absorb(counts)
         return total
 
     def _move_to(self, place: int) -> None:

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from worker.report.counts import Counts, begins_frame, scores_of
 from worker.report.series import Series, SeriesKey, key_of, milliseconds
-from worker.report.tally import Tally, begins_frame, scores_of
 from worker.rows import Row
 
 STAGES: Final = {
@@ -35,7 +35,7 @@ class Summary:
     def __init__(self) -> None:
         """Begin without rows."""
         self.series: dict[SeriesKey, Series] = {}
-        self.not_drawn = Tally()
+        self.not_drawn = Counts()
         """Frames beyond `MAX_SERIES`."""
         self.batches = 0
         self.answered = 0
@@ -59,9 +59,9 @@ class Summary:
         for series in self.series.values():
             series.finish()
 
-    def total(self) -> Tally:
+    def total(self) -> Counts:
         """Add up everything."""
-        total = Tally()
+        total = Counts()
         for part in (*(series.total() for series in self.series.values()), self.not_drawn):
             total.absorb(part)
         return total

@@ -20,10 +20,10 @@ from worker.config import FrameLimits
 from worker.drawing import annotate
 from worker.errors import FerWorkerError
 from worker.inference.frames import decode_frame
-from worker.media import CLIP_SUFFIXES, read_frame
+from worker.media import CLIP_SUFFIXES, encode_jpeg, read_frame
 from worker.media.seeking import ClipReader
+from worker.report.counts import EMOTIONS, Best, scores_of
 from worker.report.series import Series
-from worker.report.tally import EMOTIONS, Best, scores_of
 from worker.rows import Row
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def _thumbnail(row: Row, folder: Path, clip: ClipReader) -> bytes:
         moved = face.model_copy(update={"box": box})
         result = FrameResult(id=None, width=SIZE[0], height=SIZE[1], faces=(moved,))
         small = annotate(small, result, with_bars=False)
-    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1].tobytes()
+    return encode_jpeg(small, JPEG_QUALITY)
 
 
 def _picture(row: Row, folder: Path, clip: ClipReader) -> tuple["BGRImage", bool]:
@@ -141,7 +141,7 @@ def _picture(row: Row, folder: Path, clip: ClipReader) -> tuple["BGRImage", bool
     if path is None:
         raise FerWorkerError("neither the frame nor an annotated copy of it is there")
     if path.suffix.lower() in CLIP_SUFFIXES:
-        return clip.read(path, row.position or 0), False
+        return clip.read(path, row.position or 0, row.position_s), False
     return decode_frame(read_frame(path).jpeg, FrameLimits()), False
 
 

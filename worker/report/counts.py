@@ -13,7 +13,7 @@ Number = TypeVar("Number", int, float)
 
 
 @dataclass
-class Tally:
+class Counts:
     """Counts of frames and of the faces in them."""
 
     frames: int = 0
@@ -39,14 +39,14 @@ class Tally:
             self.with_face += row.face is not None
             self.failed += row.error is not None
         scores = scores_of(row)
-        if scores is not None:
+        if scores is not None and row.emotion is not None and row.confidence is not None:
             self.faces += 1
-            dominant = max(range(len(scores)), key=lambda index: scores[index])
+            dominant = EMOTIONS.index(row.emotion)
             self.dominant[dominant] += 1
-            self.confidence[dominant] += scores[dominant]
+            self.confidence[dominant] += row.confidence
             self.scores = _sums(self.scores, scores)
 
-    def absorb(self, other: "Tally") -> None:
+    def absorb(self, other: "Counts") -> None:
         """Add the counts of another."""
         self.frames += other.frames
         self.with_face += other.with_face
