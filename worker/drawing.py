@@ -126,7 +126,7 @@ def annotate(image: "BGRImage", result: FrameResult, *, with_bars: bool = True) 
     line = max(2, round(min(height, width) / 350))
     boxes = [_Area(*face.box) for face in result.faces]
     for face, box in reversed(list(zip(result.faces, boxes, strict=True))):  # the first on top
-        _draw_box(drawn, box, COLORS[_dominant(face.emotions)[0]], line)
+        _draw_box(drawn, box, COLORS[face.emotions.strongest()[0]], line)
     # What OpenCV draws for a line of n pixels reaches (n + 1) // 2 of them to either side.
     boxes = [box.grown((line + EDGE + 1) // 2) for box in boxes]
     taken = list(boxes)
@@ -170,11 +170,6 @@ def _by_emotion(scores: EmotionScores) -> dict[Emotion, float]:
     return {Emotion(name): score for name, score in scores}
 
 
-def _dominant(scores: EmotionScores) -> tuple[Emotion, float]:
-    """Return the highest score; of equal ones the first, as FER does."""
-    return max(_by_emotion(scores).items(), key=lambda item: item[1])
-
-
 def _readable_on(color: Color) -> Color:
     blue, green, red = color
     return BLACK if 0.114 * blue + 0.587 * green + 0.299 * red > 100 else WHITE  # ITU-R BT.601
@@ -208,7 +203,7 @@ def _draw_label(
     In a crowd it gets smaller, then loses its score, and is left out where even that would cover
     another face or label: the box has the emotion's colour.
     """
-    emotion, score = _dominant(face.emotions)
+    emotion, score = face.emotions.strongest()
     small = _Text.of_height(max(9, round(text.height * 0.6)))
     label = f"{emotion} {score:.2f}"
     for how, written in ((text, label), (small, label), (small, emotion.value)):

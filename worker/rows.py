@@ -274,8 +274,7 @@ def _of_frame(frame: MediaFrame, analysed: FrameResult | None) -> dict[str, Any]
 
 
 def _of_face(face: FaceResult, number: int) -> dict[str, Any]:
-    scores = dict(face.emotions)
-    emotion = max(scores, key=lambda name: scores[name])  # of equals the first, as FER does
+    emotion, confidence = face.emotions.strongest()
     names = ("x", "y", "box_width", "box_height")
     return {
         "face": number,
@@ -283,8 +282,8 @@ def _of_face(face: FaceResult, number: int) -> dict[str, Any]:
         "area": face.area,
         "probability": face.probability,
         "emotion": emotion,
-        "confidence": scores[emotion],
-        **scores,
+        "confidence": confidence,
+        **dict(face.emotions),
     }
 
 

@@ -28,8 +28,8 @@ FORBIDDEN_CALLS = {
 }
 
 OPENS_A_PATH = {"cv2.imread", "cv2.imreadmulti", "cv2.VideoCapture"}
-HANDS_PATHS_OF_AN_OPERATOR = {f"worker/media/{name}.py" for name in ("cameras", "clips", "seeking")}
-"""Where `submit` and `report` read the clips and cameras that they were told to."""
+HANDS_PATHS_OF_AN_OPERATOR = {f"worker/media/{name}.py" for name in ("cameras", "clips")}
+"""Where clips and cameras are opened that `submit` and `report` were told to read."""
 
 
 def name_of(node: ast.expr) -> str:

@@ -18,6 +18,7 @@ from worker.cli.annotation import Annotator, check_copies
 from worker.cli.interruption import Interruption
 from worker.cli.options import broker_options
 from worker.cli.progress import Tally, shown
+from worker.cli.ranges import SECONDS, NumberRange
 from worker.cli.streaming import WINDOW, stream
 from worker.client import FerClient
 from worker.config import BrokerConfig
@@ -77,7 +78,7 @@ def _check_annotate(_: click.Context, __: click.Parameter, path: Path | None) ->
 @click.option("--batch-size", type=click.IntRange(1, 64), default=8, help="Frames in a batch.")
 @click.option(
     "--fps",
-    type=click.FloatRange(min=0, max=MAX_RATE, min_open=True),
+    type=NumberRange(0, MAX_RATE, min_open=True),
     metavar="N",
     callback=_check_rate,
     help="Frames to send for each second of a clip, or a second from a camera at most.  "
@@ -107,7 +108,7 @@ def _check_annotate(_: click.Context, __: click.Parameter, path: Path | None) ->
 @click.option("--overwrite", is_flag=True, help="Replace the files of --output and --annotate.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0, min_open=True),
+    type=SECONDS,
     default=60.0,
     metavar="SECONDS",
     help="How long a batch may take.",

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from worker.errors import FerWorkerError
-from worker.media.clips import prepare_ffmpeg
+from worker.media.clips import open_clip
 
 if TYPE_CHECKING:
     from cv2 import VideoCapture
@@ -68,13 +68,9 @@ class ClipReader:
 
     def _opened(self, path: Path, position: int) -> "VideoCapture":
         """Have a clip open, at this frame or before it."""
-        import cv2
-
         if self._clip is None or path != self._path or position < self._next:
             self._close()
-            prepare_ffmpeg()
-            # The absolute path of a file, for FFmpeg alone: nothing that could be an address.
-            self._clip = cv2.VideoCapture(str(path.resolve()), cv2.CAP_FFMPEG)
+            self._clip = open_clip(path)
             self._can_seek = self._can_seek or path != self._path
             self._path, self._next = path, 0
         return self._clip
