@@ -39,7 +39,7 @@ class Report:
             FerWorkerError: a file cannot be written, or matplotlib is missing.
         """
         if self.plot_path is not None and importlib.util.find_spec("matplotlib") is None:
-            raise FerWorkerError("--plot needs matplotlib: pip install 'fer-worker[plot]'")
+            raise FerWorkerError("--plot needs matplotlib: pip install '.[plot]'")
         for path in (self.csv_path, self.plot_path):
             if path is not None and not os.access(path if path.exists() else path.parent, os.W_OK):
                 raise FerWorkerError(f"cannot write {path}")

@@ -181,7 +181,7 @@ def _are_given(*names: str) -> bool:
 def _check_files(json_path: Path | None, plot_path: Path | None) -> None:
     """Find out what cannot be written while there is nothing to lose."""
     if plot_path is not None and importlib.util.find_spec("matplotlib") is None:
-        raise FerWorkerError("--plot needs matplotlib: pip install 'fer-worker[plot]'")
+        raise FerWorkerError("--plot needs matplotlib: pip install '.[plot]'")
     for path in (json_path, plot_path):
         if path in (None, STDOUT):
             continue

@@ -1,6 +1,7 @@
 """`fer-worker gateway`: HTTP in front of the queue."""
 
 import logging
+import math
 import os
 import sys
 from pathlib import Path
@@ -16,6 +17,13 @@ from worker.logs import LogFormat, setup_logs
 
 DEFAULT_PORT: Final = 8012
 PORT: Final = click.IntRange(0, 65535)
+LONGEST_TIMEOUT_S: Final = 24 * 60 * 60
+
+
+def _number(_: click.Context, __: click.Parameter, value: float) -> float:
+    if math.isnan(value):  # which no range refuses
+        raise click.BadParameter("nan is not a number.")
+    return value
 
 
 @click.command()
@@ -32,10 +40,11 @@ PORT: Final = click.IntRange(0, 65535)
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=click.FloatRange(0, LONGEST_TIMEOUT_S, min_open=True),
     default=30.0,
     metavar="SECONDS",
-    help="How long a request may take, from its first byte to its answer.",
+    callback=_number,
+    help="How long a request may take, from the end of its headers to its answer.",
 )
 @click.option(
     "--token-file",
@@ -65,14 +74,14 @@ def gateway(
 
     POST /detect_batch takes up to 64 files, POST /detect-emotions one, GET / says whether the
     broker is connected, /docs describes all of it. A broker that is away is waited for. What is
-    under way is finished before the end. Needs fer-worker[http].
+    under way is finished before the end. Needs the extra `http`.
     """
     try:
         from worker.gateway.app import create_app
         from worker.gateway.door import Door
         from worker.gateway.server import Server, listen
     except ImportError as error:
-        raise FerWorkerError(f"{error}: pip install 'fer-worker[http]'") from error
+        raise FerWorkerError(f"{error}: pip install '.[http]'") from error
     token = None if token_file is None else _read_token(token_file)
     if port is None:
         port = _ask_port() if sys.stdin.isatty() else DEFAULT_PORT

@@ -72,7 +72,7 @@ def _check(results: tuple[Path, ...], output: Path) -> None:
         UsageError: the page would replace results.
     """
     if importlib.util.find_spec("jinja2") is None:
-        raise FerWorkerError("report needs Jinja: pip install 'fer-worker[report]'")
+        raise FerWorkerError("report needs Jinja: pip install '.[report]'")
     if not os.access(output if output.exists() else output.parent, os.W_OK):
         raise FerWorkerError(f"cannot write {output}")
     if output.exists() and any(path.exists() and path.samefile(output) for path in results):
