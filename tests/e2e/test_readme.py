@@ -46,8 +46,8 @@ KEPT_OUT = (".git", ".venv*", "build", "demo-output", "*_cache", "__pycache__", 
 def shell(tmp_path: Path) -> Shell:
     """A shell in a copy of the project, as after `make venv`.
 
-    The broker's port is a free one: that of a reader, 5672, may be taken here. curl is as quiet as it
-    is on a terminal.
+    The broker's port is a free one: that of a reader, 5672, may be taken here. curl is as quiet as
+    it is on a terminal.
     """
     (tmp_path / ".curlrc").write_text("silent\n")
     folder = tmp_path / "fer-worker"

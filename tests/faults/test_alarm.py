@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from tests.engines import SLOW_HEIGHT, GatedEngine, SizeEngine, plain_jpeg
+from tests.faults.conftest import node_with_queues
 from tests.serving import Sender, fer_worker, running, serving, supervising
 from tests.waiting import wait_until
 from worker.broker.embedded import EmbeddedBroker
@@ -27,6 +28,13 @@ pytestmark = pytest.mark.broker
 PREFETCH = 4
 HANG_TIMEOUT_S = 2
 LARGE = 8_000_000
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[EmbeddedBroker]:
+    """One for all tests here: they leave it as it was."""
+    with node_with_queues() as own:
+        yield own
 
 
 @contextmanager

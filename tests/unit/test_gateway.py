@@ -70,7 +70,7 @@ def test_an_upload_of_which_nothing_comes_any_more_is_408() -> None:
         async for _ in _bounded(chunks(), max_silence_s=0.01):
             pass
 
-    with pytest.raises(HTTPException, match="nothing came for 0.01 s") as raised:
+    with pytest.raises(HTTPException, match=r"nothing came for 0\.01 s") as raised:
         asyncio.run(read())
     assert raised.value.status_code == 408
 
