@@ -37,7 +37,7 @@ class FerClient {
   #closed = false;
 
   constructor(url, namespace = "fer") {
-    this.#url = url;
+    this.#url = withHeartbeat(url);
     this.#namespace = namespace;
     this.#user = decodeURIComponent(new URL(url).username) || "guest";
     // With the user's name in it, permissions can keep the replies of users apart.
@@ -86,8 +86,12 @@ class FerClient {
   /** Hangs up, and removes the reply queue. */
   async close() {
     this.#closed = true;
-    await this.#channel?.deleteQueue(this.#replyQueue);
-    await this.#connection?.close();
+    try {
+      await this.#channel?.deleteQueue(this.#replyQueue);
+      await this.#connection?.close();
+    } catch {
+      // The line was lost meanwhile. The queue expires by itself.
+    }
   }
 
   /** One connection, from its opening to its end. */
@@ -116,8 +120,12 @@ class FerClient {
       await channel.consume(this.#replyQueue, (message) => this.#receive(channel, message));
       this.#connection = connection;
       this.#channel = channel;
-      // What the broker had confirmed will be answered; what it had not is sent again.
-      for (const [id, { confirmed }] of this.#pending) if (!confirmed) this.#publish(id);
+      if (this.#closed) {
+        await this.close(); // it was called when there was nothing to hang up yet
+      } else {
+        // What the broker had confirmed will be answered; what it had not is sent again.
+        for (const [id, { confirmed }] of this.#pending) if (!confirmed) this.#publish(id);
+      }
     } catch (error) {
       reason = error;
       connection.close().catch(() => {});
@@ -175,6 +183,13 @@ class FerClient {
     this.#pending.delete(id);
     return pending;
   }
+}
+
+/** amqplib takes it from the URL only. A line that has gone dead is noticed after two of them. */
+function withHeartbeat(url) {
+  const withQuery = new URL(url);
+  if (!withQuery.searchParams.has("heartbeat")) withQuery.searchParams.set("heartbeat", "10");
+  return withQuery.href;
 }
 
 /** 403: wrong password or no permission. 404: no exchange, for no worker has ever run here. */

@@ -44,7 +44,8 @@ def check(line: str) -> None:
             case ["kubectl", "apply", "-k", folder]:
                 assert (ROOT / folder / "kustomization.yaml").exists(), line
             case ["pip", "install", *_]:
-                named = re.findall(r"(?:\.|fer-worker)\[([\w,]+)\]", line)
+                assert "fer-worker" not in line, "no package index has it"
+                named = re.findall(r"\.\[([\w,]+)\]", line)
                 assert {extra for names in named for extra in names.split(",")} <= set(EXTRAS), line
             case ["python", "-m", module, *_] if (ROOT / module.partition(".")[0]).is_dir():
                 path = ROOT / module.replace(".", "/")

@@ -1,10 +1,12 @@
 """`fer-worker gateway` for tests, as a process, and what is sent to it."""
 
 import re
+import socket
 import subprocess
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -26,6 +28,11 @@ class RunningGateway:
     def client(self, headers: dict[str, str] | None = None) -> httpx.Client:
         """Whoever speaks HTTP to it."""
         return httpx.Client(base_url=self.url, timeout=60, headers=headers, trust_env=False)
+
+    def connect(self) -> socket.socket:
+        """A connection for what an HTTP library does not send."""
+        parts = urlsplit(self.url)
+        return socket.create_connection((parts.hostname or "", parts.port or 0), 20)
 
     def wait_until_connected(self) -> None:
         """Wait until it has its broker."""

@@ -7,7 +7,8 @@
 Every submitted batch ends: with its result, or with an error that says why there will be none. A
 lost connection is mended by itself: what the broker had not confirmed is sent again, and what it
 had is answered into the client's own queue, which outlives the connection. Where that queue goes
-down with its node of a cluster, the client takes another one and sends everything again.
+down with its node of a cluster, the client takes another one and sends everything again. What is
+submitted while the broker takes no messages, under a memory or disk alarm, is sent after it.
 """
 
 import logging
@@ -24,6 +25,7 @@ import pika
 from pika.adapters.blocking_connection import BlockingConnection
 from pika.adapters.select_connection import SelectConnection
 from pika.exceptions import ChannelClosedByBroker
+from pika.frame import Method
 
 from schemas import MAX_MESSAGE_BYTES, BatchRequest, BatchResult, ContentType, FaceSelection, Frame
 from worker.broker.codec import decode_result, encode_request
@@ -98,12 +100,12 @@ class FerClient:
         self._topology = Topology(self._config.namespace)
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
-        # With the user's name in it, permissions can keep the replies of users apart.
-        self._reply_queue = self._topology.replies(f"{self._config.user}.{uuid.uuid4().hex}")
+        self._reply_queue = self._new_reply_queue()
         self._connection = Connection(self._config, "client", self, self._prepare)
         self._lock = threading.Lock()
         self._pending: dict[str, _Pending] = {}
         self._publisher: Publisher | None = None
+        self._blocked: str | None = None
         self._user_id: str | None = None
         self._ready = threading.Event()
         self._refusal: BrokerRefusedError | None = None
@@ -147,7 +149,12 @@ class FerClient:
     @property
     def connected(self) -> bool:
         """Whether batches can be sent, and answers received, at the moment."""
-        return self._publisher is not None
+        return self._publisher is not None and self._blocked is None
+
+    @property
+    def blocked(self) -> str | None:
+        """Why the broker takes no messages at the moment: an alarm. Known once one was sent."""
+        return self._blocked
 
     @property
     def refusal(self) -> BrokerRefusedError | None:
@@ -270,10 +277,14 @@ class FerClient:
             arguments={"x-queue-type": "classic", "x-expires": REPLY_QUEUE_EXPIRES_MS},
         )
 
+    def _new_reply_queue(self) -> str:
+        """Make a name. With the user in it, permissions can keep the replies of users apart."""
+        return self._topology.replies(f"{self._config.user}.{uuid.uuid4().hex}")
+
     def _take_another_reply_queue(self) -> None:
         """Ask for everything once more: what is answered into the old queue cannot be read."""
         log.warning("the node of reply queue %s is down; taking another queue", self._reply_queue)
-        self._reply_queue = self._topology.replies(uuid.uuid4().hex)
+        self._reply_queue = self._new_reply_queue()
         with self._lock:
             for pending in self._pending.values():
                 pending.confirmed = False
@@ -293,6 +304,9 @@ class FerClient:
         # The broker takes no other name than that of the connection; workers may ask for it.
         self._user_id = getattr(connection.params.credentials, "username", None)
 
+        connection.add_on_connection_blocked_callback(self._on_blocked)
+        connection.add_on_connection_unblocked_callback(self._on_unblocked)
+
         def consume() -> None:
             self._consumer = Consumer(
                 connection, self._reply_queue, REPLIES_PREFETCH, self._on_reply, resume
@@ -301,16 +315,13 @@ class FerClient:
         def resume() -> None:
             self._publisher = publisher
             self._ready.set()
-            with self._lock:
-                pendings = list(self._pending.values())
-            for pending in pendings:
-                self._send(pending)
+            self._send_all()
 
         publisher = Publisher(connection, on_ready=consume)
 
     def on_lost(self) -> None:
         """Keep what is pending for the next connection."""
-        self._publisher = self._consumer = None
+        self._publisher = self._consumer = self._blocked = None
 
     def on_refused(self, error: BrokerRefusedError) -> None:
         """End everything."""
@@ -318,9 +329,27 @@ class FerClient:
         self._ready.set()
         self._fail_all(error)
 
+    def _on_blocked(self, _: SelectConnection, frame: Method[pika.spec.Connection.Blocked]) -> None:
+        """Hold everything back: pika would take it, and keep a copy until the broker reads on."""
+        self._blocked = frame.method.reason
+        log.warning("the broker takes no messages: %s; they are sent later", self._blocked)
+
+    def _on_unblocked(self, *_: object) -> None:
+        self._blocked = None
+        log.info("the broker takes messages again")
+        self._send_all()
+
+    def _send_all(self) -> None:
+        with self._lock:
+            pendings = list(self._pending.values())
+        for pending in pendings:
+            self._send(pending)
+
     def _send(self, pending: _Pending) -> None:
-        if self._publisher is None or pending.confirmed or pending.sent_by is self._publisher:
-            return  # not connected (`resume` will send it), or sent already
+        if self._publisher is None or self._blocked is not None:
+            return  # `_send_all` will
+        if pending.confirmed or pending.sent_by is self._publisher or pending.future.done():
+            return  # sent already, or given up
         pending.sent_by = self._publisher
         message = Message(
             exchange=self._topology.requests,

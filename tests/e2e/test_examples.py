@@ -149,6 +149,22 @@ def bad_answer() -> bytes:
     return json.dumps(answer | {"camera_id": "door-1", "frames": []}).encode()
 
 
+def test_node_controller_can_be_closed_while_it_connects(
+    served: BrokerConfig, node_project: Path
+) -> None:
+    # Its class, and a main of our own.
+    source = (node_project / "controller.mjs").read_text(encoding="utf-8")
+    (node_project / "closing.mjs").write_text(
+        source.partition("\nasync function main")[0]
+        + "const client = new FerClient(process.argv[2], process.env.FER_WORKER_NAMESPACE);\n"
+        "const running = client.run();\n"
+        "await client.close();\n"
+        "await running;\n"
+    )
+    done = run_example("closing.mjs", *served.urls, broker=served, folder=node_project)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize("name", ["raw_pika_controller.py", "controller.mjs"])
 def test_an_example_says_that_no_worker_has_ever_run(
     name: str, broker: BrokerConfig, request: pytest.FixtureRequest

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pika
@@ -139,10 +138,11 @@ def test_health_is_good(http: httpx.Client) -> None:
         (422, "/detect_batch", uploads([b""] * 10_000)),
         (422, "/detect-emotions", uploads([plain_jpeg(40)] * 2, "file")),
         (404, "/detect", uploads([plain_jpeg(40)])),
+        (404, "/detect_batch/", uploads([plain_jpeg(40)])),
     ],
     ids=[
         *("file too large", "files too large", "no JPEG", "nothing in it", "no files"),
-        *("other field", "65 files", "10000 files", "two images", "no such route"),
+        *("other field", "65 files", "10000 files", "two images", "no such route", "with a slash"),
     ],
 )
 def test_an_upload_that_cannot_be_is_a_problem_with_its_status(
@@ -181,10 +181,26 @@ def test_a_body_that_is_no_form_is_422(http: httpx.Client, content_type: str, bo
     assert answer.json()["detail"].startswith("expected multipart/form-data")
 
 
+def test_what_is_not_http_is_400_and_ends_the_connection_where_an_answer_was_sent(
+    served: RunningGateway,
+) -> None:
+    with closing(served.connect()) as line:
+        line.sendall(b"nonsense\r\n\r\n")
+        assert line.recv(100).startswith(b"HTTP/1.1 400 ")
+    with closing(served.connect()) as line:
+        line.sendall(
+            b"POST /nowhere HTTP/1.1\r\nHost: gateway\r\nTransfer-Encoding: chunked\r\n\r\n"
+        )
+        assert line.recv(1000).startswith(b"HTTP/1.1 404 ")
+        line.sendall(b"no chunk\r\n")
+        while line.recv(1000):
+            pass
+    assert "Traceback" not in served.log.read_text()
+
+
 def answer_without_body(served: RunningGateway, size: int) -> bytes:
     """The first line of the answer to an upload of which nothing but the head is sent."""
-    parts = urlsplit(served.url)
-    with closing(socket.create_connection((parts.hostname or "", parts.port or 0), 20)) as line:
+    with closing(served.connect()) as line:
         line.sendall(
             b"POST /detect_batch HTTP/1.1\r\nHost: gateway\r\nContent-Length: %d\r\n"
             b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" % size
@@ -295,7 +311,7 @@ def test_a_missing_extra_is_said_in_one_line() -> None:
         [sys.executable, "-c", program, "gateway", "--port=0"], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr.endswith("pip install 'fer-worker[http]'\n")
+    assert done.stderr.endswith("pip install '.[http]'\n")
     assert done.stderr.count("\n") == 1
 
 

@@ -16,6 +16,7 @@ import pytest
 from tests.leftovers import processes_with
 from tests.pages import ROOT, Block, blocks, missing
 from tests.shell import Shell
+from worker.cli.gateway import DEFAULT_PORT
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -23,7 +24,6 @@ FOLLOWED = (ROOT / "README.md", ROOT / "docs" / "tour.md")
 
 NOT_RUN_HERE = {
     r"make test": "it is what runs this test",
-    r"fer-worker gateway .*|curl .*": "its port may be taken; tests/e2e/test_gateway.py has them",
     r"docker .*": "a container needs a Docker daemon; tests/contract/test_containers.py has more",
     r"pip install .*\[fer\].*": "it installs 8 GB; make test-reference does",
     r"fer-worker run --engine fer": "it needs those 8 GB; make test-reference has it",
@@ -33,6 +33,7 @@ NOT_RUN_HERE = {
 UNTIL_CTRL_C = {
     "fer-worker broker &": "RabbitMQ is ready",
     "fer-worker run": "ready: ",
+    "fer-worker gateway --port 8012 &": "connected to ",
     "fer-worker status --watch": "",  # only on a terminal: tests/e2e/test_monitoring.py has one
 }
 """Commands that go on until they are stopped, and what they print once they are at work. A reader
@@ -45,8 +46,10 @@ KEPT_OUT = (".git", ".venv*", "build", "demo-output", "*_cache", "__pycache__", 
 def shell(tmp_path: Path) -> Shell:
     """A shell in a copy of the project, as after `make venv`.
 
-    The broker's port is a free one: that of a reader, 5672, may be taken here.
+    The broker's port is a free one: that of a reader, 5672, may be taken here. curl is as quiet as
+    it is on a terminal.
     """
+    (tmp_path / ".curlrc").write_text("silent\n")
     folder = tmp_path / "fer-worker"
     shutil.copytree(ROOT, folder, ignore=shutil.ignore_patterns(*KEPT_OUT))
     made = folder / ".venv"
@@ -54,8 +57,7 @@ def shell(tmp_path: Path) -> Shell:
     (made / "bin").symlink_to(Path(sys.prefix, "bin"))
     for stamp in ("default.stamp", "dev.stamp"):
         (made / stamp).touch()
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     environment = {name: value for name, value in os.environ.items() if not _is_ours(name)}
     places = os.environ["PATH"].split(os.pathsep)
     environment |= {
@@ -65,9 +67,15 @@ def shell(tmp_path: Path) -> Shell:
         "FER_WORKER_AMQP_URL": f"amqp://guest:guest@127.0.0.1:{port}/",
         "FER_WORKER_BROKER_PORT": str(port),
         "COLUMNS": "80",
+        "CURL_HOME": str(tmp_path),
         "MARKER": str(tmp_path),  # by which what is left behind is found
     }
     return Shell(folder, environment, tmp_path / "transcript")
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
 
 
 def _is_ours(name: str) -> bool:
@@ -78,9 +86,10 @@ def _is_ours(name: str) -> bool:
 def test_every_command_of_a_page_works_as_it_is_written(
     page: Path, shell: Shell, tmp_path: Path
 ) -> None:
+    gateway_port = str(free_port())
     with shell:
         for block in blocks(page):
-            follow(shell, block)
+            follow(shell, block, gateway_port)
         shell.interrupt()
     assert processes_with(str(tmp_path)) == {}
 
@@ -91,7 +100,7 @@ def test_what_is_not_run_is_on_a_page() -> None:
         assert any(re.fullmatch(pattern, command) for command in commands), pattern
 
 
-def follow(shell: Shell, block: Block) -> None:
+def follow(shell: Shell, block: Block, gateway_port: str) -> None:
     """Run the commands of a block; what they print must be as the page says."""
     printed = ""
     for command in block.commands:
@@ -99,7 +108,8 @@ def follow(shell: Shell, block: Block) -> None:
             continue
         ready = UNTIL_CTRL_C.get(command)
         in_background = command if ready is None or command.endswith("&") else f"{command} &"
-        code, said = shell.run(in_background, timeout_s=120)
+        typed = in_background.replace(str(DEFAULT_PORT), gateway_port)
+        code, said = shell.run(typed, timeout_s=120)
         assert code == 0, f"{command}\n{said}"
         if ready is not None:
             said += shell.wait_for(ready)

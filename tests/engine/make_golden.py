@@ -1,4 +1,4 @@
-"""Write golden.json: what fer itself sees in `examples/frames/`. Needs fer-worker[fer].
+"""Write golden.json: what fer itself sees in `examples/frames/`. Needs the extra fer.
 
 python -m tests.engine.make_golden
 """

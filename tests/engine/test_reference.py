@@ -35,7 +35,7 @@ pytestmark = [
     pytest.mark.reference,
     pytest.mark.timeout(600),
     pytest.mark.skipif(
-        not (find_spec("fer") and find_spec("facenet_pytorch")), reason="needs fer-worker[fer]"
+        not (find_spec("fer") and find_spec("facenet_pytorch")), reason="needs the extra fer"
     ),
 ]
 

@@ -1,6 +1,7 @@
 """A broker, and a line to one, that a test may break."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pika
 import pytest
@@ -11,8 +12,8 @@ from worker.broker.topology import Topology, declare
 from worker.config import BrokerConfig
 
 
-@pytest.fixture
-def node() -> Iterator[EmbeddedBroker]:
+@contextmanager
+def node_with_queues() -> Iterator[EmbeddedBroker]:
     """A node of one's own, with the queues of the default namespace."""
     with EmbeddedBroker() as own:
         # RabbitMQ 3.10 syncs what it knows of a new quorum queue only after some seconds: killed
@@ -20,6 +21,13 @@ def node() -> Iterator[EmbeddedBroker]:
         declare(pika.URLParameters(own.url), Topology())
         own.stop()
         own.start()
+        yield own
+
+
+@pytest.fixture
+def node() -> Iterator[EmbeddedBroker]:
+    """A node of a test's own."""
+    with node_with_queues() as own:
         yield own
 
 

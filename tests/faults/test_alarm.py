@@ -1,25 +1,40 @@
 """Fault 4: a broker that is low on memory takes no messages until it has some again."""
 
+import asyncio
 import json
+import os
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.engines import SLOW_HEIGHT, GatedEngine, plain_jpeg
+from tests.engines import SLOW_HEIGHT, GatedEngine, SizeEngine, plain_jpeg
+from tests.faults.conftest import node_with_queues
 from tests.serving import Sender, fer_worker, running, serving, supervising
 from tests.waiting import wait_until
 from worker.broker.embedded import EmbeddedBroker
 from worker.client import FerClient
 from worker.config import BrokerConfig
+from worker.gateway.app import create_app
+from worker.gateway.door import Door
 
 pytestmark = pytest.mark.broker
 
 PREFETCH = 4
 HANG_TIMEOUT_S = 2
+LARGE = 8_000_000
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[EmbeddedBroker]:
+    """One for all tests here: they leave it as it was."""
+    with node_with_queues() as own:
+        yield own
 
 
 @contextmanager
@@ -103,6 +118,48 @@ def test_waiting_for_a_confirm_is_not_taken_for_a_hang(
             assert not result.redelivered
         assert workers.ready_pids() == before
         assert workers.status().restarts == 0
+
+
+def test_a_client_holds_back_what_it_is_given_and_a_gateway_refuses_it(
+    node: EmbeddedBroker, own_broker: BrokerConfig
+) -> None:
+    engine = SizeEngine()
+    with serving(own_broker, engine), FerClient(own_broker) as client:
+        with low_on_memory(node):
+            first = client.submit([plain_jpeg(40)])
+            assert wait_until(lambda: client.blocked) == "low on memory"
+            assert not client.connected
+            for answer in asyncio.run(ask_gateway(client)):
+                assert answer.status_code == 503
+                assert answer.json()["detail"] == "the broker takes no messages: low on memory"
+            before = resident_bytes()
+            for _ in range(20):
+                assert client.submit([bytes(LARGE)]).cancel()
+            kept = client.submit([plain_jpeg(50)])
+            wait_for_its_thread(client)
+            assert resident_bytes() - before < 4 * LARGE
+        assert first.result(30).faces_areas == (40 * 40,)
+        assert kept.result(30).faces_areas == (50 * 40,)
+        assert client.connected
+    assert engine.analysed == 2
+
+
+async def ask_gateway(client: FerClient) -> list[httpx.Response]:
+    """Whether it is healthy, and what it says of a batch."""
+    transport = httpx.ASGITransport(create_app(Door(client, timeout_s=30)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+        return [await http.get("/"), await http.post("/detect_batch")]
+
+
+def wait_for_its_thread(client: FerClient) -> None:
+    """Wait until the thread of a client's connection has done what it was told."""
+    done = threading.Event()
+    client._connection.call(done.set)
+    assert done.wait(20)
+
+
+def resident_bytes() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def test_status_and_scale_say_that_the_broker_takes_no_messages(

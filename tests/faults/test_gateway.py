@@ -1,10 +1,10 @@
 """What the gateway says while something behind it is missing, or its sender is bad."""
 
-import socket
+import re
+import signal
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -20,6 +20,13 @@ from worker.config import BrokerConfig
 pytestmark = pytest.mark.broker
 
 TIMEOUT_S = 2
+
+UPLOAD = (
+    b"POST /detect_batch HTTP/1.1\r\nHost: gateway\r\nContent-Length: 79\r\n"
+    b"Content-Type: multipart/form-data; boundary=b\r\n\r\n"
+    b'--b\r\nContent-Disposition: form-data; name="files"; filename="x"\r\n\r\n'
+    b"\xff\xd8\xff\r\n--b--\r\n"
+)
 
 HALF_AN_UPLOAD = (
     b"POST /detect_batch HTTP/1.1\r\nHost: gateway\r\nContent-Length: 1000\r\n"
@@ -106,14 +113,37 @@ def test_a_broker_without_a_queue_for_requests_is_503(
 def test_an_upload_that_stops_is_408_and_one_that_is_broken_off_harms_nobody(
     impatient: RunningGateway,
 ) -> None:
-    parts = urlsplit(impatient.url)
-    address = (parts.hostname or "", parts.port or 0)
-    with closing(socket.create_connection(address, 20)) as stopping:
+    with closing(impatient.connect()) as stopping:
         stopping.sendall(HALF_AN_UPLOAD)
-        with closing(socket.create_connection(address, 20)) as leaving:
+        with closing(impatient.connect()) as leaving:
             leaving.sendall(HALF_AN_UPLOAD)
         assert stopping.recv(100).startswith(b"HTTP/1.1 408 ")
     with impatient.client() as http:
         assert http.get("/").status_code == 200
     wait_until(lambda: impatient.log.read_text().count("POST /detect_batch") == 2)
     assert "Traceback" not in impatient.log.read_text()
+
+
+def test_a_sender_that_hangs_up_is_not_waited_for_nor_anybody_once_it_is_told_twice_to_stop(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    frames = f"{broker.namespace}.frames"
+    with (
+        gateway(tmp_path / "log", broker) as started,
+        Sender(broker.urls[0], broker.namespace) as sender,
+    ):
+        started.wait_until_connected()
+        with closing(started.connect()) as leaving:
+            leaving.sendall(UPLOAD)
+            wait_until(lambda: sender.depth(frames) == 1, what="its batch is in the queue")
+        gone = re.compile(r"POST /detect_batch: 400 in \d+ ms correlation_id=")
+        wait_until(lambda: gone.search(started.log.read_text()), 20, "it is given up")
+        with closing(started.connect()) as staying:
+            staying.sendall(UPLOAD)
+            wait_until(lambda: sender.depth(frames) == 2, what="its batch is in the queue")
+            started.process.send_signal(signal.SIGINT)
+            wait_until(lambda: "stopping: 1 requests" in started.log.read_text())
+            started.process.send_signal(signal.SIGINT)
+            assert staying.recv(1000).startswith(b"HTTP/1.1 503 ")
+        assert started.process.wait(20) == 0
+    assert "Traceback" not in started.log.read_text()

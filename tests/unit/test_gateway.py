@@ -1,18 +1,20 @@
 """What the gateway holds at once, and what it says of faults: its own, and of a token file."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
 from click.testing import CliRunner
 from fastapi import Request
+from starlette.exceptions import HTTPException
 
 from schemas import BatchResult
 from worker.cli import main
 from worker.client import FerClient
 from worker.gateway.app import create_app
-from worker.gateway.door import Door, _Room
+from worker.gateway.door import MAX_BODY_BYTES, Door, _announced_bytes, _bounded, _Room
 
 
 def test_uploads_beyond_the_room_wait_until_others_are_done() -> None:
@@ -53,6 +55,26 @@ def test_an_upload_that_gives_up_waiting_leaves_the_room_as_it_was() -> None:
     asyncio.run(scenario())
 
 
+def test_a_chunked_body_counts_as_the_largest_whatever_length_it_announces() -> None:
+    headers = [(b"content-length", b"0"), (b"transfer-encoding", b"chunked")]
+    assert _announced_bytes(Request({"type": "http", "headers": headers[:1]})) == 0
+    assert _announced_bytes(Request({"type": "http", "headers": headers})) == MAX_BODY_BYTES
+
+
+def test_an_upload_of_which_nothing_comes_any_more_is_408() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"the first"
+        await asyncio.Event().wait()
+
+    async def read() -> None:
+        async for _ in _bounded(chunks(), max_silence_s=0.01):
+            pass
+
+    with pytest.raises(HTTPException, match=r"nothing came for 0\.01 s") as raised:
+        asyncio.run(read())
+    assert raised.value.status_code == 408
+
+
 class BrokenDoor(Door):
     async def analyze(self, request: Request, *_: object, **__: object) -> BatchResult:
         raise ValueError("a secret of the gateway")
@@ -90,3 +112,10 @@ def test_a_token_file_that_is_none_is_said_in_one_line(
         path.write_bytes(content)
     done = CliRunner().invoke(main, ["gateway", "--port=0", f"--token-file={path}"])
     assert (done.exit_code, done.stderr) == (1, f"fer-worker: {said.format(path=path)}\n")
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e15", "0"])
+def test_a_timeout_that_is_none_is_wrong_usage(seconds: str) -> None:
+    done = CliRunner().invoke(main, ["gateway", "--port=0", f"--timeout={seconds}"])
+    assert done.exit_code == 2
+    assert "Invalid value for '--timeout'" in done.stderr

@@ -181,9 +181,15 @@ class Connection:
 
     def _run_posted(self) -> None:
         with self._lock:
-            posted, self._posted = self._posted, []
-        for callback in posted:
-            self._guard(callback)
+            posted, self._posted = iter(self._posted), []
+        try:
+            for callback in posted:
+                self._guard(callback)
+        finally:
+            if rest := list(posted):  # `_guard` itself failed, and so will the loop
+                with self._lock:
+                    self._posted[:0] = rest
+                self._loop.add_callback_threadsafe(self._run_posted)
 
     def _guard(self, callback: Callable[[], None]) -> None:
         try:

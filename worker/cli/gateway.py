@@ -9,6 +9,7 @@ from typing import Final, get_args
 import click
 
 from worker.cli.options import broker_options
+from worker.cli.ranges import SECONDS
 from worker.client import FerClient
 from worker.config import BrokerConfig, host_name
 from worker.errors import FerWorkerError
@@ -32,10 +33,10 @@ PORT: Final = click.IntRange(0, 65535)
 )
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=SECONDS,
     default=30.0,
     metavar="SECONDS",
-    help="How long a request may take, from its first byte to its answer.",
+    help="How long a request may take, from the end of its headers to its answer.",
 )
 @click.option(
     "--token-file",
@@ -65,14 +66,14 @@ def gateway(
 
     POST /detect_batch takes up to 64 files, POST /detect-emotions one, GET / says whether the
     broker is connected, /docs describes all of it. A broker that is away is waited for. What is
-    under way is finished before the end. Needs fer-worker[http].
+    under way is finished before the end. Needs the extra `http`.
     """
     try:
         from worker.gateway.app import create_app
         from worker.gateway.door import Door
         from worker.gateway.server import Server, listen
     except ImportError as error:
-        raise FerWorkerError(f"{error}: pip install 'fer-worker[http]'") from error
+        raise FerWorkerError(f"{error}: pip install '.[http]'") from error
     token = None if token_file is None else _read_token(token_file)
     if port is None:
         port = _ask_port() if sys.stdin.isatty() else DEFAULT_PORT

@@ -1,5 +1,6 @@
 """A line of log for each request, with the correlation id of its batch."""
 
+import asyncio
 import logging
 import time
 from typing import Final
@@ -35,6 +36,8 @@ class AccessLog:
 
         try:
             await self._app(scope, receive, watch)
+        except asyncio.CancelledError:
+            pass  # by a server that waits no longer; it would log a traceback
         finally:
             log.log(
                 logging.WARNING if status >= 500 else logging.INFO,

@@ -27,7 +27,7 @@ UPLOAD_PROBLEMS: Final = (408, 413, 415, 422, 429, 503, 504)
 
 
 class Health(BaseModel):
-    """The broker is connected."""
+    """The broker is connected and takes messages."""
 
     status: Literal["ok"] = "ok"
 
@@ -71,7 +71,11 @@ def create_app(door: Door, token: str | None = None) -> FastAPI:
         token: that requests with images must bear; None: nobody is asked.
     """
     app = FastAPIOffline(
-        title="fer-worker", version=__version__, description=DESCRIPTION, redoc_url=None
+        title="fer-worker",
+        version=__version__,
+        description=DESCRIPTION,
+        redoc_url=None,
+        redirect_slashes=False,  # it would send frames and token to what the sender calls us
     )
     problems.install(app)
     app.add_middleware(AccessLog)

@@ -3,6 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -10,7 +11,7 @@ from typing import Final
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from schemas import (
     MAX_FRAMES,
@@ -43,6 +44,9 @@ MAX_HELD_BYTES: Final = 8 * MAX_BODY_BYTES
 """Of all requests at once: 128 MiB. Others wait, unread, and TCP slows their senders down. Read,
 encoded and on its way to the broker a request takes up to three times as much as it is large."""
 
+MAX_SILENCE_S: Final = 5.0
+"""Between two pieces of an upload: who holds room has to send."""
+
 MAX_FIELDS: Final = 64
 MAX_FIELD_BYTES: Final = 4096
 """Of a form, beside its files. Nothing of them is used."""
@@ -68,14 +72,16 @@ class Door:
 
         Args:
             client: started; whoever made it closes it.
-            timeout_s: how long a request may take, from its first byte to its answer.
+            timeout_s: how long a request may take, from the end of its headers to its answer.
         """
         self._client = client
         self._timeout_s = timeout_s
         self._room = _Room(MAX_HELD_BYTES)
 
     def require_broker(self) -> None:
-        """Raise HTTPException (503) unless the broker is connected."""
+        """Raise HTTPException (503) unless the broker is connected and takes messages."""
+        if (reason := self._client.blocked) is not None:
+            raise HTTPException(503, f"the broker takes no messages: {reason}")
         if not self._client.connected:
             raise HTTPException(503, NOT_CONNECTED)
 
@@ -98,6 +104,7 @@ class Door:
 
         Raises:
             HTTPException: there is no result; its status is one of `problems.MEANINGS`.
+            ClientDisconnect: the sender has hung up.
         """
         self.require_broker()
         size = _announced_bytes(request)
@@ -111,6 +118,8 @@ class Door:
                 result = await self._submit(request, frames, faces, deadline)
         except TimeoutError:
             raise late from None
+        except asyncio.CancelledError:  # by a server that waits no longer
+            raise HTTPException(503, "the gateway is stopping") from None
         if result.status is Status.EXPIRED:
             raise HTTPException(504, "no worker had time for it before its deadline")
         return result
@@ -129,7 +138,7 @@ class Door:
             )
             request.state.correlation_id = correlation_id
             frames.clear()  # while it waits the client's encoded copy is enough
-            return await asyncio.wrap_future(future)
+            return await _while_connected(request, future)
         except FerWorkerError as error:
             raise _problem_of(error) from error
 
@@ -155,6 +164,24 @@ class _Room:
             self._changed.set()
 
 
+async def _while_connected(request: Request, future: Future[BatchResult]) -> BatchResult:
+    """Wait for a result as long as there is somebody to read it; after that it is cancelled."""
+
+    async def hang_up() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    result, gone = asyncio.wrap_future(future), asyncio.create_task(hang_up())
+    try:
+        await asyncio.wait((result, gone), return_when=asyncio.FIRST_COMPLETED)
+        if not result.done():
+            raise ClientDisconnect
+        return result.result()
+    finally:
+        result.cancel()
+        gone.cancel()
+
+
 def _problem_of(error: FerWorkerError) -> HTTPException:
     status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 500)
     # What the broker says of itself is for the log: it names hosts and accounts.
@@ -168,16 +195,28 @@ def _too_large(what: str, most: int) -> HTTPException:
 
 def _announced_bytes(request: Request) -> int:
     """How large the body is, or may be where it does not say."""
-    announced = request.headers.get("content-length")  # the server holds the sender to it
-    size = MAX_BODY_BYTES if announced is None else int(announced)
+    # The server holds the sender to it, unless the body is chunked: then it counts for nothing.
+    announced = request.headers.get("content-length")
+    is_chunked = "transfer-encoding" in request.headers
+    size = MAX_BODY_BYTES if announced is None or is_chunked else int(announced)
     if size > MAX_BODY_BYTES:
         raise _too_large("the request", MAX_BODY_BYTES)
     return size
 
 
-async def _bounded(chunks: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+async def _bounded(
+    chunks: AsyncIterator[bytes], max_silence_s: float = MAX_SILENCE_S
+) -> AsyncGenerator[bytes, None]:
+    """Pass an upload on, up to MAX_BODY_BYTES and as long as it keeps coming."""
     size = 0
-    async for chunk in chunks:
+    while True:
+        try:
+            async with asyncio.timeout(max_silence_s):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            raise HTTPException(408, f"nothing came for {max_silence_s:g} s") from None
+        if chunk is None:
+            return
         size += len(chunk)
         if size > MAX_BODY_BYTES:
             raise _too_large("the request", MAX_BODY_BYTES)

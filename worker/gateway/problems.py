@@ -13,12 +13,12 @@ MEDIA_TYPE: Final = "application/problem+json"
 
 MEANINGS: Final[dict[int, str]] = {
     401: "No bearer token, or a wrong one.",
-    408: "The upload took longer than the gateway's timeout.",
+    408: "The upload took longer than the gateway's timeout, or stopped on its way.",
     413: "A file has more than 8 MiB, or the request more than 16 MiB.",
     415: "A file is not a JPEG. Its content counts, not its name or the type that it claims.",
     422: "No multipart form with as many files as expected, in the field that is expected.",
     429: "The queue, or the gateway itself, is full. Send it again, after `Retry-After` seconds.",
-    503: "No connection to the broker, or no queue there: no worker has been started yet.",
+    503: "No broker, none that takes messages, no queue there; or the gateway is stopping.",
     504: "No answer from a worker in time.",
 }
 """Every status that a route answers with besides 200."""
@@ -72,7 +72,7 @@ async def _answer(request: Request, error: Exception) -> JSONResponse:
 
 
 async def _nobody_reads(request: Request, _: Exception) -> JSONResponse:
-    return _problem(request, HTTPStatus.BAD_REQUEST, "the upload was broken off")
+    return _problem(request, HTTPStatus.BAD_REQUEST, "the sender has hung up")
 
 
 async def _our_fault(request: Request, _: Exception) -> JSONResponse:

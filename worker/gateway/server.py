@@ -5,8 +5,10 @@ import math
 import signal
 import socket
 
+import h11
 import uvicorn
 from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from worker.client import FerClient
 from worker.errors import FerWorkerError
@@ -33,6 +35,15 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+class _Protocol(H11Protocol):
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, unless it comes after the answer, as the rest of a body may."""
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:
+            self.transport.close()
+
+
 class Server(uvicorn.Server):
     """Serves until it is told to stop, or the broker refuses us."""
 
@@ -47,7 +58,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
-                http="h11",
+                http=_Protocol,
                 ws="none",
                 lifespan="off",
                 log_config=None,
