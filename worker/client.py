@@ -17,7 +17,6 @@ import time
 import uuid
 from collections.abc import Iterable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 
@@ -36,13 +35,13 @@ from worker.broker.topology import REQUEST_ROUTING_KEY, Topology, declare
 from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL, NO_TLS_FILES, BrokerConfig, TlsFiles
 from worker.errors import (
     BatchTooLargeError,
-    BrokerError,
     BrokerRefusedError,
     BrokerUnavailableError,
     NoAnswerError,
     NoWorkerQueueError,
     QueueFullError,
 )
+from worker.pending import Pending, PendingBatches
 
 log = logging.getLogger(__name__)
 
@@ -55,22 +54,6 @@ SWEEP_INTERVAL_S = 1.0
 
 NOT_FOUND = 404
 """What a cluster says of a queue that lives on a node which is down."""
-
-
-@dataclass
-class _Pending:
-    """A batch that has no answer yet."""
-
-    correlation_id: str
-    body: bytes
-    """Kept until the answer is there: it may have to be sent again."""
-    expires: float
-    """On the monotonic clock."""
-    sent_by: Publisher | None = None
-    """Whose confirmation is awaited; another connection has another one."""
-    confirmed: bool = False
-    """The broker has it, and so its answer will come into our queue."""
-    future: "Future[BatchResult]" = field(default_factory=Future)
 
 
 class FerClient:
@@ -102,14 +85,12 @@ class FerClient:
         self._answer_timeout_s = answer_timeout_s
         self._reply_queue = self._new_reply_queue()
         self._connection = Connection(self._config, "client", self, self._prepare)
-        self._lock = threading.Lock()
-        self._pending: dict[str, _Pending] = {}
+        self._pending = PendingBatches()
         self._publisher: Publisher | None = None
         self._blocked: str | None = None
         self._user_id: str | None = None
         self._ready = threading.Event()
         self._refusal: BrokerRefusedError | None = None
-        self._closed = False
         self._consumer: Consumer | None = None
         self.dropped = 0
         """Answers nobody waits for: second copies, and those that came too late."""
@@ -163,10 +144,9 @@ class FerClient:
 
     def close(self) -> None:
         """Hang up. Batches without an answer end with `BrokerUnavailableError`."""
-        self._closed = True
+        self._pending.end(BrokerUnavailableError("the client was closed"))
         self._connection.call(self._hang_up)
         self._connection.join()
-        self._fail_all(BrokerUnavailableError("the client was closed"))
 
     def submit(
         self,
@@ -213,16 +193,8 @@ class FerClient:
                 f"the batch has {len(body)} bytes; a message may have {MAX_MESSAGE_BYTES}"
             )
         expires = time.monotonic() + self._answer_timeout_s
-        pending = _Pending(correlation_id or uuid.uuid4().hex, body, expires)
-        with self._lock:
-            if self._refusal is not None:
-                raise self._refusal
-            if self._closed:
-                raise BrokerUnavailableError("the client is closed")
-            if pending.correlation_id in self._pending:
-                raise ValueError("a batch of this correlation id is under way")
-            self._pending[pending.correlation_id] = pending
-        pending.future.add_done_callback(partial(self._forget_cancelled, pending.correlation_id))
+        pending = Pending(correlation_id or uuid.uuid4().hex, body, expires)
+        self._pending.add(pending)
         self._connection.call(partial(self._send, pending))
         return pending.future
 
@@ -285,9 +257,8 @@ class FerClient:
         """Ask for everything once more: what is answered into the old queue cannot be read."""
         log.warning("the node of reply queue %s is down; taking another queue", self._reply_queue)
         self._reply_queue = self._new_reply_queue()
-        with self._lock:
-            for pending in self._pending.values():
-                pending.confirmed = False
+        for pending in self._pending.all():
+            pending.confirmed = False
 
     def _can_send(self, connection: BlockingConnection) -> bool:
         """Whether requests have a place to go to; to ask needs no permission."""
@@ -327,7 +298,7 @@ class FerClient:
         """End everything."""
         self._refusal = error
         self._ready.set()
-        self._fail_all(error)
+        self._pending.end(error)
 
     def _on_blocked(self, _: SelectConnection, frame: Method[pika.spec.Connection.Blocked]) -> None:
         """Hold everything back: pika would take it, and keep a copy until the broker reads on."""
@@ -340,12 +311,10 @@ class FerClient:
         self._send_all()
 
     def _send_all(self) -> None:
-        with self._lock:
-            pendings = list(self._pending.values())
-        for pending in pendings:
+        for pending in self._pending.all():
             self._send(pending)
 
-    def _send(self, pending: _Pending) -> None:
+    def _send(self, pending: Pending) -> None:
         if self._publisher is None or self._blocked is not None:
             return  # `_send_all` will
         if pending.confirmed or pending.sent_by is self._publisher or pending.future.done():
@@ -365,18 +334,18 @@ class FerClient:
         )
         self._publisher.publish(message, partial(self._on_confirmation, pending))
 
-    def _on_confirmation(self, pending: _Pending, confirmation: Confirmation) -> None:
+    def _on_confirmation(self, pending: Pending, confirmation: Confirmation) -> None:
         match confirmation:
             case Confirmation.CONFIRMED:
                 pending.confirmed = True
             case Confirmation.RETURNED:
-                self._fail(pending, NoWorkerQueueError("no queue takes requests"))
+                self._pending.fail(pending, NoWorkerQueueError("no queue takes requests"))
             case Confirmation.REFUSED:
-                self._fail(pending, QueueFullError("the queue of requests is full"))
+                self._pending.fail(pending, QueueFullError("the queue of requests is full"))
 
     def _on_reply(self, delivery: Delivery) -> None:
         delivery.ack()
-        pending = self._take(delivery.correlation_id or "")
+        pending = self._pending.take(delivery.correlation_id or "")
         if pending is None:
             self.dropped += 1
             return
@@ -389,35 +358,13 @@ class FerClient:
 
     def _sweep(self) -> None:
         """Give up on answers that are overdue."""
-        now = time.monotonic()
-        with self._lock:
-            overdue = [pending for pending in self._pending.values() if pending.expires < now]
-        for pending in overdue:
-            self._fail(pending, NoAnswerError(f"no answer within {self._answer_timeout_s:g} s"))
+        for pending in self._pending.overdue():
+            self._pending.fail(
+                pending, NoAnswerError(f"no answer within {self._answer_timeout_s:g} s")
+            )
         self._connection.call_later(SWEEP_INTERVAL_S, self._sweep)
 
     def _hang_up(self) -> None:
         if self._consumer is not None:
             self._consumer.delete_queue()
         self._connection.close()
-
-    # From any thread. Whoever takes a pending batch out ends its future; nobody else does.
-
-    def _take(self, correlation_id: str) -> _Pending | None:
-        with self._lock:
-            return self._pending.pop(correlation_id, None)
-
-    def _forget_cancelled(self, correlation_id: str, future: "Future[BatchResult]") -> None:
-        if future.cancelled():
-            self._take(correlation_id)
-
-    def _fail(self, pending: _Pending, error: Exception) -> None:
-        taken = self._take(pending.correlation_id)
-        if taken is not None and taken.future.set_running_or_notify_cancel():
-            taken.future.set_exception(error)
-
-    def _fail_all(self, error: BrokerError) -> None:
-        with self._lock:
-            pendings = list(self._pending.values())
-        for pending in pendings:
-            self._fail(pending, error)

@@ -96,7 +96,7 @@ def test_second_copy_of_a_reply_is_dropped(broker: BrokerConfig) -> None:
         future = client.submit([plain_jpeg(50)])
         assert engine.entered.wait(20)
         # The request goes round once more, as after a lost connection.
-        (pending,) = client._pending.values()
+        (pending,) = client._pending.all()
         with Sender(broker.urls[0], broker.namespace) as sender:
             sender.send(
                 plain_jpeg(50),
@@ -136,7 +136,7 @@ def test_cancelled_batch_is_kept_no_longer(broker: BrokerConfig) -> None:
         future = client.submit([plain_jpeg(50)])
         assert engine.entered.wait(20)
         assert future.cancel()
-        assert not client._pending
+        assert not client._pending.all()
         engine.gate.set()
         wait_until(lambda: client.dropped == 1, what="its answer is dropped")
 
