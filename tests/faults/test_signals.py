@@ -80,11 +80,10 @@ def test_drain_that_takes_too_long_is_cut_short_and_said(
     with (
         running(tmp_path / "leaving.log", broker, *options, engine="FaultyEngine") as leaving,
         FerClient(broker) as client,
-        Sender(broker.urls[0], broker.namespace) as sender,
     ):
         await_ready(leaving, 1)
         future = client.submit([frame] * 60)
-        wait_until(lambda: sender.depth(f"{broker.namespace}.frames") == 0)
+        wait_until(lambda: leaving.status().processes[0].in_flight, 30, "it is taken")
         leaving.process.terminate()
         assert leaving.process.wait(30) == ExitCode.DRAIN_TIMED_OUT
         with running(tmp_path / "next.log", broker, "--processes=1", engine="FaultyEngine"):
