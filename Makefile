@@ -13,8 +13,8 @@ PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FUZZ_INPUTS ?= 1000000
 # Each test process may run a broker and worker processes of its own, and waits for them half of the
-# time: four keep two cores busy. In the order of the folders, the quick unit tests come last.
-PYTEST := -m pytest -n 4 --dist loadfile --no-loadscope-reorder
+# time: three keep two cores busy. In the order of the folders, the quick unit tests come last.
+PYTEST := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 16

@@ -4,6 +4,7 @@ import threading
 import time
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 
 from schemas import BatchResult
 from worker.broker.publisher import Publisher
@@ -51,12 +52,8 @@ class PendingBatches:
             if batch.correlation_id in self._batches:
                 raise ValueError("a batch of this correlation id is under way")
             self._batches[batch.correlation_id] = batch
-
-        def forget(future: "Future[BatchResult]") -> None:
-            if future.cancelled():
-                self.take(batch.correlation_id)
-
-        batch.future.add_done_callback(forget)
+        # By its name: a future that its owner keeps should not keep the frames.
+        batch.future.add_done_callback(partial(self._forget, batch.correlation_id))
 
     def take(self, correlation_id: str) -> Pending | None:
         """Take a batch out, if it is there."""
@@ -85,3 +82,7 @@ class PendingBatches:
             self._end = self._end or error
         for batch in self.all():
             self.fail(batch, error)
+
+    def _forget(self, correlation_id: str, future: "Future[BatchResult]") -> None:
+        if future.cancelled():
+            self.take(correlation_id)
