@@ -97,7 +97,8 @@ def open_page(page: Path, folder: Path) -> Opened:
             timeout=90,
         )
     assert done.returncode == 0, done.stderr
-    asked = [request for request in requests if not ITS_OWN.search(request)]
+    # A connection that is opened ahead of any need, and closed again, asks for nothing.
+    asked = [request for request in requests if request and not ITS_OWN.search(request)]
     return Opened(done.stdout, re.findall(r"CONSOLE.*", done.stderr), asked)
 
 
