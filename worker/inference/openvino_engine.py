@@ -4,6 +4,7 @@ Under `EngineOptions.as_fer` boxes are fer's own and scores within its rounding 
 """
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +33,8 @@ from worker.inference.pyramid import CELL
 if TYPE_CHECKING:
     from worker.inference.engine import BGRImage
 
+# At its import OpenVINO reports each start to an analytics host, unless its telemetry is missing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 try:
     import openvino
 except ImportError as error:
