@@ -53,7 +53,7 @@ bench: reference ## measure it beside the fer library: installs 8 GB, takes ten 
 fuzz: .venv/fuzz.stamp ## feed hostile bytes to what reads messages and frames; FUZZ_INPUTS=1000000
 	$(BIN)/python -m tests.fuzz $(FUZZ_INPUTS)
 
-asyncapi: ## validate schemas/asyncapi.yaml; needs npm
+asyncapi: ## validate schemas/fer_schemas/asyncapi.yaml; needs npm
 	@scripts/validate_asyncapi.sh
 
 venv: .venv/dev.stamp ## the development environment, in .venv

@@ -31,17 +31,17 @@ from benchmarks.pictures import default_pictures, jpegs, scaled
 from benchmarks.rounds import median_ratio
 from benchmarks.serving import run_arguments
 from benchmarks.tables import TextTable, number
-from schemas import BatchResult, ErrorCode, Status
+from fer_client.amqp.topology import Topology, declare
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import BatchResult, ErrorCode, Status
+from fer_worker.inference.types import EngineOptions
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import plain_jpeg
 from tests.faults.load import measured
 from tests.jpegs import BASELINE, flat_jpeg
 from tests.serving import Sender, request, running
 from tests.waiting import wait_until
-from worker.broker.embedded import EmbeddedBroker
-from worker.broker.topology import Topology, declare
-from worker.client import FerClient
-from worker.config import BrokerConfig
-from worker.inference.engine import EngineOptions
 
 HEIGHT: Final = 720
 FRAMES: Final = 4

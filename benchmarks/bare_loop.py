@@ -13,8 +13,8 @@ from pika.channel import Channel
 from pika.frame import Method
 from pika.spec import Basic
 
-from worker.broker.topology import Topology
-from worker.config import BrokerConfig
+from fer_client.amqp.topology import Topology
+from fer_client.config import BrokerConfig
 
 REPLY: Final = bytes(600)
 """About as long as the result of one frame."""

@@ -24,16 +24,16 @@ from benchmarks.effort import Effort
 from benchmarks.machine import cores
 from benchmarks.report import Cell, Row, Target
 from benchmarks.rounds import Rounds, median_ratio, take_turns
-from schemas import FaceSelection
+from fer_client.amqp.topology import REQUEST_ROUTING_KEY, Topology, declare
+from fer_client.config import BrokerConfig
+from fer_schemas import FaceSelection
+from fer_worker.inference.types import Analysis, EngineOptions
 from tests.engines import plain_jpeg
 from tests.serving import serving
 from tests.waiting import wait_until
-from worker.broker.topology import REQUEST_ROUTING_KEY, Topology, declare
-from worker.config import BrokerConfig
-from worker.inference.engine import Analysis, EngineOptions
 
 if TYPE_CHECKING:
-    from worker.inference.engine import BGRImage
+    from fer_worker.inference.types import BGRImage
 
 PREFETCH: Final = 64
 FRAME_BYTES: Final = 100_000

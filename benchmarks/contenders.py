@@ -6,8 +6,8 @@ from functools import partial
 
 from benchmarks import fer_library
 from benchmarks.fer_library import Heights
-from schemas import FaceSelection
-from worker.inference.engine import EngineOptions
+from fer_schemas import FaceSelection
+from fer_worker.inference.types import EngineOptions
 
 Analyze = Callable[[bytes], Heights]
 """Analyses a JPEG file. Called from several threads at once."""
@@ -40,9 +40,9 @@ def both_options(faces: FaceSelection) -> dict[str, EngineOptions]:
 
 def _load_engine(options: EngineOptions, threads: int) -> Analyze:
     # Not above: a process of another contender has no use for OpenVINO.
-    from worker.config import FrameLimits
-    from worker.inference.engine import create_engine
-    from worker.inference.frames import decode_frame
+    from fer_worker.inference.factory import create_engine
+    from fer_worker.inference.jpeg import decode_frame
+    from fer_worker.limits import FrameLimits
 
     loaded = create_engine(options, threads)
     limits = FrameLimits()

@@ -18,14 +18,15 @@ import click
 
 from benchmarks.tables import Cells, TextTable
 from benchmarks.variants import Command, machine, matches
-from worker.config import FrameLimits
-from worker.errors import FerWorkerError
-from worker.inference.engine import Box, EngineOptions, create_engine
-from worker.inference.frames import decode_frame
-from worker.media import find_pictures, read_frame
+from fer_client.errors import FerWorkerError
+from fer_worker.inference.factory import create_engine
+from fer_worker.inference.jpeg import decode_frame
+from fer_worker.inference.types import Box, EngineOptions
+from fer_worker.limits import FrameLimits
+from fer_worker.tools.media import find_pictures, read_frame
 
 if TYPE_CHECKING:
-    from worker.inference.engine import BGRImage
+    from fer_worker.inference.types import BGRImage
 
 KNOWN_FACES: Final = Path(__file__).parent / "known_faces.json"
 

@@ -15,8 +15,8 @@ from benchmarks.report import Cell, Row, Target
 from benchmarks.rounds import Rounds, median_ratio, take_turns
 from benchmarks.serving import served
 from benchmarks.team import Team
-from worker.config import BrokerConfig
-from worker.inference.engine import EngineOptions
+from fer_client.config import BrokerConfig
+from fer_worker.inference.types import EngineOptions
 
 HEIGHT: Final = 720
 BATCH: Final = 8

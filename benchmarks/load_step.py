@@ -23,14 +23,14 @@ import matplotlib.pyplot as plt
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.machine import this_machine
-from schemas import BatchResult
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import BatchResult
+from fer_worker.admin.supervisor_client import Operator
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import SLOW_HEIGHT, SLOW_S, plain_jpeg
 from tests.serving import RunningWorkers, running
 from tests.waiting import wait_until
-from worker.broker.embedded import EmbeddedBroker
-from worker.client import FerClient
-from worker.config import BrokerConfig
-from worker.operator import Operator
 
 IMAGE: Final = Path(__file__).parents[1] / "docs" / "images" / "autoscale.png"
 

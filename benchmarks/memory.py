@@ -13,9 +13,9 @@ from benchmarks.report import Cell, Row, Target
 from benchmarks.serving import served
 from benchmarks.team import Team
 from benchmarks.throughput import FER, FER_PROCESSES
-from worker.config import BrokerConfig
-from worker.cores import Plan, plan
-from worker.inference.engine import EngineOptions
+from fer_client.config import BrokerConfig
+from fer_worker.inference.types import EngineOptions
+from fer_worker.supervision.cpu_plan import Plan, plan
 
 THREADS: Final = 2
 BATCH: Final = 4

@@ -9,11 +9,11 @@ import cv2
 import numpy as np
 
 from benchmarks.scenes import SCENES, draw
-from worker.errors import FerWorkerError
-from worker.media import find_pictures, read_frame
+from fer_client.errors import FerWorkerError
+from fer_worker.tools.media import find_pictures, read_frame
 
 if TYPE_CHECKING:
-    from worker.inference.engine import BGRImage
+    from fer_worker.inference.types import BGRImage
 
 JPEG_QUALITY: Final = 80
 

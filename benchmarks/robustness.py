@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 from benchmarks.detection import Known, known_option, known_pictures
 from benchmarks.tables import TextTable
 from benchmarks.variants import VARIANTS, Command, Comparison, distance, machine, matches
-from worker.inference.engine import Box, Face
+from fer_worker.inference.types import Box, Face
 
 if TYPE_CHECKING:
-    from worker.inference.engine import BGRImage
+    from fer_worker.inference.types import BGRImage
 
 Affine = NDArray[np.float64]
 """(2, 3): from a point of the picture to one of the changed picture."""

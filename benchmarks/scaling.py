@@ -16,8 +16,8 @@ from benchmarks.report import Grid
 from benchmarks.serving import served
 from benchmarks.team import Team
 from benchmarks.throughput import race
-from worker.config import BrokerConfig
-from worker.inference.engine import EngineOptions
+from fer_client.config import BrokerConfig
+from fer_worker.inference.types import EngineOptions
 
 COUNTS: Final = (1, 2)
 BATCHES: Final = (1, 2, 4, 8, 16)

@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_worker.cli.options import engine_arguments
+from fer_worker.inference.types import EngineOptions
 from tests.serving import RunningWorkers, running
 from tests.waiting import wait_until
-from worker.cli.options import engine_arguments
-from worker.client import FerClient
-from worker.config import BrokerConfig
-from worker.inference.engine import EngineOptions
 
 
 @dataclass(frozen=True)

@@ -24,12 +24,12 @@ from rich.table import Table
 from benchmarks.machine import cores, this_machine
 from benchmarks.pictures import default_pictures, jpegs
 from benchmarks.serving import served
-from schemas import BatchResult
-from worker.broker.embedded import EmbeddedBroker
-from worker.client import FerClient
-from worker.config import BrokerConfig
-from worker.inference.engine import EngineOptions
-from worker.windows import percentile
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import BatchResult
+from fer_worker.inference.types import EngineOptions
+from fer_worker.quantiles import percentile
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 
 FRAMES: Final = 4
 """Of a batch."""

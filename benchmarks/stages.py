@@ -17,8 +17,9 @@ from unittest.mock import patch
 import click
 
 from benchmarks.pictures import default_pictures, own_pictures
-from worker.cli.options import engine_options
-from worker.inference.engine import Engine, EngineOptions, create_engine
+from fer_worker.cli.options import engine_options
+from fer_worker.inference.factory import create_engine
+from fer_worker.inference.types import Engine, EngineOptions
 
 STAGES = ["decode", "sums", "P-Net", "R-Net", "O-Net", "suppression", "emotion"]
 """What resizes for a network counts as the network's."""
@@ -74,10 +75,10 @@ def _print(name: str, row: list[float]) -> None:
 
 def _timed_engine(engine: Engine, watch: Stopwatch) -> Callable[[bytes], object]:
     """Put the stopwatch around the stages of an OpenVINO engine; returns decode and analyse."""
-    from worker.config import FrameLimits
-    from worker.inference import openvino_engine
-    from worker.inference.frames import decode_frame
-    from worker.inference.pyramid import AreaResizer
+    from fer_worker.inference import openvino_engine
+    from fer_worker.inference.jpeg import decode_frame
+    from fer_worker.inference.mtcnn.pyramid import AreaResizer
+    from fer_worker.limits import FrameLimits
 
     assert isinstance(engine, openvino_engine.OpenVinoEngine), "only the OpenVINO engine has stages"
     kernels = type(engine.kernels)

@@ -16,9 +16,9 @@ from benchmarks.report import Cell, Row, Target
 from benchmarks.rounds import Rounds, take_turns
 from benchmarks.serving import started
 from benchmarks.throughput import FER
-from worker.client import FerClient
-from worker.config import BrokerConfig
-from worker.inference.engine import EngineOptions
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_worker.inference.types import EngineOptions
 
 
 def measure(

@@ -31,10 +31,10 @@ import numpy as np
 
 from benchmarks.tables import Cells, TextTable
 from benchmarks.variants import VARIANTS, Command, Comparison, distance, dominant, machine, matches
-from worker.config import FrameLimits
-from worker.inference.engine import Analysis, Face
-from worker.inference.frames import decode_frame
-from worker.media import read_frames
+from fer_worker.inference.jpeg import decode_frame
+from fer_worker.inference.types import Analysis, Face
+from fer_worker.limits import FrameLimits
+from fer_worker.tools.media import read_frames
 
 HEADER: Final = (
     *("", "frames", "faces", "gaps", "jump", "p95", "spread", "jump/spread", "flips"),

@@ -11,8 +11,8 @@ from benchmarks.machine import Memory, this_machine
 from benchmarks.pictures import Picture
 from benchmarks.report import Bar, Report
 from benchmarks.rounds import Rounds
-from worker.broker.embedded import EmbeddedBroker
-from worker.config import BrokerConfig
+from fer_client.config import BrokerConfig
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 
 BARS = {
     "fer, threads": throughput.FER,

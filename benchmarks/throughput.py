@@ -14,8 +14,8 @@ from benchmarks.pictures import Picture, jpegs
 from benchmarks.report import Cell, Row, Target
 from benchmarks.rounds import Rounds, median_ratio, repeats, take_turns
 from benchmarks.team import Team
-from schemas import FaceSelection
-from worker.cores import plan
+from fer_schemas import FaceSelection
+from fer_worker.supervision.cpu_plan import plan
 
 FER: Final = "fer, threads"
 FER_PROCESSES: Final = "fer, processes"

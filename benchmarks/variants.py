@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from benchmarks.machine import this_machine
-from worker.errors import FerWorkerError
-from worker.inference.detection import Detection
-from worker.inference.engine import Analysis, Box, EngineOptions, Face
-from worker.inference.openvino_engine import OpenVinoEngine
+from fer_client.errors import FerWorkerError
+from fer_worker.inference.detection import Detection
+from fer_worker.inference.openvino_engine import OpenVinoEngine
+from fer_worker.inference.types import Analysis, Box, EngineOptions, Face
 
 if TYPE_CHECKING:
-    from worker.inference.engine import BGRImage
+    from fer_worker.inference.types import BGRImage
 
 _AS_FER: Final = EngineOptions.as_fer(faces="all")
 _TIGHT: Final = replace(_AS_FER, detector_color="rgb", min_face_probability=0.9, crop="tight")

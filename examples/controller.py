@@ -10,10 +10,10 @@ import os
 import sys
 from pathlib import Path
 
-from schemas import BatchResult, Frame
-from worker.client import FerClient
-from worker.config import DEFAULT_NAMESPACE, DEFAULT_URL
-from worker.errors import FerWorkerError
+from fer_client import FerClient
+from fer_client.config import DEFAULT_NAMESPACE, DEFAULT_URL
+from fer_client.errors import FerWorkerError
+from fer_schemas import BatchResult, Frame
 
 FRAMES = Path(__file__).parent / "frames"
 BATCH_SIZE = 4

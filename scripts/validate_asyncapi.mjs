@@ -1,5 +1,5 @@
 // Print what AsyncAPI's parser has to say about a document; fail on errors.
-//     node validate_asyncapi.mjs schemas/asyncapi.yaml
+//     node validate_asyncapi.mjs schemas/fer_schemas/asyncapi.yaml
 
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";

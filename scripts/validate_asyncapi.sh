@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Validate schemas/asyncapi.yaml with AsyncAPI's own parser.
+# Validate schemas/fer_schemas/asyncapi.yaml with AsyncAPI's own parser.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 if ! command -v npm >/dev/null; then
-    echo "npm is missing: schemas/asyncapi.yaml was not validated." >&2
+    echo "npm is missing: schemas/fer_schemas/asyncapi.yaml was not validated." >&2
     exit 0
 fi
 
@@ -13,4 +13,4 @@ build=build/asyncapi
 mkdir -p "$build"
 cp scripts/package.json scripts/validate_asyncapi.mjs "$build"
 npm install --prefix "$build" --no-package-lock --no-audit --no-fund --loglevel error >/dev/null
-node "$build/validate_asyncapi.mjs" schemas/asyncapi.yaml
+node "$build/validate_asyncapi.mjs" schemas/fer_schemas/asyncapi.yaml

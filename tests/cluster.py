@@ -10,9 +10,9 @@ from typing import Self
 import pika
 from pika.exceptions import AMQPError
 
+from fer_worker.tools.embedded_rabbitmq.owned import HOST, Ports, ProcessGroup, claim_ports
+from fer_worker.tools.embedded_rabbitmq.programs import environment, find_mapper, find_server
 from tests.waiting import wait_until
-from worker.broker._rabbitmq import environment, find_mapper, find_server
-from worker.broker.owned import HOST, Ports, ProcessGroup, claim_ports
 
 START_TIMEOUT_S = 100.0
 CONTROL_TIMEOUT_S = 60.0

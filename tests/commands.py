@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import click
 import yaml
 
+from fer_worker.cli import main
 from tests.pages import ROOT
-from worker.cli import main
 
 SERVICES = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 PROFILES = {profile for service in SERVICES.values() for profile in service.get("profiles", [])}

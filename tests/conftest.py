@@ -8,10 +8,10 @@ from pathlib import Path
 import pika
 import pytest
 
+from fer_client.amqp.topology import Topology, declare
+from fer_client.config import BrokerConfig
 from tests.serving import Sender
 from tests.shared_broker import SharedBroker, ask
-from worker.broker.topology import Topology, declare
-from worker.config import BrokerConfig
 
 SHARED_BROKER = pytest.StashKey[SharedBroker]()
 

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas import Emotion
+from fer_schemas import Emotion
 from tests.frames import sample
 
 SAMPLE_LABELS = {

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from schemas import Emotion, FaceSelection
-from worker.inference.engine import Analysis, Box, EngineOptions, Face
+from fer_schemas import Emotion, FaceSelection
+from fer_worker.inference.types import Analysis, Box, EngineOptions, Face
 
 if TYPE_CHECKING:
-    from worker.inference.engine import BGRImage
+    from fer_worker.inference.types import BGRImage
 
 
 def plain_jpeg(width: int, height: int = 40) -> bytes:

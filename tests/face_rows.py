@@ -3,8 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from schemas import Emotion
-from worker.rows import Row
+from fer_schemas import Emotion
+from fer_worker.tools.face_table import Row
 
 SENT = datetime(2026, 11, 23, 10, 0, 0, 250_000, UTC)
 

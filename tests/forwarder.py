@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit
 
-from worker.config import BrokerConfig
+from fer_client.config import BrokerConfig
 
 HOST = "127.0.0.1"
 

@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from fer_client.config import BrokerConfig
 from tests.serving import command
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
 
 Upload = tuple[str, tuple[str, bytes]]
 

@@ -13,16 +13,17 @@ import msgpack
 import pika
 from pika.adapters.blocking_connection import BlockingConnection
 
-from schemas import BatchResult, SupervisorStatus
+from fer_client.config import BrokerConfig
+from fer_client.errors import BrokerRefusedError
+from fer_schemas import BatchResult, SupervisorStatus
+from fer_worker.admin.supervisor_client import Operator
+from fer_worker.inference.types import Engine
+from fer_worker.limits import Limits
+from fer_worker.metrics import Meter
+from fer_worker.serving.frame_pool import FramePool
+from fer_worker.serving.service import Service
+from fer_worker.supervision.command_listener import ControlLink, ControlRequest
 from tests.waiting import wait_until
-from worker.config import BrokerConfig, Limits
-from worker.control import ControlLink, ControlRequest
-from worker.errors import BrokerRefusedError
-from worker.frame_pool import FramePool
-from worker.inference.engine import Engine
-from worker.metrics import Meter
-from worker.operator import Operator
-from worker.service import Service
 
 
 class Watcher:
@@ -176,7 +177,7 @@ def request(*jpegs: bytes, **fields: Any) -> dict[str, Any]:
 
 
 def command(
-    *arguments: str, broker: BrokerConfig, module: str = "worker"
+    *arguments: str, broker: BrokerConfig, module: str = "fer_worker"
 ) -> tuple[list[str], dict[str, str]]:
     """The command line and the environment of a `fer-worker` command.
 

@@ -8,8 +8,8 @@ import threading
 from contextlib import ExitStack
 from multiprocessing.connection import Client, Listener
 
-from worker.broker.embedded import EmbeddedBroker
-from worker.errors import BrokerError
+from fer_client.errors import BrokerError
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 
 
 class SharedBroker:

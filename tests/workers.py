@@ -6,9 +6,9 @@ python -m tests.workers FaultyEngine --processes=2
 import sys
 from functools import partial
 
+from fer_worker.cli.run import run
+from fer_worker.inference.types import Engine, EngineOptions
 from tests import engines
-from worker.cli.run import run
-from worker.inference.engine import Engine, EngineOptions
 
 
 def create(name: str, options: EngineOptions, threads: int) -> Engine:

@@ -15,11 +15,11 @@ import pytest
 import yaml
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
+from fer_client.amqp.topology import Topology, declare
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
+from fer_worker.tools.embedded_rabbitmq.owned import HOST, claim_ports
 from tests.contract.metrics import BROKER_METRICS
 from tests.waiting import wait_until
-from worker.broker.embedded import EmbeddedBroker
-from worker.broker.owned import HOST, claim_ports
-from worker.broker.topology import Topology, declare
 
 pytestmark = pytest.mark.broker
 

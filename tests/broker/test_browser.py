@@ -5,12 +5,12 @@ from contextlib import suppress
 
 import pytest
 
+from fer_client.amqp.topology import Queue, Topology
+from fer_client.config import BrokerConfig
+from fer_client.errors import FerWorkerError
+from fer_worker.admin.queue_browser import AT_A_TIME, Browser
 from tests.serving import Sender
 from tests.waiting import wait_until
-from worker.broker.browser import AT_A_TIME, Browser
-from worker.broker.topology import Queue, Topology
-from worker.config import BrokerConfig
-from worker.errors import FerWorkerError
 
 pytestmark = pytest.mark.broker
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pika
 import pytest
 
+from fer_client.errors import BrokerError, BrokerUnavailableError
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
+from fer_worker.tools.embedded_rabbitmq.owned import claim_ports
+from fer_worker.tools.embedded_rabbitmq.programs import SERVER_VARIABLE, find_server
 from tests.leftovers import listening_addresses, processes_with
 from tests.waiting import wait_until
-from worker.broker._rabbitmq import SERVER_VARIABLE, find_server
-from worker.broker.embedded import EmbeddedBroker
-from worker.broker.owned import claim_ports
-from worker.errors import BrokerError, BrokerUnavailableError
 
 pytestmark = pytest.mark.broker
 

@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 import pytest
 
+from fer_client.config import BrokerConfig
+from fer_worker.inference.types import Engine
 from tests.engines import BrokenEngine, SizeEngine, plain_jpeg
 from tests.serving import Sender, request, serving
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
-from worker.inference.engine import Engine
 
 pytestmark = pytest.mark.broker
 
@@ -22,7 +22,7 @@ Said = Callable[[str], list[str]]
 
 @pytest.fixture
 def said(caplog: pytest.LogCaptureFixture) -> Said:
-    caplog.set_level(logging.DEBUG, logger="worker")
+    caplog.set_level(logging.DEBUG, logger="fer_worker")
 
     def find(correlation_id: str) -> list[str]:
         return [

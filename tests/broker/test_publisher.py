@@ -9,11 +9,11 @@ import pytest
 from pika.adapters.blocking_connection import BlockingConnection
 from pika.adapters.select_connection import SelectConnection
 
+from fer_client.amqp.connection import Connection
+from fer_client.amqp.publisher import Confirmation, Message, Publisher
+from fer_client.config import BrokerConfig
+from fer_client.errors import BrokerRefusedError
 from tests.waiting import wait_until
-from worker.broker.connection import Connection
-from worker.broker.publisher import Confirmation, Message, Publisher
-from worker.config import BrokerConfig
-from worker.errors import BrokerRefusedError
 
 pytestmark = pytest.mark.broker
 

@@ -10,18 +10,18 @@ from pathlib import Path
 import pytest
 import trustme
 
-from schemas import Status
+from fer_client.amqp.blocking import connect
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig, TlsFiles
+from fer_client.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerError
+from fer_schemas import Status
+from fer_worker.metrics import Meter
+from fer_worker.supervision.command_listener import ControlLink
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
+from fer_worker.tools.embedded_rabbitmq.owned import claim_ports
 from tests.engines import SizeEngine, plain_jpeg
 from tests.serving import Watcher, fer_worker, serving
 from tests.waiting import wait_until
-from worker.broker.blocking import connect
-from worker.broker.embedded import EmbeddedBroker
-from worker.broker.owned import claim_ports
-from worker.client import FerClient
-from worker.config import BrokerConfig, TlsFiles
-from worker.control import ControlLink
-from worker.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerError
-from worker.metrics import Meter
 
 LISTENER = """
 listeners.ssl.1 = 127.0.0.1:{port}

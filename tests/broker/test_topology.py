@@ -4,11 +4,11 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingConnection
 
+from fer_client.amqp.topology import Topology, declare
+from fer_client.config import BrokerConfig
 from tests.engines import SizeEngine, plain_jpeg
 from tests.serving import Sender, request, serving
 from tests.waiting import wait_until
-from worker.broker.topology import Topology, declare
-from worker.config import BrokerConfig
 
 pytestmark = pytest.mark.broker
 

@@ -2,10 +2,10 @@
 
 from collections import defaultdict
 
-from schemas import SupervisorStatus
-from worker.inference.engine import EngineOptions
-from worker.metrics import Counts
-from worker.monitoring import Overview, families
+from fer_schemas import SupervisorStatus
+from fer_worker.inference.types import EngineOptions
+from fer_worker.metrics import Counts
+from fer_worker.supervision.health_server import Overview, families
 
 BROKER_METRICS: dict[str, set[str]] = {
     "rabbitmq_alarms_memory_used_watermark": set(),

@@ -3,9 +3,10 @@
 import pytest
 
 from benchmarks.bad_messages import BAD, MAX_MESSAGE_BYTES, BadTraffic
+from fer_client.config import BrokerConfig
+from fer_worker.limits import Limits
 from tests.engines import SizeEngine
 from tests.serving import Sender, serving
-from worker.config import BrokerConfig, Limits
 
 pytestmark = pytest.mark.broker
 

@@ -5,14 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pika
 import pytest
 
-from schemas import StatusQuery, SupervisorStatus
+from fer_client.config import BrokerConfig
+from fer_schemas import StatusQuery, SupervisorStatus
+from fer_worker.admin.supervisor_client import Operator
+from fer_worker.metrics import Meter
+from fer_worker.supervision.command_listener import ControlLink, ControlRequest
 from tests.contract.test_headers import RawHeaders, nested
 from tests.serving import Sender, supervising
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
-from worker.control import ControlLink, ControlRequest
-from worker.metrics import Meter
-from worker.operator import Operator
 
 pytestmark = pytest.mark.broker
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fer_worker.cli import COMMANDS
 from tests.commands import check
 from tests.pages import PAGES, ROOT, blocks
-from worker.cli import COMMANDS
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECORDS = ROOT / "docs" / "decisions"

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from schemas import BatchResult, FrameEmotion, Status
+from fer_client.config import BrokerConfig
+from fer_schemas import BatchResult, FrameEmotion, Status
+from fer_worker.metrics import Meter
 from tests.engines import GatedEngine, SizeEngine, plain_jpeg
 from tests.serving import Sender, request, serving, supervising
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
-from worker.metrics import Meter
 
 pytestmark = pytest.mark.broker
 

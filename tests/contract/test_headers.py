@@ -7,11 +7,12 @@ import msgpack
 import pika
 import pytest
 
-from schemas import ErrorCode, Status
+from fer_client.amqp.properties import UNREADABLE, Properties
+from fer_client.config import BrokerConfig
+from fer_schemas import ErrorCode, Status
+from fer_worker.limits import Limits
 from tests.engines import SizeEngine, plain_jpeg
 from tests.serving import Sender, request, serving, supervising
-from worker.broker.properties import UNREADABLE, Properties
-from worker.config import BrokerConfig, Limits
 
 CONTENT_TYPE = "application/msgpack"
 REQUEST = request(plain_jpeg(60))

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 import yaml
 
-from schemas import MAX_MESSAGE_BYTES
+from fer_client.amqp.topology import Topology
+from fer_schemas import MAX_MESSAGE_BYTES
+from fer_worker.cli.run import run
+from fer_worker.supervision.worker_main import DEFAULT_DRAIN_TIMEOUT_S
 from tests.contract.manifests import Manifest, problems, read
 from tests.contract.test_containers import DOCKERFILE, SERVICES
-from worker.broker.topology import Topology
-from worker.cli.run import run
-from worker.config import DEFAULT_DRAIN_TIMEOUT_S
 
 ROOT = Path(__file__).parents[2]
 KUBERNETES = ROOT / "deploy" / "kubernetes"

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import yaml
 
+from fer_client.amqp.topology import Topology
 from tests.contract.metrics import BROKER_METRICS, WORKER_METRICS, WORKER_SERIES
 from tests.contract.test_containers import DOCKERFILE, SERVICES
 from tests.contract.test_docs import anchors
-from worker.broker.topology import Topology
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

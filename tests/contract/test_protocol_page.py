@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from schemas import ErrorCode
-from schemas.generate import SOURCES, documented
-from worker.broker.topology import Topology
+from fer_client.amqp.topology import Topology
+from fer_schemas import ErrorCode
+from scripts.generate_schemas import SOURCES, documented
 
 PAGE = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 

@@ -4,12 +4,13 @@ import pika
 import pytest
 from click.testing import CliRunner
 
-from schemas import Status
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import Status
+from fer_worker.cli import main
+from fer_worker.limits import Limits, ReplyPattern
 from tests.engines import SizeEngine, plain_jpeg
 from tests.serving import Sender, request, serving, supervising
-from worker.cli import main
-from worker.client import FerClient
-from worker.config import BrokerConfig, Limits, ReplyPattern
 
 REQUEST = request(plain_jpeg(60))
 OF_ITS_USER = Limits(replies=ReplyPattern(r"[\w-]+\.replies\.{user_id}\..+"))

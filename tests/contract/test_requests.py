@@ -9,17 +9,18 @@ import msgpack
 import pika
 import pytest
 
-from schemas import Emotion, ErrorCode, FaceSelection, FrameEmotion, Status
+from fer_client.config import BrokerConfig
+from fer_schemas import Emotion, ErrorCode, FaceSelection, FrameEmotion, Status
+from fer_worker.inference.types import Analysis
+from fer_worker.limits import FrameLimits, Limits
+from fer_worker.serving.responder import REPLY_PATIENCE_S
 from tests.engines import BrokenEngine, GatedEngine, SizeEngine, plain_jpeg
 from tests.jpegs import BASELINE, flat_jpeg
 from tests.serving import Sender, request, serving, supervising
 from tests.waiting import wait_until
-from worker.broker.outcome import REPLY_PATIENCE_S
-from worker.config import BrokerConfig, FrameLimits, Limits
-from worker.inference.engine import Analysis
 
 if TYPE_CHECKING:
-    from worker.inference.engine import BGRImage
+    from fer_worker.inference.types import BGRImage
 
 pytestmark = pytest.mark.broker
 

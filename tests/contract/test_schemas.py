@@ -11,7 +11,7 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from schemas import (
+from fer_schemas import (
     MAX_FRAMES,
     MAX_NAME_LENGTH,
     BatchRequest,
@@ -20,7 +20,7 @@ from schemas import (
     ErrorCode,
     Status,
 )
-from schemas.generate import DIRECTORY, SOURCES, documented, generated
+from scripts.generate_schemas import DIRECTORY, SOURCES, documented, generated
 
 ASYNCAPI = DIRECTORY.parent / "asyncapi.yaml"
 JPEG = b"\xff\xd8\xff\xfb\xfe\xff\xd9"
@@ -63,7 +63,9 @@ def frame(**changes: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize("path", generated(), ids=lambda path: path.stem)
 def test_generated_file_is_up_to_date(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == generated()[path], "run python -m schemas.generate"
+    assert path.read_text(encoding="utf-8") == generated()[path], (
+        "run python -m scripts.generate_schemas"
+    )
 
 
 def test_no_other_json_schema_lies_around() -> None:

@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted(
     path.relative_to(ROOT).as_posix()
-    for folder in ("worker", "schemas", "deploy")
+    for folder in ("worker", "client", "schemas", "deploy")
     for path in (ROOT / folder).rglob("*.py")
 )
 
@@ -28,7 +28,9 @@ FORBIDDEN_CALLS = {
 }
 
 OPENS_A_PATH = {"cv2.imread", "cv2.imreadmulti", "cv2.VideoCapture"}
-HANDS_PATHS_OF_AN_OPERATOR = {f"worker/media/{name}.py" for name in ("cameras", "clips")}
+HANDS_PATHS_OF_AN_OPERATOR = {
+    f"worker/fer_worker/tools/media/{name}.py" for name in ("cameras", "clips")
+}
 """Where clips and cameras are opened that `submit` and `report` were told to read."""
 
 

@@ -25,7 +25,11 @@ LEAST_LITERAL = 12
 
 def texts_of_the_source() -> Iterator[str]:
     """All string literals of the code that runs, placeholders as `%s`; and lines of the scripts."""
-    sources = [*(ROOT / "worker").rglob("*.py"), ROOT / "examples" / "raw_pika_controller.py"]
+    sources = [
+        *(ROOT / "worker").rglob("*.py"),
+        *(ROOT / "client").rglob("*.py"),
+        ROOT / "examples" / "raw_pika_controller.py",
+    ]
     for path in sources:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             match node:

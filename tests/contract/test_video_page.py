@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from worker.cli.submit import submit
-from worker.media import CLIP_SUFFIXES, PICTURE_SUFFIXES
-from worker.rows import BATCH_ERRORS, Row
+from fer_worker.cli.submit import submit
+from fer_worker.tools.face_table import BATCH_ERRORS, Row
+from fer_worker.tools.media import CLIP_SUFFIXES, PICTURE_SUFFIXES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "video.md").read_text(encoding="utf-8")
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from fer_client.config import BrokerConfig
 from tests.serving import RunningWorkers, running
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
 
 
 @pytest.fixture

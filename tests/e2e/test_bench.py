@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from schemas import FaceSelection
+from fer_client.config import BrokerConfig
+from fer_schemas import FaceSelection
+from fer_worker.inference.types import Analysis
 from tests.engines import GatedEngine, SizeEngine, plain_jpeg
 from tests.frames import FOLDER
 from tests.serving import RunningWorkers, command, fer_worker, running, serving
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
-from worker.inference.engine import Analysis
 
 if TYPE_CHECKING:
-    from worker.inference.engine import BGRImage
+    from fer_worker.inference.types import BGRImage
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -200,7 +200,7 @@ def test_broker_that_refuses_is_exit_code_3(broker: BrokerConfig) -> None:
 
 
 def test_plot_without_matplotlib_is_one_line() -> None:
-    code = "import sys; sys.modules['matplotlib'] = None; from worker.cli import main; main()"
+    code = "import sys; sys.modules['matplotlib'] = None; from fer_worker.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "bench", "--plot=latency.png"],
         capture_output=True,

@@ -9,14 +9,10 @@ import pika
 import pydantic
 import pytest
 
-from schemas import BatchResult, Frame, Status
-from tests.engines import GatedEngine, SizeEngine, plain_jpeg
-from tests.serving import Sender, serving
-from tests.waiting import wait_until
-from worker.broker.topology import Topology
-from worker.client import FerClient
-from worker.config import BrokerConfig
-from worker.errors import (
+from fer_client.amqp.topology import Topology
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_client.errors import (
     BatchTooLargeError,
     BrokerRefusedError,
     BrokerUnavailableError,
@@ -24,6 +20,10 @@ from worker.errors import (
     NoWorkerQueueError,
     QueueFullError,
 )
+from fer_schemas import BatchResult, Frame, Status
+from tests.engines import GatedEngine, SizeEngine, plain_jpeg
+from tests.serving import Sender, serving
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
 

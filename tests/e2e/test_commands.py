@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from schemas import BatchResult, Status
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import BatchResult, Status
 from tests.frames import FOLDER, PICTURES, sample
 from tests.serving import RunningWorkers, command, fer_worker, running
 from tests.waiting import wait_until
-from worker.client import FerClient
-from worker.config import BrokerConfig
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -148,9 +148,9 @@ def test_engine_that_cannot_start_stops_the_worker_with_one_line(broker: BrokerC
 
 def test_help_and_supervisor_load_no_model_library() -> None:
     code = (
-        "import sys, worker.supervisor\n"
+        "import sys, fer_worker.supervision.supervisor\n"
         "from click.testing import CliRunner\n"
-        "from worker.cli import COMMANDS, main\n"
+        "from fer_worker.cli import COMMANDS, main\n"
         "for name in COMMANDS:\n"
         "    assert CliRunner().invoke(main, [name, '--help']).exit_code == 0, name\n"
         "heavy = {'cv2', 'openvino', 'torch', 'tensorflow', 'fer', 'facenet_pytorch'}\n"

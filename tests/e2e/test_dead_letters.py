@@ -16,20 +16,21 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingConnection
 
-from schemas import ErrorCode, Status
-from tests.cutting import BASIC_ACK, line_that_breaks
-from tests.engines import SizeEngine, plain_jpeg
-from tests.serving import Sender, command, fer_worker, request, serving, supervising
-from tests.waiting import wait_until
-from worker.broker.topology import Topology
-from worker.config import BrokerConfig, Limits
-from worker.deadletters import DeadLetter, DeadLetters
-from worker.errors import (
+from fer_client.amqp.topology import Topology
+from fer_client.config import BrokerConfig
+from fer_client.errors import (
     BrokerUnavailableError,
     FerWorkerError,
     NoWorkerQueueError,
     QueueFullError,
 )
+from fer_schemas import ErrorCode, Status
+from fer_worker.admin.dead_letters import DeadLetter, DeadLetters
+from fer_worker.limits import Limits
+from tests.cutting import BASIC_ACK, line_that_breaks
+from tests.engines import SizeEngine, plain_jpeg
+from tests.serving import Sender, command, fer_worker, request, serving, supervising
+from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
 

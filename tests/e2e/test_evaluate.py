@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from schemas import Emotion, FaceSelection
+from fer_client.config import BrokerConfig
+from fer_schemas import Emotion, FaceSelection
+from fer_worker.cli import main
+from fer_worker.inference.types import Analysis, EngineOptions
 from tests.datasets import SAMPLE_LABELS, folders, grey, write_table
 from tests.engines import GatedEngine, SizeEngine
 from tests.frames import sample
 from tests.serving import command, fer_worker, running, serving
-from worker.cli import main
-from worker.config import BrokerConfig
-from worker.inference.engine import Analysis, EngineOptions
 
 pytestmark = pytest.mark.timeout(300)
 

@@ -12,13 +12,13 @@ from pathlib import Path
 import pika
 import pytest
 
+from fer_client.amqp.topology import Topology, declare
+from fer_client.config import DEFAULT_URL, BrokerConfig
 from tests.forwarder import Forwarder
 from tests.frames import FOLDER
 from tests.pages import ROOT, blocks, fenced, missing
 from tests.serving import Sender, command, running
 from tests.waiting import wait_until
-from worker.broker.topology import Topology, declare
-from worker.config import DEFAULT_URL, BrokerConfig
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 

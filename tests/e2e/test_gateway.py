@@ -20,15 +20,15 @@ import httpx
 import pika
 import pytest
 
-from schemas import MAX_MESSAGE_BYTES, BatchResult
+from fer_client.amqp.topology import Topology
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import MAX_MESSAGE_BYTES, BatchResult
 from tests.engines import GatedEngine, plain_jpeg
 from tests.frames import FOLDER, sample
 from tests.gateways import RunningGateway, Upload, gateway, uploads
 from tests.serving import command, fer_worker, running, serving
 from tests.waiting import wait_until
-from worker.broker.topology import Topology
-from worker.client import FerClient
-from worker.config import BrokerConfig
 
 pytestmark = pytest.mark.broker
 
@@ -306,7 +306,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(own: BrokerConfig) -> None:
 
 
 def test_a_missing_extra_is_said_in_one_line() -> None:
-    program = "import sys; sys.modules['fastapi'] = None; from worker.cli import main; main()"
+    program = "import sys; sys.modules['fastapi'] = None; from fer_worker.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", program, "gateway", "--port=0"], capture_output=True, text=True
     )

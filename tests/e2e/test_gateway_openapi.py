@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fer_client.config import BrokerConfig
 from tests.engines import SizeEngine
 from tests.gateways import gateway
 from tests.serving import serving
-from worker.config import BrokerConfig
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 

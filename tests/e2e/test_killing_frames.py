@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from schemas import ErrorCode, Status
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import ErrorCode, Status
 from tests.engines import KILLING_HEIGHTS, plain_jpeg
 from tests.serving import Sender, running
 from tests.waiting import wait_until
-from worker.client import FerClient
-from worker.config import BrokerConfig
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 

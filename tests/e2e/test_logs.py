@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fer_client.config import BrokerConfig
 from tests.engines import plain_jpeg
 from tests.serving import Sender, request, running
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
 
 pytestmark = pytest.mark.broker
 

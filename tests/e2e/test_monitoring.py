@@ -15,14 +15,14 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from schemas import ScaleCommand
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig, host_name
+from fer_schemas import ScaleCommand
+from fer_worker.admin.supervisor_client import Operator
 from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.frames import sample
 from tests.serving import RunningWorkers, command, fer_worker, running
 from tests.waiting import wait_until
-from worker.client import FerClient
-from worker.config import BrokerConfig, host_name
-from worker.operator import Operator
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 

@@ -6,13 +6,15 @@ import cv2
 import numpy as np
 import pytest
 
-from schemas import Frame, FrameResult
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import Frame, FrameResult
+from fer_worker.inference.factory import create_engine
+from fer_worker.inference.types import EngineOptions
+from fer_worker.limits import FrameLimits
+from fer_worker.serving.frame_analysis import analyze_frame
 from tests.frames import sample
 from tests.serving import serving
-from worker.analysis import analyze_frame
-from worker.client import FerClient
-from worker.config import BrokerConfig, FrameLimits
-from worker.inference.engine import EngineOptions, create_engine
 
 pytestmark = pytest.mark.broker
 

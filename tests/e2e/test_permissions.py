@@ -15,13 +15,13 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 from pika.exceptions import ChannelClosedByBroker
 
-from schemas import Status
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import Status
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.frames import sample
 from tests.serving import RunningWorkers, fer_worker, running
 from tests.waiting import wait_until
-from worker.broker.embedded import EmbeddedBroker
-from worker.client import FerClient
-from worker.config import BrokerConfig
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from fer_worker.cli.gateway import DEFAULT_PORT
 from tests.leftovers import processes_with
 from tests.pages import ROOT, Block, blocks, missing
 from tests.shell import Shell
-from worker.cli.gateway import DEFAULT_PORT
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from schemas import Emotion
+from fer_client.config import BrokerConfig
+from fer_schemas import Emotion
+from fer_worker.cli import main
+from fer_worker.tools.face_table import RowWriter
 from tests.browser import Elements, Opened, find_browser, open_page
 from tests.face_rows import at_second, face_row, row
 from tests.frames import FOLDER
 from tests.serving import RunningWorkers, fer_worker
-from worker.cli import main
-from worker.config import BrokerConfig
-from worker.rows import RowWriter
 
 SCRIPT = "<script>document.title='taken over'</script>"
 HOSTILE = (

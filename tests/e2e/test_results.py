@@ -9,13 +9,13 @@ from typing import Any
 import pika
 import pytest
 
-from schemas import BatchResult
+from fer_client.config import BrokerConfig
+from fer_schemas import BatchResult
+from fer_worker.admin.undelivered_results import UnreadResult, UnreadResults
 from tests.cutting import BASIC_ACK, line_that_breaks
 from tests.engines import SizeEngine, plain_jpeg
 from tests.serving import Sender, fer_worker, request, serving
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
-from worker.unread import UnreadResult, UnreadResults
 
 pytestmark = pytest.mark.broker
 

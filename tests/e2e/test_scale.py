@@ -12,13 +12,13 @@ from pathlib import Path
 import pika
 import pytest
 
-from schemas import Status
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import Status
 from tests.contract.test_headers import RawHeaders, nested
 from tests.engines import plain_jpeg
 from tests.serving import RunningWorkers, Sender, fer_worker, running
 from tests.waiting import wait_until
-from worker.client import FerClient
-from worker.config import BrokerConfig
 
 pytestmark = pytest.mark.broker
 

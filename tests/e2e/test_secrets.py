@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fer_client.config import BrokerConfig
 from tests.engines import plain_jpeg
 from tests.serving import RunningWorkers, command, fer_worker, running
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 

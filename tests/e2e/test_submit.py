@@ -12,14 +12,16 @@ import cv2
 import numpy as np
 import pytest
 
-from schemas import BatchResult
+from fer_client.config import BrokerConfig
+from fer_schemas import BatchResult
+from fer_worker.inference.factory import create_engine
+from fer_worker.inference.types import EngineOptions
+from fer_worker.limits import Limits
+from fer_worker.tools.face_table import Row, read_rows
 from tests.engines import GatedEngine, SizeEngine, plain_jpeg
 from tests.serving import command, fer_worker, serving
 from tests.streams import Film, streaming
 from tests.waiting import wait_until
-from worker.config import BrokerConfig, Limits
-from worker.inference.engine import EngineOptions, create_engine
-from worker.rows import Row, read_rows
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
 

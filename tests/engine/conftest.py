@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fer_worker.inference.factory import create_engine
+from fer_worker.inference.types import Engine, EngineOptions
 from tests.engine.golden import FRAMES, OWN_GOLDEN, read_golden, read_picture
-from worker.inference.engine import Engine, EngineOptions, create_engine
 
 Views = Callable[[int], list[NDArray[np.uint8]]]
 

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.inference.engine import Face
+from fer_worker.inference.types import Face
 
 FRAMES = Path(__file__).parents[2] / "examples" / "frames"
 OWN_GOLDEN = Path(__file__).parent / "golden.json"

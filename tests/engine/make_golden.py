@@ -13,10 +13,10 @@ from facenet_pytorch import MTCNN  # before fer: the other way round it crashes
 from fer.fer import FER
 from numpy.typing import NDArray
 
+from fer_client.errors import FrameError
+from fer_worker.inference.jpeg import decode_frame
+from fer_worker.limits import FrameLimits
 from tests.engine.golden import FRAMES, OWN_GOLDEN, Golden, GoldenFace, read_picture
-from worker.config import FrameLimits
-from worker.errors import FrameError
-from worker.inference.frames import decode_frame
 
 
 def main() -> None:

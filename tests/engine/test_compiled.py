@@ -8,14 +8,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from fer_client.errors import EngineError
+from fer_worker.inference import openvino_engine
+from fer_worker.inference.factory import create_engine
+from fer_worker.inference.mtcnn import suppression
+from fer_worker.inference.mtcnn.native import find_library
+from fer_worker.inference.mtcnn.operations import Kernels
+from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
+from fer_worker.inference.openvino_engine import OpenVinoEngine
+from fer_worker.inference.types import Engine, EngineOptions
 from tests.engine.conftest import Views
-from worker.errors import EngineError
-from worker.inference import openvino_engine, suppression
-from worker.inference.compiled import find_library
-from worker.inference.engine import Engine, EngineOptions, create_engine
-from worker.inference.kernels import Kernels
-from worker.inference.openvino_engine import OpenVinoEngine
-from worker.inference.pyramid import AreaResizer, Window
 
 Picture = NDArray[np.uint8]
 EngineOf = Callable[[EngineOptions], Engine]

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from worker.errors import EngineError
-from worker.inference.engine import EngineOptions, create_engine
+from fer_client.errors import EngineError
+from fer_worker.inference.factory import create_engine
+from fer_worker.inference.types import EngineOptions
 
 
 @pytest.mark.parametrize("library", ["facenet_pytorch", "torch", "fer"])

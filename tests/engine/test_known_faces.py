@@ -7,8 +7,8 @@ import pytest
 
 from benchmarks.detection import KNOWN_FACES, read_known
 from benchmarks.variants import matches
+from fer_worker.inference.types import Box, Engine, EngineOptions
 from tests.engine.golden import FRAMES, OWN_GOLDEN, Golden, pictures, read_golden
-from worker.inference.engine import Box, Engine, EngineOptions
 
 EngineOf = Callable[[EngineOptions], Engine]
 

@@ -15,12 +15,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from numpy.typing import NDArray
 
+from fer_worker.inference.mtcnn import largest_first as largest
+from fer_worker.inference.mtcnn.detector import detect_faces
+from fer_worker.inference.mtcnn.operations import FoundFaces
+from fer_worker.inference.types import Engine, EngineOptions
 from tests.engine.golden import FRAMES, OWN_GOLDEN, pictures, read_golden, read_picture
 from tests.engine.scenes import Paste, Picture, Scene, scenes
-from worker.inference import largest
-from worker.inference.engine import Engine, EngineOptions
-from worker.inference.kernels import FoundFaces
-from worker.inference.mtcnn import detect_faces
 
 EngineOf = Callable[[EngineOptions], Engine]
 

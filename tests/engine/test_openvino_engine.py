@@ -13,7 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from benchmarks.robustness import turned as turned_picture
-from schemas import FaceSelection
+from fer_client.errors import EngineError
+from fer_schemas import FaceSelection
+from fer_worker.inference import weights as models
+from fer_worker.inference.factory import create_engine
+from fer_worker.inference.openvino_engine import BatchNetwork, OpenVinoEngine, OpenVinoNetwork
+from fer_worker.inference.types import Engine, EngineOptions, KernelsName
+from fer_worker.inference.types import Views as ViewCount
 from tests.engine.conftest import Views
 from tests.engine.golden import (
     FRAMES,
@@ -25,11 +31,6 @@ from tests.engine.golden import (
     read_golden,
     read_picture,
 )
-from worker.errors import EngineError
-from worker.inference import models
-from worker.inference.engine import Engine, EngineOptions, KernelsName, create_engine
-from worker.inference.engine import Views as ViewCount
-from worker.inference.openvino_engine import BatchNetwork, OpenVinoEngine, OpenVinoNetwork
 
 EngineOf = Callable[[EngineOptions], Engine]
 
@@ -266,6 +267,6 @@ def test_a_missing_or_broken_model_file_is_named(
 
 def test_a_missing_openvino_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
-    monkeypatch.delitem(sys.modules, "worker.inference.openvino_engine")
+    monkeypatch.delitem(sys.modules, "fer_worker.inference.openvino_engine")
     with pytest.raises(EngineError, match="OpenVINO"):
         create_engine(DEFAULT, threads=1)

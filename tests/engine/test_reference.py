@@ -11,6 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fer_worker.inference import weights as models
+from fer_worker.inference.factory import warm_up
+from fer_worker.inference.mtcnn.detector import detect_faces
+from fer_worker.inference.mtcnn.largest_first import detect_largest_face
+from fer_worker.inference.openvino_engine import OpenVinoEngine
+from fer_worker.inference.types import Engine, EngineOptions, Face
 from tests.engine.conftest import Views
 from tests.engine.golden import (
     FRAMES,
@@ -21,11 +27,6 @@ from tests.engine.golden import (
     pictures,
     read_golden,
 )
-from worker.inference import models
-from worker.inference.engine import Engine, EngineOptions, Face, warm_up
-from worker.inference.largest import detect_largest_face
-from worker.inference.mtcnn import detect_faces
-from worker.inference.openvino_engine import OpenVinoEngine
 
 EngineOf = Callable[[EngineOptions], Engine]
 
@@ -42,7 +43,7 @@ pytestmark = [
 
 def test_exported_anew_every_tensor_of_the_models_is_the_committed_one(tmp_path: Path) -> None:
     onnx = pytest.importorskip("onnx")
-    from worker.inference.export import export_models
+    from fer_worker.inference.export import export_models
 
     for path in export_models(tmp_path):
         committed = onnx.load(models.FOLDER / path.name)

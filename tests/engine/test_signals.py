@@ -5,7 +5,7 @@ import sys
 
 CODE = """
 import gc, signal
-from worker.inference.engine import EngineOptions, create_engine
+from fer_worker.inference.types import EngineOptions, create_engine
 
 first = create_engine(EngineOptions(), threads=1)
 second = create_engine(EngineOptions(), threads=1)

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import pika
 import pytest
 
+from fer_client.amqp.topology import Topology, declare
+from fer_client.config import BrokerConfig
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.forwarder import Forwarder
-from worker.broker.embedded import EmbeddedBroker
-from worker.broker.topology import Topology, declare
-from worker.config import BrokerConfig
 
 
 @contextmanager

@@ -5,12 +5,12 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 
-from schemas import BatchResult
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import BatchResult
 from tests.engines import plain_jpeg
 from tests.frames import sample
 from tests.waiting import wait_until
-from worker.client import FerClient
-from worker.config import BrokerConfig
 
 JPEGS = (
     sample("grace_hopper"),

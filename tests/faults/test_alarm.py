@@ -13,15 +13,15 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_worker.gateway.app import create_app
+from fer_worker.gateway.door import Door
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import SLOW_HEIGHT, GatedEngine, SizeEngine, plain_jpeg
 from tests.faults.conftest import node_with_queues
 from tests.serving import Sender, fer_worker, running, serving, supervising
 from tests.waiting import wait_until
-from worker.broker.embedded import EmbeddedBroker
-from worker.client import FerClient
-from worker.config import BrokerConfig
-from worker.gateway.app import create_app
-from worker.gateway.door import Door
 
 pytestmark = pytest.mark.broker
 

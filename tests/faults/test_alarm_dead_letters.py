@@ -2,13 +2,14 @@
 
 import pytest
 
+from fer_client.config import BrokerConfig
+from fer_worker.admin.dead_letters import DeadLetters
+from fer_worker.limits import Limits
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import SizeEngine, plain_jpeg
 from tests.faults.test_alarm import low_on_memory
 from tests.serving import Sender, fer_worker, request, serving
 from tests.waiting import wait_until
-from worker.broker.embedded import EmbeddedBroker
-from worker.config import BrokerConfig, Limits
-from worker.deadletters import DeadLetters
 
 pytestmark = pytest.mark.broker
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from fer_client.config import BrokerConfig
+from fer_worker.admin.supervisor_client import Operator
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import plain_jpeg
 from tests.faults.load import steady_load
 from tests.serving import RunningWorkers, command, fer_worker, running
 from tests.streams import Film, streaming
 from tests.waiting import wait_until
-from worker.broker.embedded import EmbeddedBroker
-from worker.config import BrokerConfig
-from worker.operator import Operator
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 

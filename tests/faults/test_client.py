@@ -4,13 +4,13 @@ import dataclasses
 
 import pytest
 
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
 from tests.engines import GatedEngine, SizeEngine, noisy_jpeg, plain_jpeg
 from tests.faults.load import steady_load
 from tests.forwarder import Forwarder
 from tests.serving import serving
 from tests.waiting import wait_until
-from worker.client import FerClient
-from worker.config import BrokerConfig
 
 pytestmark = pytest.mark.broker
 

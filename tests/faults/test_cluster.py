@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from fer_client.config import BrokerConfig
 from tests.cluster import Cluster
 from tests.faults.load import steady_load
 from tests.serving import running
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 

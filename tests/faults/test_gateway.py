@@ -9,13 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from fer_client.amqp.topology import Topology
+from fer_client.config import BrokerConfig
 from tests.engines import SizeEngine, plain_jpeg
 from tests.forwarder import Forwarder
 from tests.gateways import RunningGateway, gateway, uploads
 from tests.serving import Sender, serving
 from tests.waiting import wait_until
-from worker.broker.topology import Topology
-from worker.config import BrokerConfig
 
 pytestmark = pytest.mark.broker
 

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from schemas import ErrorCode
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import ErrorCode
 from tests.engines import HANGING_HEIGHT, SLOW_HEIGHT, SLOW_S, plain_jpeg
 from tests.serving import Sender, request, running
 from tests.waiting import wait_until
-from worker.client import FerClient
-from worker.config import BrokerConfig
 
 pytestmark = pytest.mark.broker
 

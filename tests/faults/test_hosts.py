@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from schemas import BatchResult, SupervisorStatus
+from fer_client.config import BrokerConfig
+from fer_schemas import BatchResult, SupervisorStatus
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.faults.load import steady_load
 from tests.hosts import Host, own_network, why_none
 from tests.serving import RunningWorkers, fer_worker, running
 from tests.waiting import wait_until
-from worker.broker.embedded import EmbeddedBroker
-from worker.config import BrokerConfig
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 

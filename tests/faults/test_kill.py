@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from fer_client.config import BrokerConfig
 from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.faults.load import steady_load
 from tests.leftovers import is_alive
 from tests.serving import RunningWorkers, running
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
 
 pytestmark = pytest.mark.broker
 

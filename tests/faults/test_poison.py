@@ -6,12 +6,12 @@ from pathlib import Path
 import pika
 import pytest
 
-from schemas import ErrorCode, Status
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import ErrorCode, Status
 from tests.engines import ABORTING_HEIGHT, GatedEngine, SizeEngine, plain_jpeg
 from tests.serving import Sender, request, running, serving
 from tests.waiting import wait_until
-from worker.client import FerClient
-from worker.config import BrokerConfig
 
 pytestmark = pytest.mark.broker
 

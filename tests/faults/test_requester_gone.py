@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 import pika
 import pytest
 
-from schemas import BatchResult, FaceSelection, Status
+from fer_client.config import BrokerConfig
+from fer_schemas import BatchResult, FaceSelection, Status
+from fer_worker.inference.types import Analysis
 from tests.engines import SizeEngine, plain_jpeg
 from tests.faults.load import steady_load
 from tests.serving import Sender, request, serving
-from worker.config import BrokerConfig
-from worker.inference.engine import Analysis
 
 if TYPE_CHECKING:
-    from worker.inference.engine import BGRImage
+    from fer_worker.inference.types import BGRImage
 
 pytestmark = pytest.mark.broker
 

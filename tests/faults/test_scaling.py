@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from schemas import SupervisorStatus
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import SupervisorStatus
 from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.faults.load import steady_load
 from tests.forwarder import Forwarder
 from tests.serving import RunningWorkers, Sender, command, fer_worker, running
 from tests.waiting import wait_until
-from worker.client import FerClient
-from worker.config import BrokerConfig
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 

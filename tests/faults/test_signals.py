@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_worker.supervision.worker_main import ExitCode
 from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.faults.load import steady_load
 from tests.serving import RunningWorkers, Sender, running
 from tests.waiting import wait_until
-from worker.client import FerClient
-from worker.config import BrokerConfig
-from worker.process import ExitCode
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 

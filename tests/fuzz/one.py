@@ -5,7 +5,9 @@ import sys
 import atheris
 
 # What is imported here tells the fuzzer which of its lines an input reached.
-with atheris.instrument_imports(include=["worker", "schemas", "pika.data", "pika.spec"]):
+with atheris.instrument_imports(
+    include=["fer_worker", "fer_client", "fer_schemas", "pika.data", "pika.spec"]
+):
     from tests.fuzz.targets import TARGETS
 
 if __name__ == "__main__":

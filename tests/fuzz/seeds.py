@@ -9,9 +9,9 @@ import msgpack
 import numpy as np
 from pika import data
 
-from schemas import BatchRequest, Frame
+from fer_client.amqp.codec import encode_request
+from fer_schemas import BatchRequest, Frame
 from tests import jpegs
-from worker.broker.codec import encode_request
 
 NAMES = (
     "version",

@@ -7,16 +7,17 @@ import cv2
 import numpy as np
 import pika
 
-from schemas import ContentType
-from worker.broker.admission import Admission
-from worker.broker.codec import decode_request, encode_request
-from worker.broker.consumer import Delivery
-from worker.broker.outcome import _copy
-from worker.broker.properties import Properties
-from worker.broker.topology import Topology
-from worker.config import FrameLimits, Limits, ReplyPattern
-from worker.errors import FrameError, MessageError
-from worker.inference.frames import count_pixels, decode_frame
+from fer_client.amqp.codec import encode_request
+from fer_client.amqp.consumer import Delivery
+from fer_client.amqp.properties import Properties
+from fer_client.amqp.topology import Topology
+from fer_client.errors import FrameError, MessageError
+from fer_schemas import ContentType
+from fer_worker.inference.jpeg import count_pixels, decode_frame
+from fer_worker.limits import FrameLimits, Limits, ReplyPattern
+from fer_worker.serving.dead_letter import copy_to
+from fer_worker.serving.request_checks import Admission
+from fer_worker.serving.request_decoder import decode_request
 
 TOPOLOGY = Topology()
 LIMITS = Limits(max_values=200, replies=ReplyPattern(r"fer\.replies\.{user_id}\..+"))
@@ -50,7 +51,7 @@ def properties(data: bytes) -> None:
     """A table of headers, as it is on the wire within the other properties of a message."""
     delivery = delivered(data)
     assert (delivery.correlation_id, delivery.reply_to) == ("c", "fer.replies.door.1")
-    copy = _copy(delivery, TOPOLOGY.dead, {"x-reason-text": "x" * LONGEST_TEXT})
+    copy = copy_to(delivery, TOPOLOGY.dead, {"x-reason-text": "x" * LONGEST_TEXT})
     pieces = copy.properties.encode()
     assert sum(map(len, pieces)) < LARGEST_FRAME_BYTES
     try:

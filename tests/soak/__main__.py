@@ -22,6 +22,10 @@ from types import FrameType
 
 import pika
 
+from fer_client.amqp.topology import Topology, declare
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.forwarder import Forwarder
 from tests.leftovers import listening_addresses, processes_with
 from tests.soak.faults import Faults, Scene
@@ -29,10 +33,6 @@ from tests.soak.memory import Heap, Memory
 from tests.soak.record import Record
 from tests.soak.traffic import ClientTraffic, RawTraffic
 from tests.soak.workers import Workers
-from worker.broker.embedded import EmbeddedBroker
-from worker.broker.topology import Topology, declare
-from worker.client import FerClient
-from worker.config import BrokerConfig
 
 LOG = Path("build/soak/soak.log")
 

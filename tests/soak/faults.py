@@ -10,16 +10,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 
-from schemas import ScaleCommand
+from fer_client.config import BrokerConfig
+from fer_client.errors import FerWorkerError, NoAnswerError
+from fer_schemas import ScaleCommand
+from fer_worker.admin.supervisor_client import Operator
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.forwarder import Forwarder
 from tests.soak.record import Record
 from tests.soak.traffic import ClientTraffic, RawTraffic
 from tests.soak.workers import MAX_PROCESSES, Workers
 from tests.waiting import wait_until
-from worker.broker.embedded import EmbeddedBroker
-from worker.config import BrokerConfig
-from worker.errors import FerWorkerError, NoAnswerError
-from worker.operator import Operator
 
 log = logging.getLogger(__name__)
 

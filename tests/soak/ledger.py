@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 
-from schemas import BatchResult
+from fer_schemas import BatchResult
 
 Answer = tuple[object, ...]
 

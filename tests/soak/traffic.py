@@ -10,15 +10,15 @@ from functools import partial
 import pika
 from pika.exceptions import AMQPError
 
-from schemas import BatchRequest, BatchResult, ContentType, ErrorCode, Frame, Status
+from fer_client.amqp.blocking import connect
+from fer_client.amqp.codec import encode_request
+from fer_client.amqp.topology import REQUEST_ROUTING_KEY, Topology
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import BatchRequest, BatchResult, ContentType, ErrorCode, Frame, Status
 from tests.engines import ABORTING_HEIGHT, HANGING_HEIGHT, plain_jpeg
 from tests.faults.load import JPEGS
 from tests.soak.ledger import Answer, Ledger, answer
-from worker.broker.blocking import connect
-from worker.broker.codec import encode_request
-from worker.broker.topology import REQUEST_ROUTING_KEY, Topology
-from worker.client import FerClient
-from worker.config import BrokerConfig
 
 BATCHES = 40
 BATCHES_PER_S = 30.0

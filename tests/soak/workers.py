@@ -6,11 +6,11 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Self
 
+from fer_client.config import BrokerConfig
+from fer_worker.supervision.worker_main import ExitCode
 from tests.leftovers import is_alive
 from tests.serving import running
 from tests.waiting import wait_until
-from worker.config import BrokerConfig
-from worker.process import ExitCode
 
 MAX_PROCESSES = 3
 

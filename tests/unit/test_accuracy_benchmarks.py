@@ -13,10 +13,10 @@ from benchmarks.detection import KNOWN_FACES, Count, count, known_pictures, read
 from benchmarks.robustness import CHANGES, moved, turned
 from benchmarks.steadiness import HEADER, Steadiness
 from benchmarks.variants import VARIANTS, distance, matches, overlap
-from schemas import Emotion
+from fer_client.errors import FerWorkerError
+from fer_schemas import Emotion
+from fer_worker.inference.types import Analysis, Box, EngineOptions, Face
 from tests.frames import FOLDER
-from worker.errors import FerWorkerError
-from worker.inference.engine import Analysis, Box, EngineOptions, Face
 
 HERE = Box(10, 10, 20, 20)
 NEXT_TO_IT = Box(12, 11, 20, 20)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from schemas import BatchResult, ErrorCode, FrameResult, RequestError, Status
-from worker.answers import Answer
-from worker.cli.annotated_video import VideoAnnotator
-from worker.cli.annotation import Annotator, check_copies
-from worker.errors import FerWorkerError, NoAnswerError
-from worker.media import MediaFrame, open_clip
+from fer_client.errors import FerWorkerError, NoAnswerError
+from fer_schemas import BatchResult, ErrorCode, FrameResult, RequestError, Status
+from fer_worker.cli.annotated_video import VideoAnnotator
+from fer_worker.cli.annotation import Annotator, check_copies
+from fer_worker.tools.media import MediaFrame, open_clip
+from fer_worker.tools.submission.answers import Answer
 
 NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 

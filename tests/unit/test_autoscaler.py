@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from worker.autoscaler import Autoscaler, Load
+from fer_worker.supervision.autoscaler import Autoscaler, Load
 
 QUIET_S = 30.0
 BATCH_S = 0.1

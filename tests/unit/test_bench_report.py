@@ -4,9 +4,9 @@ from collections import Counter
 
 from rich.console import Console
 
+from fer_worker.cli.bench_report import render_steps, row, write_csv
+from fer_worker.tools.loadtest.measurement import Closed, Failure, Open, Pace, Step, Window
 from tests.unit.test_windows import sample
-from worker.cli.bench_report import render_steps, row, write_csv
-from worker.windows import Closed, Failure, Open, Pace, Step, Window
 
 
 def step(

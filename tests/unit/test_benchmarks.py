@@ -14,9 +14,9 @@ from benchmarks.rounds import median_ratio, repeats, take_turns
 from benchmarks.scenes import SCENES
 from benchmarks.tables import goals, number
 from benchmarks.throughput import is_large
-from worker.config import FrameLimits
-from worker.errors import FerWorkerError
-from worker.inference.frames import decode_frame
+from fer_client.errors import FerWorkerError
+from fer_worker.inference.jpeg import decode_frame
+from fer_worker.limits import FrameLimits
 
 TEN_TIMES = Target(of="ratio", kind="at least", bound=10)
 UNDER_350 = Target(of="value", kind="under", bound=350)

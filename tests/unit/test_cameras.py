@@ -7,10 +7,10 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_client.errors import FerWorkerError
+from fer_worker.tools.media import Camera, MediaFrame, is_address
 from tests.streams import Film, streaming
 from tests.waiting import wait_until
-from worker.errors import FerWorkerError
-from worker.media import Camera, MediaFrame, is_address
 
 GREYS = range(0, 250, 10)
 

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas import MAX_FRAMES, BatchRequest, ContentType, ErrorCode, Frame
-from worker.broker.codec import decode_request, encode_request
-from worker.config import Limits
-from worker.errors import MessageError
+from fer_client.amqp.codec import encode_request
+from fer_client.errors import MessageError
+from fer_schemas import MAX_FRAMES, BatchRequest, ContentType, ErrorCode, Frame
+from fer_worker.limits import Limits
+from fer_worker.serving.request_decoder import decode_request
 
 HEADERS = {"version", "camera_id", "faces", "deadline", "sent_at", "id", "captured_at"}
 

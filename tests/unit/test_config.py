@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from worker.config import BrokerConfig, mask_password
-from worker.errors import FerWorkerError
+from fer_client.config import BrokerConfig, mask_password
+from fer_client.errors import FerWorkerError
 
 
 @pytest.mark.parametrize(

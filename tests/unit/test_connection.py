@@ -2,8 +2,8 @@ from typing import Any
 
 import pytest
 
-from worker.broker.connection import Connection
-from worker.config import BrokerConfig
+from fer_client.amqp.connection import Connection
+from fer_client.config import BrokerConfig
 
 
 class NeverCalled:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.cores import Plan, available_cores, plan
+from fer_worker.supervision.cpu_plan import Plan, available_cores, plan
 
 GRANTED = len(os.sched_getaffinity(0))
 

@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas import Emotion
+from fer_client.errors import FerWorkerError
+from fer_schemas import Emotion
+from fer_worker.tools.evaluation.datasets import FOLDER_NAMES, RAF_NUMBERS, Dataset, find_dataset
+from fer_worker.tools.evaluation.samples import shuffled
 from tests.datasets import SAMPLE_LABELS, folders, write_table
 from tests.frames import FOLDER
-from worker.datasets import FOLDER_NAMES, RAF_NUMBERS, Dataset, find_dataset
-from worker.errors import FerWorkerError
-from worker.labelled import shuffled
 
 
 def labels(dataset: Dataset) -> dict[str, str]:

@@ -1,14 +1,14 @@
 import pika
 import pytest
 
+from fer_client.amqp.consumer import Delivery
+from fer_client.amqp.topology import Topology
+from fer_worker.admin.dead_letters import identify
+from fer_worker.cli.tables import plain
+from fer_worker.limits import DEFAULT_LIMITS
+from fer_worker.serving.dead_letter import exhume
+from fer_worker.serving.request_decoder import read_camera_id
 from tests.engines import plain_jpeg
-from worker.broker.codec import read_camera_id
-from worker.broker.consumer import Delivery
-from worker.broker.outcome import exhume
-from worker.broker.topology import Topology
-from worker.cli.tables import plain
-from worker.config import DEFAULT_LIMITS
-from worker.deadletters import identify
 
 
 def delivery(body: bytes = b"", **properties: object) -> Delivery:

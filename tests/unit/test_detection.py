@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from worker.inference.detection import Detection, detections, rolls_of
-from worker.inference.engine import Box
+from fer_worker.inference.detection import Detection, detections, rolls_of
+from fer_worker.inference.types import Box
 
 
 def found(*corners: tuple[float, float, float, float], minimum: float = 0.0) -> list[Detection]:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from schemas import Emotion, FaceResult, FrameResult
-from worker.drawing import COLORS, annotate, with_caption
+from fer_schemas import Emotion, FaceResult, FrameResult
+from fer_worker.tools.media.drawing import COLORS, annotate, with_caption
 
 SHARED = Path(os.environ.get("FER_WORKER_SHARED", Path(__file__).parents[2].parent / "shared"))
 

@@ -11,9 +11,17 @@ from sklearn.metrics import (
     precision_recall_fscore_support,
 )
 
-from schemas import Emotion, EmotionScores, FaceResult
-from worker.errors import FerWorkerError
-from worker.evaluation import Outcome, Paired, Scores, compare, evaluate, score, wilson
+from fer_client.errors import FerWorkerError
+from fer_schemas import Emotion, EmotionScores, FaceResult
+from fer_worker.tools.evaluation.scores import (
+    Outcome,
+    Paired,
+    Scores,
+    compare,
+    evaluate,
+    score,
+    wilson,
+)
 
 ANGRY, FEAR, HAPPY, SAD = Emotion.ANGRY, Emotion.FEAR, Emotion.HAPPY, Emotion.SAD
 

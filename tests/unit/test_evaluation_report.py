@@ -6,13 +6,13 @@ import cv2
 import pytest
 from rich.console import Console
 
-from schemas import Emotion
+from fer_schemas import Emotion
+from fer_worker.cli.evaluation_report import Report, Trial, document, render
+from fer_worker.inference.types import EngineOptions
+from fer_worker.tools.evaluation.confusion_plot import draw
+from fer_worker.tools.evaluation.datasets import Dataset
+from fer_worker.tools.evaluation.scores import Outcome, evaluate
 from tests.unit.test_evaluation import face
-from worker.cli.evaluation_report import Report, Trial, document, render
-from worker.confusion_plot import draw
-from worker.datasets import Dataset
-from worker.evaluation import Outcome, evaluate
-from worker.inference.engine import EngineOptions
 
 ENGINE = {"name": "openvino", "detector_color": "rgb", "min_face_probability": 0.9}
 

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from schemas import Emotion
-from worker.inference.detection import Detection
-from worker.inference.engine import Box, Crop
-from worker.inference.expression import classify_faces, face_crops
+from fer_schemas import Emotion
+from fer_worker.inference.detection import Detection
+from fer_worker.inference.emotion import classify_faces, face_crops
+from fer_worker.inference.types import Box, Crop
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (70, 90, 3), np.uint8)
 

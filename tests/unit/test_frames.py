@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from schemas import ErrorCode
-from worker.config import FrameLimits
-from worker.errors import FrameError
-from worker.inference.frames import decode_frame
+from fer_client.errors import FrameError
+from fer_schemas import ErrorCode
+from fer_worker.inference.jpeg import decode_frame
+from fer_worker.limits import FrameLimits
 
 LIMITS = FrameLimits()
 EOI = b"\xff\xd9"

@@ -3,8 +3,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from schemas import BatchRequest, Frame
-from worker.freshness import LatestBatches, deadline_of
+from fer_schemas import BatchRequest, Frame
+from fer_worker.serving.deadlines import LatestBatches, deadline_of
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 

@@ -10,11 +10,11 @@ from click.testing import CliRunner
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from schemas import BatchResult
-from worker.cli import main
-from worker.client import FerClient
-from worker.gateway.app import create_app
-from worker.gateway.door import MAX_BODY_BYTES, Door, _announced_bytes, _bounded, _Room
+from fer_client.client import FerClient
+from fer_schemas import BatchResult
+from fer_worker.cli import main
+from fer_worker.gateway.app import create_app
+from fer_worker.gateway.door import MAX_BODY_BYTES, Door, _announced_bytes, _bounded, _Room
 
 
 def test_uploads_beyond_the_room_wait_until_others_are_done() -> None:

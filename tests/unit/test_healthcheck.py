@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from fer_worker.supervision.health_server import Monitor
 from tests.unit.test_monitoring import overview
-from worker.monitoring import Monitor
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "healthcheck.py"
 

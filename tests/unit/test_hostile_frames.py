@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from schemas import ErrorCode
+from fer_client.errors import FrameError
+from fer_schemas import ErrorCode
+from fer_worker.inference.jpeg import decode_frame
+from fer_worker.limits import FrameLimits
 from tests import jpegs
 from tests.jpegs import EOI, ROTATE_90, exif, flat_jpeg, segment, tag, tiff
-from worker.config import FrameLimits
-from worker.errors import FrameError
-from worker.inference.frames import decode_frame
 
 LIMITS = FrameLimits()
 NOISE: NDArray[np.uint8] = np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from schemas import Emotion
+from fer_client.errors import FerWorkerError
+from fer_schemas import Emotion
+from fer_worker.tools.evaluation.samples import LabelledPicture
 from tests.frames import sample
 from tests.jpegs import ROTATE_90, exif, tiff
-from worker.errors import FerWorkerError
-from worker.labelled import LabelledPicture
 
 
 def picture(path: Path, content: bytes) -> LabelledPicture:

@@ -10,16 +10,24 @@ from typing import Any
 
 import pytest
 
-from schemas import BatchResult, Frame
-from worker.errors import (
+from fer_client.errors import (
     BrokerRefusedError,
     FerWorkerError,
     NoAnswerError,
     NoWorkerQueueError,
     QueueFullError,
 )
-from worker.load import Load
-from worker.windows import Closed, Failure, Open, Pace, Rules, Step, Window
+from fer_schemas import BatchResult, Frame
+from fer_worker.tools.loadtest.generator import Load
+from fer_worker.tools.loadtest.measurement import (
+    Closed,
+    Failure,
+    Open,
+    Pace,
+    Rules,
+    Step,
+    Window,
+)
 
 Answer = BatchResult | FerWorkerError
 

@@ -8,8 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+from fer_worker.logging_setup import (
+    FIRST_LINES,
+    MOST_TEMPLATES,
+    CountingHandler,
+    about,
+    formatter,
+)
 from tests.waiting import wait_until
-from worker.logs import FIRST_LINES, MOST_TEMPLATES, CountingHandler, about, formatter
 
 FORGED = "door-1\n2026-11-23T10:00:00Z INFO all is well\x1b[31m\u202e\x00 ünïcode"
 
@@ -169,7 +175,7 @@ def test_templates_without_end_take_no_memory_without_end() -> None:
 def test_counted_lines_are_told_when_the_process_ends() -> None:
     program = """
 import logging
-from worker.logs import setup_logs
+from fer_worker.logging_setup import setup_logs
 setup_logs("host/1")
 for number in range(1000):
     logging.warning("buried %d", number)

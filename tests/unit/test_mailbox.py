@@ -2,7 +2,7 @@ import os
 import signal
 from multiprocessing.connection import wait
 
-from worker.mailbox import Mailbox
+from fer_worker.supervision.event_queue import Mailbox
 
 
 def test_events_come_out_in_their_order_and_once() -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from schemas import MAX_NAME_LENGTH, BatchRequest
-from worker.broker.codec import encode_request
-from worker.errors import FerWorkerError
-from worker.media import (
+from fer_client.amqp.codec import encode_request
+from fer_client.errors import FerWorkerError
+from fer_schemas import MAX_NAME_LENGTH, BatchRequest
+from fer_worker.tools.media import (
     MediaFrame,
     batches,
     expected_frames,
@@ -197,9 +197,9 @@ def test_clip_that_cannot_be_decoded_is_one_line_and_nothing_else(
     path = jpeg(tmp_path / "a.mp4", content)
     # In a process of its own: FFmpeg is told to be quiet before it is used for the first time.
     read = (
-        "import sys, pathlib, worker.media\n"
-        "try: list(worker.media.read_frames(pathlib.Path(sys.argv[1])))\n"
-        "except worker.errors.FerWorkerError as error: print(error)\n"
+        "import sys, pathlib, fer_client.errors, fer_worker.tools.media\n"
+        "try: list(fer_worker.tools.media.read_frames(pathlib.Path(sys.argv[1])))\n"
+        "except fer_client.errors.FerWorkerError as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", read, path], capture_output=True, text=True)
     assert done.stdout == f"cannot read {path}: not a clip, or damaged\n"
@@ -338,5 +338,8 @@ def test_frames_are_pulled_only_as_batches_are_asked_for() -> None:
 
 
 def test_importing_media_loads_no_opencv() -> None:
-    check = "import sys, worker.media; sys.exit('cv2' in sys.modules or 'numpy' in sys.modules)"
+    check = (
+        "import sys, fer_worker.tools.media;"
+        "sys.exit('cv2' in sys.modules or 'numpy' in sys.modules)"
+    )
     subprocess.run([sys.executable, "-c", check], check=True)

@@ -4,7 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.metrics import BUCKETS_S, STAGES, Counts, Histogram, Meter, Recent, resident_bytes
+from fer_worker.metrics import (
+    BUCKETS_S,
+    STAGES,
+    Counts,
+    Histogram,
+    Meter,
+    Recent,
+    resident_bytes,
+)
 
 SECONDS = st.floats(0, 100, allow_nan=False)
 

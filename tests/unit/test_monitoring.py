@@ -7,11 +7,11 @@ import pytest
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
-from schemas import ProcessStatus, SupervisorStatus
-from worker.errors import FerWorkerError
-from worker.inference.engine import EngineOptions
-from worker.metrics import Counts, Meter
-from worker.monitoring import LIVE_S, Monitor, Overview
+from fer_client.errors import FerWorkerError
+from fer_schemas import ProcessStatus, SupervisorStatus
+from fer_worker.inference.types import EngineOptions
+from fer_worker.metrics import Counts, Meter
+from fer_worker.supervision.health_server import LIVE_S, Monitor, Overview
 
 
 def overview(

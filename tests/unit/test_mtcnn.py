@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from worker.inference.largest import detect_largest_face
-from worker.inference.mtcnn import detect_faces
-from worker.inference.numpy_kernels import Network, NumpyKernels
+from fer_worker.inference.mtcnn.detector import detect_faces
+from fer_worker.inference.mtcnn.largest_first import detect_largest_face
+from fer_worker.inference.mtcnn.numpy_operations import Network, NumpyKernels
 
 Floats = NDArray[np.float32]
 IMAGE = np.random.default_rng(0).integers(0, 256, (160, 200, 3), np.uint8)

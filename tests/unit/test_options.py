@@ -4,13 +4,13 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from schemas import ScaleCommand
-from worker.cli import main
-from worker.cli.limits import limit_options
-from worker.cli.options import engine_arguments, engine_options
-from worker.cli.scale import _Amount
-from worker.config import FrameLimits, Limits
-from worker.inference.engine import EngineOptions
+from fer_schemas import ScaleCommand
+from fer_worker.cli import main
+from fer_worker.cli.limits import limit_options
+from fer_worker.cli.options import engine_arguments, engine_options
+from fer_worker.cli.scale import _Amount
+from fer_worker.inference.types import EngineOptions
+from fer_worker.limits import FrameLimits, Limits
 
 
 def chosen(*arguments: str) -> EngineOptions:

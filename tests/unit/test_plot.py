@@ -4,9 +4,9 @@ from pathlib import Path
 import cv2
 import pytest
 
+from fer_worker.tools.loadtest.measurement import STAGES, Closed, Open, Sample, Step, Window
+from fer_worker.tools.loadtest.plot import draw, side_by_side
 from tests.unit.test_windows import sample
-from worker.plot import draw, side_by_side
-from worker.windows import STAGES, Closed, Open, Sample, Step, Window
 
 
 def step(number: int, *samples: Sample, stable: bool = True) -> Step:

@@ -5,10 +5,10 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from worker.inference import numpy_kernels
-from worker.inference.numpy_kernels import Network, NumpyKernels
-from worker.inference.proposals import propose
-from worker.inference.pyramid import AreaResizer
+from fer_worker.inference.mtcnn import numpy_operations as numpy_kernels
+from fer_worker.inference.mtcnn.numpy_operations import Network, NumpyKernels
+from fer_worker.inference.mtcnn.proposals import propose
+from fer_worker.inference.mtcnn.pyramid import AreaResizer
 
 Floats = NDArray[np.float32]
 PICTURE = AreaResizer(np.random.default_rng(0).integers(0, 256, (231, 317, 3), np.uint8))

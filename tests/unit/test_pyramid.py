@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from worker.inference.pyramid import FACTOR, AreaResizer, Window, pyramid_scales
+from fer_worker.inference.mtcnn.pyramid import FACTOR, AreaResizer, Window, pyramid_scales
 
 
 def noise(height: int, width: int) -> NDArray[np.uint8]:

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.report.bins import MAX_BINS, TIMES_MS, Bins, twice, wider_count, wider_time
+from fer_worker.tools.html_report.bins import (
+    MAX_BINS,
+    TIMES_MS,
+    Bins,
+    twice,
+    wider_count,
+    wider_time,
+)
 
 
 @dataclass

@@ -2,12 +2,12 @@ import random
 
 import pytest
 
-from schemas import Emotion
+from fer_schemas import Emotion
+from fer_worker.tools.html_report.charts import HEIGHT, course, histogram
+from fer_worker.tools.html_report.labels import between, duration, period, place, stretch
+from fer_worker.tools.html_report.series import Axis
 from tests.face_rows import at_second, face_row, row
 from tests.unit.test_report_summary import only_series
-from worker.report.charts import HEIGHT, course, histogram
-from worker.report.labels import between, duration, period, place, stretch
-from worker.report.series import Axis
 
 
 def test_bands_are_stacked_to_the_top_and_stop_where_no_face_is() -> None:

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from fer_worker.cli import main
+from fer_worker.tools.face_table import Row, RowWriter
 from tests.face_rows import face_row, row
-from worker.cli import main
-from worker.rows import Row, RowWriter
 
 
 def report(*arguments: str | Path) -> Result:
@@ -122,7 +122,7 @@ def test_interrupt_ends_it_as_a_shell_expects(tmp_path: Path) -> None:
     pipe = tmp_path / "results.jsonl"
     os.mkfifo(pipe)
     code = (
-        "import signal; from worker.cli import main;"
+        "import signal; from fer_worker.cli import main;"
         "signal.signal(signal.SIGINT, signal.default_int_handler);"  # background jobs ignore it
         "main()"
     )
@@ -145,7 +145,7 @@ def test_results_are_not_overwritten_by_their_page(results: Path) -> None:
 
 
 def test_without_jinja_it_says_how_to_get_it(results: Path) -> None:
-    code = "import sys; sys.modules['jinja2'] = None; from worker.cli import main; main()"
+    code = "import sys; sys.modules['jinja2'] = None; from fer_worker.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", code, "report", str(results)],
         capture_output=True,

@@ -2,11 +2,11 @@ from collections.abc import Iterable
 
 import pytest
 
-from schemas import Emotion
+from fer_schemas import Emotion
+from fer_worker.tools.face_table import Row
+from fer_worker.tools.html_report.series import Axis, Series, SeriesKey
+from fer_worker.tools.html_report.summary import MAX_SERIES, Summary
 from tests.face_rows import at_second, face_row, row
-from worker.report.series import Axis, Series, SeriesKey
-from worker.report.summary import MAX_SERIES, Summary
-from worker.rows import Row
 
 
 def summary_of(*rows: Row) -> Summary:

@@ -6,13 +6,19 @@ import cv2
 import numpy as np
 import pytest
 
+from fer_worker.tools.face_table import Row
+from fer_worker.tools.html_report.counts import Best
+from fer_worker.tools.html_report.thumbnails import (
+    SIZE,
+    Thumbnail,
+    around,
+    choose,
+    read_thumbnails,
+)
+from fer_worker.tools.media.clips import read_clip
 from tests.face_rows import face_row
 from tests.frames import FOLDER
 from tests.unit.test_report_summary import summary_of
-from worker.media.clips import read_clip
-from worker.report.counts import Best
-from worker.report.thumbnails import SIZE, Thumbnail, around, choose, read_thumbnails
-from worker.rows import Row
 
 ASTRONAUT = FOLDER / "astronaut.jpg"
 FACE: dict[str, Any] = {

@@ -2,12 +2,20 @@ from collections.abc import Sequence
 
 import pytest
 
-from schemas import BatchRequest, BatchResult, Emotion, ErrorCode, Frame, RequestError, Status
+from fer_schemas import (
+    BatchRequest,
+    BatchResult,
+    Emotion,
+    ErrorCode,
+    Frame,
+    RequestError,
+    Status,
+)
+from fer_worker.inference.types import Analysis, Box, EngineOptions, Face
+from fer_worker.limits import FrameLimits
+from fer_worker.serving.frame_analysis import analyze_frame
+from fer_worker.serving.result_builder import FrameOutcome, expired, summarize
 from tests.engines import BrokenEngine, SizeEngine, plain_jpeg
-from worker.analysis import analyze_frame
-from worker.config import FrameLimits
-from worker.inference.engine import Analysis, Box, EngineOptions, Face
-from worker.results import FrameOutcome, expired, summarize
 
 
 class FixedEngine(SizeEngine):

@@ -7,7 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from schemas import (
+from fer_client.errors import (
+    BatchTooLargeError,
+    BrokerRefusedError,
+    FerWorkerError,
+    NoAnswerError,
+    NoWorkerQueueError,
+    QueueFullError,
+)
+from fer_schemas import (
     BatchResult,
     ErrorCode,
     FaceResult,
@@ -17,17 +25,9 @@ from schemas import (
     Status,
     Timings,
 )
-from worker.answers import Answer
-from worker.errors import (
-    BatchTooLargeError,
-    BrokerRefusedError,
-    FerWorkerError,
-    NoAnswerError,
-    NoWorkerQueueError,
-    QueueFullError,
-)
-from worker.media import MediaFrame
-from worker.rows import Row, RowWriter, read_rows, rows_of
+from fer_worker.tools.face_table import Row, RowWriter, read_rows, rows_of
+from fer_worker.tools.media import MediaFrame
+from fer_worker.tools.submission.answers import Answer
 
 SENT = datetime(2026, 11, 23, 10, 0, 0, 250_000, UTC)
 

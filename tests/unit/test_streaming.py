@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytest
 
-from schemas import BatchResult, Frame, Status
-from worker.answers import Answer
-from worker.cli.interruption import Interruption
-from worker.cli.streaming import stream
-from worker.client import FerClient
-from worker.errors import FerWorkerError, NoAnswerError, QueueFullError
-from worker.media import MediaFrame
+from fer_client.client import FerClient
+from fer_client.errors import FerWorkerError, NoAnswerError, QueueFullError
+from fer_schemas import BatchResult, Frame, Status
+from fer_worker.tools.interruption import Interruption
+from fer_worker.tools.media import MediaFrame
+from fer_worker.tools.submission.answers import Answer
+from fer_worker.tools.submission.streaming import stream
 
 RESULT = BatchResult(status=Status.SUCCESS, worker="host/1")
 

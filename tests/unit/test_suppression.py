@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from worker.inference import suppression
-from worker.inference.suppression import suppress_by_minimum, suppress_by_union
+from fer_worker.inference.mtcnn import suppression
+from fer_worker.inference.mtcnn.suppression import suppress_by_minimum, suppress_by_union
 
 Floats = NDArray[np.float32]
 

@@ -1,7 +1,7 @@
 from typing import Any
 
-from schemas import BatchResult
-from worker.cli.tables import render_results
+from fer_schemas import BatchResult
+from fer_worker.cli.tables import render_results
 
 FACE = {
     "box": (10, 20, 30, 40),

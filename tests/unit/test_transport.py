@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from pika.adapters.select_connection import IOLoop
 
-from worker.broker.transport import READ_BYTES, IOServices
+from fer_client.amqp.transport import READ_BYTES, IOServices
 
 DEADLINE_S = 20
 

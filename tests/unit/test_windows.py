@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from worker.windows import (
+from fer_worker.quantiles import percentile
+from fer_worker.tools.loadtest.measurement import (
     Closed,
     Open,
     Sample,
@@ -13,7 +14,6 @@ from worker.windows import (
     is_silent,
     is_stable,
     merge,
-    percentile,
 )
 
 

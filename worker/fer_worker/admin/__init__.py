@@ -1,0 +1,1 @@
+"""What operators' commands call: supervisors, dead letters, undelivered results."""

@@ -1,0 +1,74 @@
+"""The command `fer-worker`: each module here parses, calls and prints."""
+
+import importlib
+import signal
+from typing import Any
+
+import click
+
+from fer_client.errors import FerWorkerError
+from fer_worker import __version__
+
+COMMANDS = {
+    "run": "fer_worker.cli.run:run",
+    "scale": "fer_worker.cli.scale:scale",
+    "status": "fer_worker.cli.status:status",
+    "submit": "fer_worker.cli.submit:submit",
+    "gateway": "fer_worker.cli.gateway:gateway",
+    "report": "fer_worker.cli.report:report",
+    "bench": "fer_worker.cli.bench:bench",
+    "evaluate": "fer_worker.cli.evaluate:evaluate",
+    "dead": "fer_worker.cli.dead:dead",
+    "results": "fer_worker.cli.results:results",
+    "demo": "fer_worker.cli.demo:demo",
+    "broker": "fer_worker.cli.broker:broker",
+    "export-models": "fer_worker.cli.export_models:export_models",
+}
+
+
+class _Commands(click.Group):
+    """Loads a command only when it is used, and turns our errors into one line and a code.
+
+    Worker processes import this package as well, by way of the console script.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FerWorkerError as error:
+            click.echo(f"fer-worker: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:  # of commands that do not end in an order of their own
+            click.echo("fer-worker: interrupted", err=True)
+            ctx.exit(128 + signal.SIGINT)
+
+
+@click.command(
+    cls=_Commands,
+    context_settings={
+        "auto_envvar_prefix": "FER_WORKER",
+        "help_option_names": ["-h", "--help"],
+        "show_default": True,
+    },
+)
+@click.version_option(__version__, prog_name="fer-worker")
+def main() -> None:
+    """Facial emotions for batches of JPEG frames, over RabbitMQ.
+
+    Every option can be set as an environment variable FER_WORKER_<COMMAND>_<OPTION>; the broker
+    for all commands as FER_WORKER_AMQP_URL. Results go to stdout, progress and logs to stderr.
+
+    Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the broker refuses us or did not come, 4 the
+    engine failed to start, 5 no answer in time.
+    """

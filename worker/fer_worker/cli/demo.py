@@ -1,0 +1,129 @@
+"""`fer-worker demo`: all of it on one machine."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+import fer_worker
+from fer_client.client import FerClient
+from fer_client.config import BrokerConfig
+from fer_client.errors import EngineError, FerWorkerError
+from fer_schemas import BatchResult
+from fer_worker.admin.supervisor_client import Operator
+from fer_worker.cli.annotation import Annotator, check_copies
+from fer_worker.cli.options import engine_arguments, engine_options
+from fer_worker.cli.tables import render_results
+from fer_worker.inference.types import EngineOptions
+from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
+from fer_worker.tools.embedded_rabbitmq.owned import ProcessGroup
+from fer_worker.tools.media import batches, find_pictures, read_frame
+from fer_worker.tools.submission.streaming import stream
+
+SAMPLES = Path(fer_worker.__file__).parents[2] / "examples" / "frames"
+
+START_TIMEOUT_S = 120.0
+ANSWER_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 45.0
+
+
+@click.command()
+@click.option(
+    "--frames",
+    type=click.Path(path_type=Path),
+    default=SAMPLES,
+    show_default="examples/frames",
+    help="A folder of pictures to analyse.",
+)
+@click.option(
+    "--output",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("demo-output"),
+    help="Where the annotated pictures go.",
+)
+@click.option("--processes", type=click.IntRange(1), default=2, help="Worker processes.")
+@click.option("--batch-size", type=click.IntRange(1, 64), default=4, help="Frames in a batch.")
+@engine_options
+def demo(
+    engine: EngineOptions, frames: Path, output: Path, processes: int, batch_size: int
+) -> None:
+    """Start a broker and workers, send them pictures, show what they found, stop everything."""
+    pictures = find_pictures([frames])
+    check_copies(output, pictures)
+    progress = Console(stderr=True)
+    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT
+        signal.signal(number, _leave)
+    annotator = Annotator(output)
+    results: list[BatchResult] = []
+    progress.print("Starting RabbitMQ on a free port ...")
+    with EmbeddedBroker() as broker:
+        config = BrokerConfig((broker.url,))
+        progress.print(f"Starting {processes} worker processes ...")
+        with _workers(broker, engine, processes, output / "worker.log") as workers:
+            _wait_until_ready(config, processes, workers, output / "worker.log")
+            progress.print(f"Sending {len(pictures)} frames in batches of {batch_size} ...")
+            with FerClient(config) as client:
+                named = (replace(read_frame(path), id=path.name) for path in pictures)
+                grouped = batches(named, batch_size)
+                for answer in stream(client, grouped, timeout_s=ANSWER_TIMEOUT_S):
+                    if answer.result is None:
+                        raise answer.error or FerWorkerError("no answer")
+                    results.append(answer.result)
+                    annotator.save(answer)
+    Console().print(render_results(results))
+    click.echo(f"{sum(map(_faces, results))} faces; annotated pictures in {output}/")
+
+
+def _leave(number: int, _: object) -> None:
+    """Leave wherever we are; the context managers stop what was started on the way out."""
+    sys.exit(128 + number)
+
+
+def _faces(result: BatchResult) -> int:
+    return sum(len(frame.faces) for frame in result.frames)
+
+
+@contextmanager
+def _workers(
+    broker: EmbeddedBroker, engine: EngineOptions, processes: int, log: Path
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `fer-worker run` in a group of processes that ends with this one, whatever happens."""
+    command = [sys.executable, "-m", "worker", "run", f"--processes={processes}"]
+    elsewhere = ("FER_WORKER_AMQP_", "FER_WORKER_TLS_")
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith(elsewhere)
+    }
+    environment |= {"FER_WORKER_AMQP_URL": broker.url, "FER_WORKER_NAMESPACE": "fer"}
+    log.parent.mkdir(parents=True, exist_ok=True)
+    group = ProcessGroup()
+    try:
+        with log.open("wb") as output:
+            supervisor = group.spawn(command + engine_arguments(engine), environment, output)
+        yield supervisor
+        supervisor.terminate()
+        supervisor.wait(STOP_TIMEOUT_S)
+    finally:
+        group.kill()
+
+
+def _wait_until_ready(
+    config: BrokerConfig, processes: int, supervisor: subprocess.Popen[bytes], log: Path
+) -> None:
+    deadline = time.monotonic() + START_TIMEOUT_S
+    with Operator(config) as operator:
+        while time.monotonic() < deadline:
+            statuses = operator.statuses()
+            states = [process.state for status in statuses for process in status.processes]
+            if states.count("ready") == processes:
+                return
+            if supervisor.poll() is not None:
+                raise EngineError(f"the workers did not start; {log} says why")
+    raise FerWorkerError(f"the workers were not ready within {START_TIMEOUT_S:.0f} s; see {log}")

@@ -1,0 +1,65 @@
+"""`fer-worker scale`: another number of worker processes, from now on."""
+
+import re
+import sys
+
+import click
+
+from fer_client.config import BrokerConfig
+from fer_client.errors import FerWorkerError
+from fer_schemas import ScaleCommand, ScaleReply
+from fer_worker.admin.supervisor_client import Operator
+from fer_worker.cli.options import broker_options
+from fer_worker.cli.ranges import SECONDS_OR_NONE
+
+
+class _Amount(click.ParamType[ScaleCommand]):
+    """`3`, `+1` or `-1`."""
+
+    name = "amount"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ScaleCommand:
+        text = str(value)
+        if not re.fullmatch(r"[+-]?\d{1,6}", text):
+            self.fail(f"{text!r} is neither a number nor a change such as +1 or -1", param, ctx)
+        if text[0] in "+-":
+            return ScaleCommand(change=int(text))
+        return ScaleCommand(processes=int(text))
+
+
+# -1 is an amount here, not an option.
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("amount", type=_Amount())
+@click.option("--host", help="Only the supervisors of this host.")
+@click.option(
+    "--timeout",
+    type=SECONDS_OR_NONE,
+    default=60.0,
+    metavar="SECONDS",
+    help="How long to wait until the new processes are ready and the old ones drained.",
+)
+@broker_options
+def scale(broker: BrokerConfig, amount: ScaleCommand, host: str | None, timeout: float) -> None:
+    """Run AMOUNT worker processes under every supervisor from now on, or +N more, or -N fewer.
+
+    0 pauses: what is sent meanwhile waits in the queue. There is a line a supervisor, printed when
+    its new processes are ready and its old ones drained.
+    """
+    command = amount.model_copy(update={"host": host})
+    refused = False
+    with Operator(broker) as operator:
+        for reply in operator.scale(command, timeout):
+            refused |= reply.error is not None
+            click.echo(_line(reply), err=reply.error is not None)
+    if refused:
+        sys.exit(FerWorkerError.exit_code)
+
+
+def _line(reply: ScaleReply) -> str:
+    supervisor = f"{reply.host}/{reply.pid}"
+    if reply.error is not None:
+        return f"fer-worker: {supervisor} refused: {reply.error}"
+    paused = " (paused)" if reply.after == 0 else ""
+    return f"{supervisor}: {reply.before} -> {reply.after} processes{paused}"

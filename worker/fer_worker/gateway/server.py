@@ -1,0 +1,99 @@
+"""The HTTP server: its socket, its signals, and its end."""
+
+import logging
+import math
+import signal
+import socket
+
+import h11
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from fer_client.client import FerClient
+from fer_client.errors import FerWorkerError
+
+log = logging.getLogger(__name__)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Take a port; 0 is any that is free.
+
+    Raises:
+        FerWorkerError: it is taken, or the address is not of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        listener = socket.create_server((host, port), family=family)
+    except OSError as error:
+        reason = str(error.strerror or error).partition(" (")[0]  # without what Python adds
+        raise FerWorkerError(f"cannot listen on {host}:{port}: {reason}") from error
+    # Inherited by each connection. asyncio sees to it only for sockets whose protocol is given,
+    # which this one's is not. Without it Nagle's algorithm holds the body of an answer back until
+    # the client has acknowledged the headers: with keep-alive 44 ms instead of 1.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+class _Protocol(H11Protocol):
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP, unless it comes after the answer, as the rest of a body may."""
+        try:
+            super().send_400_response(msg)
+        except h11.LocalProtocolError:
+            self.transport.close()
+
+
+class Server(uvicorn.Server):
+    """Serves until it is told to stop, or the broker refuses us."""
+
+    def __init__(self, app: FastAPI, client: FerClient, timeout_s: float) -> None:
+        """Store what is needed.
+
+        Args:
+            app: what to serve.
+            client: which may be refused.
+            timeout_s: how long requests under way may take after the first signal.
+        """
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=_Protocol,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                log_level=logging.WARNING,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=math.ceil(timeout_s),
+            )
+        )
+        self._client = client
+
+    def serve_until_told(self, listener: socket.socket) -> None:
+        """Serve until SIGTERM or Ctrl-C, finish what is under way, and return.
+
+        Raises:
+            BrokerRefusedError: the broker refuses the credentials or the virtual host.
+        """
+        # uvicorn raises the signal that ended it once more, for these handlers.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._stop)
+        host, port = listener.getsockname()[:2]
+        place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        log.info("listening at http://%s, described at /docs", place)
+        self.run([listener])
+        if self._client.refusal is not None:
+            raise self._client.refusal
+
+    async def on_tick(self, counter: int) -> bool:
+        """Say whether to stop; called ten times a second."""
+        return await super().on_tick(counter) or self._client.refusal is not None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop listening and finish what is under way."""
+        log.info("stopping: %d requests under way", len(self.server_state.tasks))
+        await super().shutdown(sockets)
+
+    def _stop(self, *_: object) -> None:
+        self.should_exit = True

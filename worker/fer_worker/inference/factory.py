@@ -1,0 +1,28 @@
+"""How an engine is made and warmed up.
+
+Importing this module loads no model library and no OpenCV: supervisors and `--help` do.
+"""
+
+from fer_worker.inference.types import Engine, EngineOptions
+
+
+def create_engine(options: EngineOptions, threads: int) -> Engine:
+    """Load the models and return an engine that `threads` threads can use side by side.
+
+    Raises:
+        EngineError: a library or a model file is missing or does not fit.
+    """
+    if options.name == "fer":
+        from fer_worker.inference.fer_library import FerEngine
+
+        return FerEngine(options, threads)
+    from fer_worker.inference.openvino_engine import OpenVinoEngine
+
+    return OpenVinoEngine(options, threads)
+
+
+def warm_up(engine: Engine) -> None:
+    """Analyse a blank frame, so that the first real one finds everything loaded and compiled."""
+    import numpy as np
+
+    engine.analyze(np.zeros((360, 640, 3), np.uint8), "all")

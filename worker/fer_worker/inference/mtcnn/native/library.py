@@ -1,0 +1,173 @@
+"""The shared library, called by ctypes. What it is handed is checked here: C++ believes it."""
+
+import ctypes
+import itertools
+from importlib.machinery import EXTENSION_SUFFIXES
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_worker.inference.mtcnn.boxes import Floats, Indices
+from fer_worker.inference.mtcnn.operations import STRIDE
+from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
+
+_INTEGER, _LONG, _FLOAT, _ARRAY = ctypes.c_int, ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
+_PICTURE: list[Any] = [_INTEGER, _ARRAY, _LONG, _LONG, _INTEGER]
+
+
+class Library:
+    """The compiled code with one of the instruction sets that it has.
+
+    Args:
+        path: the shared library.
+        instructions: `avx512_bf16`, `avx512`, `avx2` or `baseline`; by default the best one that
+            this CPU has.
+        guesses: whether that may be one that guesses in bfloat16.
+
+    Raises:
+        ValueError: this CPU or the library does not have it.
+    """
+
+    def __init__(
+        self, path: Path, instructions: str | None = None, *, guesses: bool = True
+    ) -> None:
+        library = ctypes.CDLL(str(path))
+        names = _instruction_sets(library)
+        if instructions is None:
+            instructions = next(name for name in names if name and (guesses or "bf" not in name))
+        self.instructions: Final = instructions
+        self._index = names.index(instructions)
+        self._propose = library.mtcnn_propose
+        self._propose.restype = _LONG
+        self._propose.argtypes = [*_PICTURE, *6 * [_LONG], _ARRAY, _FLOAT, _ARRAY, _LONG]
+        self._score = library.mtcnn_score
+        self._score.argtypes = [*_PICTURE, _ARRAY, _LONG, _INTEGER, _ARRAY, _FLOAT, _ARRAY]
+        self._suppress = library.mtcnn_suppress
+        self._suppress.restype = _LONG
+        self._suppress.argtypes = [_ARRAY, _ARRAY, _LONG, _FLOAT, _FLOAT, _INTEGER, _ARRAY]
+
+    def propose(
+        self, picture: AreaResizer, scale: float, window: Window, weights: Floats, least: float
+    ) -> Floats:
+        """Run P-Net over a window of a level.
+
+        Returns:
+            (N, 7) float32: a cell's column and row, counted from the window's first, its surplus
+            (the difference of the two logits), at least `least`, and its regression.
+
+        Raises:
+            ValueError: the window is not in the level, or smaller than a cell.
+        """
+        columns, rows = (
+            (side - 1) // STRIDE - 4
+            for side in (window.right - window.left, window.bottom - window.top)
+        )
+        size = picture.level_size(scale)
+        inside = Window(
+            max(0, window.left),
+            max(0, window.top),
+            min(size[0], window.right),
+            min(size[1], window.bottom),
+        )
+        if min(columns, rows) < 1 or window != inside:
+            raise ValueError(f"{window} is too small, or not in a level of {size}")
+        found = np.empty((rows * columns, 7), np.float32)  # untouched memory costs nothing
+        count = self._propose(
+            *self._of(picture), *size, *window,
+            _address(weights, np.float32), least, _address(found, np.float32), len(found),
+        )  # fmt: skip
+        if count < 0:
+            raise MemoryError
+        return found[:count]
+
+    def score(
+        self,
+        picture: AreaResizer,
+        corners: NDArray[np.int32],
+        weights: Floats,
+        least: float,
+        *,
+        output: bool,
+    ) -> Floats:
+        """Run R-Net, or O-Net for `output`, on candidates. A surplus under `least` may be a guess.
+
+        Returns:
+            (N, 5) float32: the surplus of each, and its regression. From O-Net (N, 15): with five
+            landmarks, x of each, then y.
+
+        Raises:
+            ValueError: a candidate is not in the picture, or empty.
+        """
+        left, top, right, bottom = corners.T
+        across = (left >= 0) & (left < right) & (right <= picture.width)
+        down = (top >= 0) & (top < bottom) & (bottom <= picture.height)
+        if not (across & down).all():
+            raise ValueError(f"a candidate is empty or not in the picture: {corners}")
+        corners = np.ascontiguousarray(corners)
+        answers = np.empty((len(corners), 15 if output else 5), np.float32)
+        failed = self._score(
+            *self._of(picture), _address(corners, np.int32), len(corners), output,
+            _address(weights, np.float32), least, _address(answers, np.float32),
+        )  # fmt: skip
+        if failed:
+            raise MemoryError
+        return answers
+
+    def suppress(
+        self, boxes: Floats, order: Indices, threshold: float, *, pixel: int, by_minimum: bool
+    ) -> Indices:
+        """Walk boxes (N, 4) in an order, and drop those that overlap an earlier, kept one too much.
+
+        Args:
+            boxes: see above.
+            order: (N,) which box comes when.
+            threshold: more overlap is too much.
+            pixel: what is added to sides.
+            by_minimum: overlap is measured by the smaller area, not by the union.
+
+        Returns:
+            The indices of the kept ones, in that order.
+
+        Raises:
+            ValueError: the order is none of all boxes; a box is not finite.
+        """
+        if boxes.shape != (len(order), 4):
+            raise ValueError(f"{len(order)} numbers are no order of boxes {boxes.shape}")
+        boxes, kept = np.ascontiguousarray(boxes), np.empty(len(boxes), np.int64)
+        count = self._suppress(
+            _address(boxes, np.float32), _address(order, np.int64), len(boxes), threshold, pixel,
+            by_minimum, _address(kept, np.int64),
+        )  # fmt: skip
+        if count == -1:
+            raise MemoryError
+        if count < 0:
+            raise ValueError("the order names a box that is not there, or a box is not finite")
+        return kept[:count]
+
+    def _of(self, picture: AreaResizer) -> tuple[object, ...]:
+        sums = _address(picture.sums, np.int32)
+        return self._index, sums, picture.height, picture.width, picture.is_reversed
+
+
+def _address(array: NDArray[Any], dtype: type[np.generic]) -> int:
+    """Where an array's numbers are. The caller keeps the array until the call is over."""
+    if array.dtype != dtype or not array.flags.c_contiguous:
+        raise ValueError(f"not an array of {dtype.__name__}, row by row: {array.dtype}")
+    return array.ctypes.data
+
+
+def find_library(instructions: str | None = None, *, guesses: bool = True) -> Library | None:
+    """Load the compiled code, or return None where it was not built; see `Library`."""
+    for suffix in EXTENSION_SUFFIXES:  # setuptools names it as a module of this Python
+        if (path := Path(__file__).parent / f"_mtcnn{suffix}").is_file():
+            return Library(path, instructions, guesses=guesses)
+    return None
+
+
+def _instruction_sets(library: ctypes.CDLL) -> list[str]:
+    """Those of the library, the best one first; empty strings for those that this CPU lacks."""
+    library.mtcnn_instructions.restype = ctypes.c_char_p
+    names = map(library.mtcnn_instructions, itertools.count())
+    return [name.decode() for name in itertools.takewhile(lambda name: name is not None, names)]

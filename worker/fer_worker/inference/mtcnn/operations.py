@@ -1,0 +1,125 @@
+"""The heavy steps of the cascade, which come in two makes, and the boxes that pass between them.
+
+Boxes here are (N, 4) float32 corners x1, y1, x2, y2 in pixels of the picture. The arithmetic stays
+in float32 and in facenet-pytorch's order: another one rounds differently.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fer_worker.inference.mtcnn.boxes import Floats, Indices, Mask
+from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
+
+STRIDE: Final = 2
+"""Pixels of a level from one cell of P-Net to the next."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """What P-Net says of cells of a level: N of them, row by row."""
+
+    corners: Floats
+    """(N, 2) column and row in the level of a cell's first pixel."""
+    scores: Floats
+    """(N,) probability that there is a face."""
+    regressions: Floats
+    """(N, 4)"""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What R-Net or O-Net says of candidates."""
+
+    scores: Floats
+    """(N,) probability that there is a face."""
+    regressions: Floats
+    """(N, 4)"""
+    landmarks: Floats
+    """(N, 10) from O-Net, as shares of the candidate's sides: x of each, then y; see `FoundFaces`.
+    (N, 0) from R-Net."""
+
+
+class Kernels(Protocol):
+    """The cascade's three networks, each looking at a picture, and suppression. Safe for threads.
+
+    What a network says of a cell or a candidate over the threshold does not depend on the others,
+    to the last bit.
+    """
+
+    def cells(self, picture: AreaResizer, scale: float, window: Window, threshold: float) -> Cells:
+        """P-Net: cells of a level that look like a face.
+
+        Args:
+            picture: the picture.
+            scale: the level's.
+            window: the part of the level to look at, 12 pixels or more a side. It begins at even
+                pixels, and ends at even ones or where the level ends.
+            threshold: the least score of the cells wanted.
+        """
+        ...
+
+    def refine(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
+        """R-Net, on candidates.
+
+        Args:
+            picture: the picture.
+            corners: (N, 4) left, top, right, bottom in pixels of the picture, the last two
+                exclusive; inside the picture and not empty.
+            threshold: what is said of those with lower scores may be a little off.
+        """
+        ...
+
+    def output(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
+        """O-Net, on candidates; see `refine`."""
+        ...
+
+    def suppress_by_union(self, boxes: Floats, scores: Floats, threshold: float) -> Indices:
+        """See `suppression.suppress_by_union`."""
+        ...
+
+    def suppress_by_minimum(self, boxes: Floats, scores: Floats, threshold: float) -> Indices:
+        """See `suppression.suppress_by_minimum`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Boxes that may be faces: (N, 4) and their scores (N,), float32."""
+
+    boxes: Floats
+    scores: Floats
+
+    def __post_init__(self) -> None:
+        assert self.boxes.shape == (len(self.scores), 4), (self.boxes.shape, self.scores.shape)
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, picked: Indices | Mask | slice) -> "Candidates":
+        return Candidates(self.boxes[picked], self.scores[picked])
+
+
+@dataclass(frozen=True)
+class FoundFaces:
+    """What the cascade found: N faces, in an order that its maker names."""
+
+    boxes: Floats
+    """(N, 4)"""
+    scores: Floats
+    """(N,) O-Net's."""
+    landmarks: Floats
+    """(N, 5, 2) x, y in pixels of the picture: eyes, nose and corners of the mouth, those on the
+    picture's left first."""
+
+    def __post_init__(self) -> None:
+        assert self.boxes.shape == (len(self.scores), 4), (self.boxes.shape, self.scores.shape)
+        assert self.landmarks.shape == (len(self.scores), 5, 2), self.landmarks.shape
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    def __getitem__(self, picked: Indices | Mask | slice) -> "FoundFaces":
+        return FoundFaces(self.boxes[picked], self.scores[picked], self.landmarks[picked])

@@ -1,0 +1,61 @@
+"""The cascade's first stage: P-Net over a level of the pyramid, or over a part of it."""
+
+from typing import Final
+
+import numpy as np
+
+from fer_worker.inference.mtcnn.boxes import Floats, regressed, squared
+from fer_worker.inference.mtcnn.operations import Candidates, Kernels
+from fer_worker.inference.mtcnn.pyramid import CELL, AreaResizer, Window
+
+PROPOSAL_THRESHOLD: Final = 0.6
+
+
+def propose(
+    picture: AreaResizer, kernels: Kernels, scale: float, region: Floats | None = None
+) -> Candidates:
+    """Cells of one level that look like a face, moved to where P-Net sees it, made square.
+
+    facenet-pytorch then lets the cells of all levels suppress each other at an IoU of 0.7. That
+    never happens: within a level they overlap by 0.5 at most, and between levels, whole pixels
+    included, by 0.64 (sides of 12 and 15 px; smallest face of at least 12 px). So it only sorts.
+
+    Args:
+        picture: the picture.
+        kernels: of which P-Net is asked.
+        scale: the level's.
+        region: (4,) x1, y1, x2, y2 in pixels of the picture: only cells around it are looked at.
+
+    Returns:
+        Proposals, highest score first; of equal ones in the order of rows, then columns.
+    """
+    window = _around(region, scale, picture.level_size(scale))
+    if min(window.right - window.left, window.bottom - window.top) < CELL:
+        return Candidates(np.empty((0, 4), np.float32), np.empty(0, np.float32))
+    found = kernels.cells(picture, scale, window, PROPOSAL_THRESHOLD)
+    # The +1 and the missing -1 are the Caffe original's, which counted pixels from 1.
+    boxes = np.hstack(
+        [np.floor((found.corners + 1) / scale), np.floor((found.corners + CELL) / scale)]
+    )
+    kept = kernels.suppress_by_union(boxes, found.scores, 0.5)
+    moved = regressed(boxes[kept], found.regressions[kept], pixel=0)
+    return Candidates(squared(moved), found.scores[kept])
+
+
+def _around(region: Floats | None, scale: float, size: tuple[int, int]) -> Window:
+    """The part of a level where cells overlap the region; all of it if there is no region.
+
+    It starts at even pixels, as cells do, and so that P-Net's pooling sees the same pairs of pixels
+    as in the whole level, it ends at even ones or where the level ends.
+    """
+    width, height = size
+    if region is None:
+        return Window(0, 0, width, height)
+    x1, y1 = np.floor(region[:2] * scale).astype(int) - CELL
+    x2, y2 = np.ceil(region[2:] * scale).astype(int) + CELL
+    return Window(
+        max(0, x1 // 2 * 2),
+        max(0, y1 // 2 * 2),
+        min(width, -(-x2 // 2) * 2),
+        min(height, -(-y2 // 2) * 2),
+    )

@@ -1,0 +1,127 @@
+"""What an engine is, its options, and how one is made.
+
+Importing this module loads no model library and no OpenCV: supervisors and `--help` do.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+
+from fer_schemas import Emotion, FaceSelection
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    BGRImage: TypeAlias = NDArray[np.uint8]
+    """An upright picture: (height, width, 3), uint8, channels in the order blue, green, red."""
+
+EngineName = Literal["openvino", "fer"]
+KernelsName = Literal["auto", "compiled", "compiled-f32", "openvino"]
+Crop = Literal["tight", "fer"]
+Views = Literal[1, 2, 6]
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """Which engine, and how it looks for faces. Picklable; handed to worker processes.
+
+    The defaults find more faces than FER and read them better (docs/decisions); `as_fer` gives
+    FER's own answers.
+    """
+
+    name: EngineName = "openvino"
+    faces: FaceSelection = "first"
+    """Analyse the first (largest) face or all; a request's own `faces` wins."""
+    detector_color: Literal["rgb", "bgr"] = "rgb"
+    """What MTCNN is shown. It was trained on RGB; FER hands it BGR."""
+    min_face_probability: float = 0.9
+    """Faces the detector is less sure of are dropped, before the first one is chosen."""
+    min_face_size: int = 20
+    """Side in pixels of the smallest face looked for; at least 12."""
+    crop: Crop = "tight"
+    """What the emotion network is shown: a square with a margin of -5 % moved down 2 %, or FER's
+    square with 10 px on every side."""
+    align: bool = False
+    """Turn the crop with the face, so that its eyes are level."""
+    views: Views = 1
+    """Average the scores of so many views of a face: the crop; it and its mirror image; and both
+    of a crop 5 % smaller and one 5 % larger on every side, too."""
+    kernels: KernelsName = "auto"
+    """What runs the detector's networks in the engine openvino: code compiled at installation, or
+    OpenVINO, which takes about twice the time. The answers are the same. auto: what is there.
+    Compiled code guesses in bfloat16 where the CPU can, and f32 decides; compiled-f32 does not."""
+
+    @classmethod
+    def as_fer(
+        cls, name: EngineName = "openvino", faces: FaceSelection = "first"
+    ) -> "EngineOptions":
+        """The options under which the answers are FER's own, box for box (`--compat fer`)."""
+        return cls(
+            name,
+            faces,
+            detector_color="bgr",
+            min_face_probability=0.0,
+            crop="fer",
+            align=False,
+            views=1,
+        )
+
+
+@dataclass(frozen=True)
+class Box:
+    """A face in pixels of the upright frame. It may reach over the frame's edge."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+    @property
+    def area(self) -> int:
+        """Width times height, in pixels."""
+        return self.width * self.height
+
+
+@dataclass(frozen=True)
+class Face:
+    """One face: where, how sure the detector is (0..1), and the seven scores (0..1, unrounded)."""
+
+    box: Box
+    probability: float
+    emotions: Mapping[Emotion, float]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What an engine saw in one frame: faces, largest first, and the milliseconds it took."""
+
+    faces: tuple[Face, ...]
+    detect_ms: float
+    classify_ms: float
+
+
+class Engine(Protocol):
+    """Finds faces and recognises their emotions. One object serves all threads of a process."""
+
+    @property
+    def options(self) -> EngineOptions:
+        """What it was made with."""
+        ...
+
+    def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
+        """Analyse one frame. Safe to call from several threads at once.
+
+        Args:
+            image: (height, width, 3) uint8, BGR, upright; any size.
+            faces: `first` to analyse only the largest face that passes the filters.
+
+        Raises:
+            FrameError: the frame cannot be analysed.
+        """
+        ...
+
+
+EngineFactory: TypeAlias = Callable[[EngineOptions, int], Engine]
+"""Makes an engine for so many threads, as `create_engine` does. Picklable: it is handed to worker
+processes."""

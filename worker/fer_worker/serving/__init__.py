@@ -1,0 +1,1 @@
+"""One worker process: from a delivery to its reply and its ack."""

@@ -1,0 +1,244 @@
+"""What goes on in a supervisor and its processes, over HTTP: `/metrics`, `/livez`, `/readyz`.
+
+The supervisor's loop shows an `Overview` now and then; whoever asks gets the last one. Nothing
+here touches a broker or a process.
+"""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
+from itertools import accumulate
+from socketserver import ThreadingMixIn
+from typing import TYPE_CHECKING, Final, cast
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from prometheus_client import CollectorRegistry, make_wsgi_app
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    InfoMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from fer_client.errors import FerWorkerError
+from fer_schemas import ErrorCode, Status, SupervisorStatus
+from fer_worker.inference.types import EngineOptions
+from fer_worker.metrics import BUCKETS_S, Counts, Histogram, Total
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+LIVE_S: Final = 10.0
+"""A supervisor that has shown nothing for so long does not turn any more."""
+
+STATES: Final = ("starting", "ready", "not_ready", "draining")
+
+
+@dataclass(frozen=True)
+class Overview:
+    """A supervisor and its processes at one moment."""
+
+    status: SupervisorStatus
+    counts: Counts
+    """Of all processes there have been, and of the supervisor itself."""
+    engine: EngineOptions
+    threads: int
+    """Of each process."""
+    held: int
+    """Requests whose outcome no queue takes."""
+    connected: bool
+    """Whether the supervisor hears commands."""
+    shown: float = field(default_factory=time.monotonic)
+
+    @property
+    def states(self) -> Counter[str]:
+        """How many processes are at what."""
+        return Counter(process.state for process in self.status.processes)
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why no batch is answered here at the moment, or None if batches are."""
+        if self.states["ready"]:
+            return None
+        if not self.status.desired:
+            return "paused"
+        if not self.connected:
+            return "not connected to the broker"
+        return "no queue takes results" if self.held else "starting"
+
+
+class Monitor:
+    """Answers HTTP on one port, on threads of its own, from `start` until `close`."""
+
+    def __init__(self, host: str, port: int) -> None:
+        """Listen; port 0 takes any that is free.
+
+        Raises:
+            FerWorkerError: the port is taken, or the address is not of this machine.
+        """
+        self._overview: Overview | None = None
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Families(self))
+        self._metrics = make_wsgi_app(registry)
+        try:
+            self._server = make_server(host, port, self._answer, _Server, _Handler)
+        except OSError as error:
+            raise FerWorkerError(
+                f"cannot listen on {host}:{port}: {error.strerror or error}"
+            ) from error
+        self.port: int = self._server.server_port
+
+    def start(self) -> None:
+        """Answer from now on."""
+        threading.Thread(target=self._server.serve_forever, name="monitor", daemon=True).start()
+
+    def close(self) -> None:
+        """Answer no more."""
+        self._server.shutdown()
+        self._server.server_close()
+
+    def show(self, overview: Overview) -> None:
+        """Answer with this from now on."""
+        self._overview = overview
+
+    @property
+    def overview(self) -> Overview | None:
+        """What was shown last."""
+        return self._overview
+
+    def _answer(self, request: "WSGIEnvironment", respond: "StartResponse") -> Iterable[bytes]:
+        overview = self._overview
+        match request["PATH_INFO"]:
+            case "/metrics":
+                return cast("Iterable[bytes]", self._metrics(request, respond))
+            case "/livez":
+                turns = overview is not None and time.monotonic() - overview.shown < LIVE_S
+                return _say(respond, None if turns else "the supervisor does not turn", "live")
+            case "/readyz":
+                reason = "starting" if overview is None else overview.not_ready
+                return _say(respond, reason, "ready")
+        respond("404 Not Found", [("Content-Type", "text/plain")])
+        return [b"/metrics, /livez or /readyz\n"]
+
+
+def _say(respond: "StartResponse", problem: str | None, well: str) -> list[bytes]:
+    status = HTTPStatus.OK if problem is None else HTTPStatus.SERVICE_UNAVAILABLE
+    respond(f"{status.value} {status.phrase}", [("Content-Type", "text/plain")])
+    return [f"{problem or well}\n".encode()]
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = 10  # seconds; whoever says nothing holds no thread
+    server_version = "fer-worker"
+    sys_version = ""
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its name there
+        """Write nothing: health is asked every few seconds."""
+
+
+class _Families(Collector):
+    """The last overview as Prometheus' metrics."""
+
+    def __init__(self, monitor: Monitor) -> None:
+        self._monitor = monitor
+
+    def collect(self) -> Iterable[Metric]:
+        overview = self._monitor.overview
+        return () if overview is None else families(overview)
+
+
+def families(overview: Overview) -> Iterable[Metric]:
+    """Make the metrics of an overview."""
+    status, counts = overview.status, overview.counts
+    yield _counters("requests", "Requests that ended.", "outcome", OUTCOMES, counts.requests)
+    yield _counters("buried", "Requests that were buried.", "reason", REASONS, counts.buried)
+    for name, text in _TOTALS.items():
+        yield CounterMetricFamily(PREFIX + name, text, value=counts.totals[name])
+    restarts = "Processes that died and were replaced."
+    yield CounterMetricFamily(f"{PREFIX}restarts", restarts, value=status.restarts)
+    busy = "Seconds that threads were at work; its rate by fer_worker_threads is the utilisation."
+    yield CounterMetricFamily(f"{PREFIX}busy_seconds", busy, value=counts.busy_s)
+    yield _stages(counts)
+    yield HistogramMetricFamily(
+        f"{PREFIX}request_seconds",
+        "Seconds from delivery to ack.",
+        buckets=_buckets(counts.took),
+        sum_value=counts.took.sum_s,
+    )
+    yield from _gauges(overview)
+    options = {name: str(value) for name, value in asdict(overview.engine).items()}
+    info = {"version": status.software, "engine": options.pop("name"), **options}
+    yield InfoMetricFamily(PREFIX.rstrip("_"), "The engine and its options.", value=info)
+
+
+PREFIX: Final = "fer_worker_"
+
+OUTCOMES: Final = (*(status.value for status in Status), "buried")
+REASONS: Final = tuple(code.value for code in ErrorCode)
+"""Every label is there from the start: of a series that begins with 1 no rate can be told."""
+
+_TOTALS: Final[dict[Total, str]] = {
+    "superseded": "Batches answered expired since a newer one of their camera waited.",
+    "frames": "Frames analysed.",
+    "faces": "Faces found.",
+    "redeliveries": "Deliveries that the broker had made before.",
+    "reconnects": "Connections of worker processes made anew.",
+}
+
+
+def _counters(
+    name: str, text: str, label: str, keys: Iterable[str], values: Counter[str]
+) -> CounterMetricFamily:
+    family = CounterMetricFamily(PREFIX + name, text, labels=(label,))
+    for key in keys:
+        family.add_metric((key,), values[key])
+    return family
+
+
+def _stages(counts: Counts) -> HistogramMetricFamily:
+    family = HistogramMetricFamily(
+        f"{PREFIX}stage_seconds",
+        "Seconds by stage: of a frame decode, detect, classify; of a request queued, publish.",
+        labels=("stage",),
+    )
+    for stage, durations in counts.stages.items():
+        family.add_metric((stage,), _buckets(durations), durations.sum_s)
+    return family
+
+
+def _buckets(durations: Histogram) -> list[tuple[str, float]]:
+    """Upper bounds, and how many durations there were up to each."""
+    bounds = [*(str(bound) for bound in BUCKETS_S), "+Inf"]
+    return list(zip(bounds, accumulate(durations.counts), strict=True))
+
+
+def _gauges(overview: Overview) -> Iterable[GaugeMetricFamily]:
+    status, states = overview.status, overview.states
+    processes = status.processes
+    for name, text, value in (
+        ("in_flight", "Batches taken and not yet ended.", sum(p.in_flight for p in processes)),
+        ("held", "Requests whose outcome no queue takes.", overview.held),
+        ("threads", "Threads of ready processes.", states["ready"] * overview.threads),
+        ("processes_desired", "Worker processes wanted; 0: paused.", status.desired),
+        ("connected", "Whether the supervisor hears commands.", int(overview.connected)),
+    ):
+        yield GaugeMetricFamily(PREFIX + name, text, value=value)
+    by_state = GaugeMetricFamily(f"{PREFIX}processes", "Worker processes.", labels=("state",))
+    for state in STATES:
+        by_state.add_metric((state,), states[state])
+    yield by_state
+    resident = GaugeMetricFamily(
+        f"{PREFIX}resident_memory_bytes", "Resident memory.", labels=("role",)
+    )
+    resident.add_metric(("supervisor",), status.resident_bytes)
+    resident.add_metric(("workers",), sum(process.resident_bytes for process in processes))
+    yield resident

@@ -1,0 +1,1 @@
+"""What uses results: nothing but the commands imports it."""

@@ -1,0 +1,1 @@
+"""Load on running workers, and what it comes to."""

@@ -1,0 +1,1 @@
+"""Pictures and clips to batches, and batches to their answers."""
