@@ -32,7 +32,7 @@ from benchmarks.rounds import median_ratio
 from benchmarks.serving import run_arguments
 from benchmarks.tables import TextTable, number
 from fer_client.amqp.topology import Topology, declare
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchResult, ErrorCode, Status
 from fer_worker.inference.types import EngineOptions

@@ -23,7 +23,7 @@ import matplotlib.pyplot as plt
 from prometheus_client.parser import text_string_to_metric_families
 
 from benchmarks.machine import this_machine
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchResult
 from fer_worker.admin.supervisor_client import Operator

@@ -24,7 +24,7 @@ from rich.table import Table
 from benchmarks.machine import cores, this_machine
 from benchmarks.pictures import default_pictures, jpegs
 from benchmarks.serving import served
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchResult
 from fer_worker.inference.types import EngineOptions

@@ -16,7 +16,7 @@ from benchmarks.report import Cell, Row, Target
 from benchmarks.rounds import Rounds, take_turns
 from benchmarks.serving import started
 from benchmarks.throughput import FER
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_worker.inference.types import EngineOptions
 

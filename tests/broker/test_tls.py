@@ -11,7 +11,7 @@ import pytest
 import trustme
 
 from fer_client.amqp.blocking import connect
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig, TlsFiles
 from fer_client.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerError
 from fer_schemas import Status

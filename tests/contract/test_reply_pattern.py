@@ -4,7 +4,7 @@ import pika
 import pytest
 from click.testing import CliRunner
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import Status
 from fer_worker.cli import main

@@ -10,7 +10,7 @@ import pydantic
 import pytest
 
 from fer_client.amqp.topology import Topology
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_client.errors import (
     BatchTooLargeError,

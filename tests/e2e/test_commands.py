@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchResult, Status
 from tests.frames import FOLDER, PICTURES, sample

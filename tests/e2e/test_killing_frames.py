@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import ErrorCode, Status
 from tests.engines import KILLING_HEIGHTS, plain_jpeg

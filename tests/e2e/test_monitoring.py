@@ -15,7 +15,7 @@ from urllib.request import urlopen
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig, host_name
 from fer_schemas import ScaleCommand
 from fer_worker.admin.supervisor_client import Operator

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import Frame, FrameResult
 from fer_worker.inference.factory import create_engine

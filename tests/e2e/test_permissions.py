@@ -15,7 +15,7 @@ import pytest
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 from pika.exceptions import ChannelClosedByBroker
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import Status
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker

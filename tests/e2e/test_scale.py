@@ -12,7 +12,7 @@ from pathlib import Path
 import pika
 import pytest
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import Status
 from tests.contract.test_headers import RawHeaders, nested

@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_worker.gateway.app import create_app
 from fer_worker.gateway.door import Door

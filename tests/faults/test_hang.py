@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import ErrorCode
 from tests.engines import HANGING_HEIGHT, SLOW_HEIGHT, SLOW_S, plain_jpeg

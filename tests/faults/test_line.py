@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from tests.engines import GatedEngine, SizeEngine, noisy_jpeg, plain_jpeg
 from tests.faults.load import steady_load

@@ -6,7 +6,7 @@ from pathlib import Path
 import pika
 import pytest
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import ErrorCode, Status
 from tests.engines import ABORTING_HEIGHT, GatedEngine, SizeEngine, plain_jpeg

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import SupervisorStatus
 from tests.engines import SLOW_HEIGHT, plain_jpeg

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_worker.supervision.worker_main import ExitCode
 from tests.engines import SLOW_HEIGHT, plain_jpeg

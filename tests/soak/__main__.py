@@ -23,7 +23,7 @@ from types import FrameType
 import pika
 
 from fer_client.amqp.topology import Topology, declare
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.forwarder import Forwarder

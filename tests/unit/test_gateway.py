@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_schemas import BatchResult
 from fer_worker.cli import main
 from fer_worker.gateway.app import create_app

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.errors import FerWorkerError, NoAnswerError, QueueFullError
 from fer_schemas import BatchResult, Frame, Status
 from fer_worker.tools.interruption import Interruption

@@ -1,4 +1,4 @@
-"""Content types to and from the models of the wire contract."""
+"""The models of the wire contract as bytes."""
 
 from datetime import datetime
 
@@ -14,9 +14,9 @@ def encode_request(request: BatchRequest) -> bytes:
     return bytes(msgpack.packb(fields, default=_iso_8601))
 
 
-def encode_result(result: BaseModel) -> bytes:
+def encode_json(message: BaseModel) -> bytes:
     """Write a result, or a control message, as JSON."""
-    return result.model_dump_json().encode()
+    return message.model_dump_json().encode()
 
 
 def decode_result(body: bytes) -> BatchResult:

@@ -1,60 +1,45 @@
-"""One connection to the broker, its one thread, and reconnecting.
+"""One connection to the broker on the running loop, and one after another where it must last.
 
-Everything that touches the connection runs on its thread; other threads post callbacks with
-`call`. What lives on a connection (channels, consumers, publishers) is never mended: when any of
-it breaks the connection is closed, and the listener builds all of it anew on the next one.
+What lives on a connection (channels, consumers, publishers) is never mended: when any of it breaks
+the connection is closed, and a new session builds all of it anew on the next one.
 """
 
+import asyncio
 import logging
-import random
-import re
-import threading
 import time
-from collections.abc import Callable
-from functools import partial
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from typing import Any, TypeVar
 
 import pika
-from pika.adapters.select_connection import IOLoop, SelectConnection
-from pika.adapters.utils.connection_workflow import (
-    AMQPConnectorException,
-    AMQPConnectorStackTimeout,
-)
-from pika.channel import Channel
-from pika.exceptions import (
-    AMQPError,
-    AuthenticationError,
-    ChannelClosedByBroker,
-    ConnectionClosedByBroker,
-    ProbableAccessDeniedError,
-    ProbableAuthenticationError,
-)
+from pika.adapters.asyncio_connection import AsyncioConnection
+from pika.adapters.utils.io_services_utils import _AsyncTransportBase
+from pika.exceptions import AMQPError
 
 import fer_client.amqp.properties  # noqa: F401 - from here on pika can read all that it is sent
 from fer_client.amqp import tls
-from fer_client.amqp.topology import PRECONDITION_FAILED
-from fer_client.amqp.transport import IOServices
+from fer_client.amqp.channel import Channel, ConnectionLostError
+from fer_client.amqp.failures import CONNECT_ERRORS, explain, explain_refusal
+from fer_client.backoff import Backoff
 from fer_client.config import NO_TLS_FILES, BrokerConfig, mask_password
 from fer_client.errors import BrokerRefusedError, FerWorkerError
 
 log = logging.getLogger(__name__)
 
-FIRST_DELAY_S = 0.25
-LONGEST_DELAY_S = 8.0
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 8.0
 
-CONNECT_ERRORS = (AMQPError, OSError, AMQPConnectorException)
-"""What connecting raises. pika makes no AMQPError of everything, such as a login that hangs."""
+ANSWER_LIMIT_S = 10.0
+"""How long the broker may take for an answer, unless an alarm keeps it from reading on."""
 
-ACCESS_REFUSED = 403
-NOT_ALLOWED = 530
-"""An operator's mistake: wrong credentials, a missing permission or virtual host. Anything else,
-such as 541 from a broker that is still booting, is waited out."""
+CLOSE_LIMIT_S = 2.0
+"""How long a connection may take to close. A dead broker, or one in alarm, says nothing."""
 
-_GUESSES = (ProbableAuthenticationError, ProbableAccessDeniedError)
-"""What pika makes of any end of a connection while it logs in, a cut line and a booting broker
-included. What the broker said, if it said anything, is left in the text only."""
+READ_BYTES = 256 * 1024
+"""Taken from a socket at once. pika's own 4 KiB cost 25 turns of the loop for 100 kB."""
 
-_REFUSAL = re.compile(rf"ConnectionClosedByBroker: \(({ACCESS_REFUSED}|{NOT_ALLOWED})\)")
+_AsyncTransportBase._MAX_RECV_BYTES = READ_BYTES  # private: a test fails if it is renamed
+
+Value = TypeVar("Value")
 
 
 def node_parameters(config: BrokerConfig, name: str) -> list[pika.URLParameters]:
@@ -65,13 +50,6 @@ def node_parameters(config: BrokerConfig, name: str) -> list[pika.URLParameters]
             not one.
     """
     return [_parameters(url, config, name) for url in config.urls]
-
-
-def warn_if_exposed(config: BrokerConfig) -> None:
-    """Say once where passwords and frames travel in the clear."""
-    if config.exposed_hosts:
-        hosts = ", ".join(config.exposed_hosts)
-        log.warning("password and frames go to %s in the clear; amqps:// would protect them", hosts)
 
 
 def _parameters(url: str, config: BrokerConfig, name: str) -> pika.URLParameters:
@@ -91,226 +69,208 @@ def _parameters(url: str, config: BrokerConfig, name: str) -> pika.URLParameters
     return parameters
 
 
-class Listener(Protocol):
-    """Who uses a connection. Its methods are called on the connection's thread."""
-
-    def on_open(self, connection: SelectConnection) -> None:
-        """A new connection is open: build channels, consumers and publishers on it."""
-
-    def on_lost(self) -> None:
-        """The connection is gone, and everything built on it. Another one is on its way."""
-
-    def on_refused(self, error: BrokerRefusedError) -> None:
-        """The broker refuses us. Nothing more is tried."""
+def warn_if_exposed(config: BrokerConfig) -> None:
+    """Say once where passwords and frames travel in the clear."""
+    if config.exposed_hosts:
+        hosts = ", ".join(config.exposed_hosts)
+        log.warning("password and frames go to %s in the clear; amqps:// would protect them", hosts)
 
 
 class Connection:
-    """Keeps one connection open from `start` to `close`, on a thread of its own."""
+    """One open connection."""
 
-    def __init__(
-        self,
-        config: BrokerConfig,
-        name: str,
-        listener: Listener,
-        prepare: Callable[[pika.ConnectionParameters], None],
-    ) -> None:
-        """Store what is needed; nothing is opened yet.
+    def __init__(self, raw: AsyncioConnection, closed: "asyncio.Future[BaseException]") -> None:
+        """Store the parts; see `connect`."""
+        self.closed = closed
+        """Done when the connection is gone; its result is the reason."""
+        self.blocked: str | None = None
+        """Why the broker takes no messages: an alarm. Known once one was sent."""
+        self.on_blocked: Callable[[], None] = lambda: None
+        """Called when `blocked` has changed."""
+        self._raw = raw
+        raw.add_on_connection_blocked_callback(
+            lambda _, frame: self._set_blocked(frame.method.reason)
+        )
+        raw.add_on_connection_unblocked_callback(lambda *_: self._set_blocked(None))
+
+    @property
+    def user(self) -> str | None:
+        """Whom the broker takes us for."""
+        return getattr(self._raw.params.credentials, "username", None)
+
+    async def open_channel(self, *, essential: bool = True) -> Channel:
+        """Open a channel.
 
         Args:
-            config: where the broker is.
-            name: what the broker's operator sees.
-            listener: told when a connection is open, lost or refused.
-            prepare: called before each attempt with the node's parameters, to declare what the
-                listener will use; may block for a moment and raise what pika raises.
+            essential: its unexpected end closes the whole connection.
+
+        Raises:
+            ConnectionLostError: the connection is gone.
         """
-        self._config = config
-        self._nodes = node_parameters(config, name)
-        self._listener = listener
-        self._prepare = prepare
-        self._loop = IOLoop()
-        self._lock = threading.Lock()
-        self._posted: list[Callable[[], None]] = []
-        self._thread = threading.Thread(target=self._run, name=f"amqp-{name}", daemon=True)
-        self._current: SelectConnection | None = None
-        self._attempts = 0
-        self._delay_s = FIRST_DELAY_S
-        self._closing = False
+        opened = asyncio.get_running_loop().create_future()
 
-    def start(self) -> None:
-        """Begin to connect; returns at once."""
-        self.call(self._connect)
-        self._thread.start()
+        def on_open(raw: pika.channel.Channel) -> None:
+            channel = Channel(raw, self, essential=essential)
+            if not opened.done():
+                opened.set_result(channel)
 
-    def close(self) -> None:
-        """Begin to close the connection and to end the thread. Safe from any thread."""
-        self.call(self._close)
+        if not self._raw.is_open:
+            raise ConnectionLostError("the connection is closed")
+        self._raw.channel(on_open_callback=on_open)
+        channel: Channel = await self.answer(opened)
+        return channel
 
-    def join(self, timeout_s: float = 10.0) -> None:
-        """Wait for the thread to end, after `close`."""
-        self._thread.join(timeout_s)
+    async def answer(self, future: "asyncio.Future[Any]") -> Any:
+        """Await what the broker is to answer.
 
-    def call(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called on the connection's thread. Safe from any thread."""
-        with self._lock:
-            self._posted.append(callback)
-            is_first = len(self._posted) == 1
-        if is_first:  # to wake the loop is a system call; the others go along
-            self._loop.add_callback_threadsafe(self._run_posted)
-
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
-        """Have `callback` called after a delay. Only from the connection's own thread."""
-        self._loop.call_later(delay_s, partial(self._guard, callback))
-
-    def _run(self) -> None:
-        """Run the loop until it is stopped, whatever happens in it."""
+        Raises:
+            ConnectionLostError: the connection is gone, or the broker does not answer.
+        """
         while True:
-            try:
-                self._loop.start()
-                return
-            except Exception as error:
-                # pika 1.4.4 fails an assertion where a line drops while its connection is being
-                # closed before it was open, and says no more of that connection then.
-                log.warning("the AMQP library failed: %r", error)
-                if self._current is not None and self._current.is_open:
-                    self._current.close()
-                elif self._current is not None:
-                    self._on_closed(self._current, error)
-                if self._closing and self._current is None:
-                    return
-                time.sleep(FIRST_DELAY_S)
-
-    def _run_posted(self) -> None:
-        with self._lock:
-            posted, self._posted = iter(self._posted), []
-        try:
-            for callback in posted:
-                self._guard(callback)
-        finally:
-            if rest := list(posted):  # `_guard` itself failed, and so will the loop
-                with self._lock:
-                    self._posted[:0] = rest
-                self._loop.add_callback_threadsafe(self._run_posted)
-
-    def _guard(self, callback: Callable[[], None]) -> None:
-        try:
-            callback()
-        except Exception:
-            log.exception("unexpected fault on the broker's thread; connecting anew")
-            if self._current is not None and self._current.is_open:
-                self._current.close()
-
-    def _connect(self) -> None:
-        if self._closing:
-            return
-        node = self._nodes[self._attempts % len(self._nodes)]
-        self._attempts += 1
-        try:
-            self._prepare(node)
-            self._current = SelectConnection(
-                node,
-                on_open_callback=self._on_open,
-                on_open_error_callback=self._on_closed,
-                on_close_callback=self._on_closed,
-                custom_ioloop=IOServices(self._loop),
+            await asyncio.wait(
+                (future, self.closed),
+                timeout=ANSWER_LIMIT_S,
+                return_when=asyncio.FIRST_COMPLETED,
             )
-        except Exception as error:
-            if not isinstance(error, CONNECT_ERRORS):
-                log.exception("unexpected fault while connecting; trying again")
-            self._retry(error)
+            if future.done():
+                return future.result()
+            if self.closed.done():
+                raise ConnectionLostError(explain(self.closed.result()))
+            if self.blocked is None:
+                self.abandon()
+                raise ConnectionLostError(f"no answer within {ANSWER_LIMIT_S:g} s")
 
-    def _on_open(self, connection: SelectConnection) -> None:
-        if connection is not self._current:
-            return
-        log.info("connected to %s", self._config)
-        self._attempts = 0
-        self.call_later(self._delay_s, partial(self._trust, connection))
-        self._listener.on_open(connection)
+    async def wait_closed(self) -> None:
+        """Wait until the connection is gone."""
+        await asyncio.wait((self.closed,))
 
-    def _trust(self, connection: SelectConnection) -> None:
-        """Reset the backoff once a connection has outlived it."""
-        if connection.is_open:
-            self._delay_s = FIRST_DELAY_S
+    def abandon(self) -> None:
+        """Begin to close it: something of it is broken."""
+        if self._raw.is_open:
+            self._raw.close()
 
-    def _on_closed(self, connection: SelectConnection, error: BaseException) -> None:
-        if connection is not self._current:
-            return  # given up before
-        self._current = None
-        self._listener.on_lost()
-        if self._closing:
-            self._loop.stop()
-            return
-        self._retry(error)
+    async def close(self) -> None:
+        """Close it, within a limit."""
+        self.abandon()
+        await asyncio.wait((self.closed,), timeout=CLOSE_LIMIT_S)
 
-    def _retry(self, error: BaseException) -> None:
-        if (refusal := explain_refusal(error)) is not None:
-            self._listener.on_refused(BrokerRefusedError(f"{refusal} ({self._config})"))
-            return
-        if self._attempts <= 1:
-            log.warning("no broker at %s: %s; trying again", self._config, explain(error))
-        delay_s = self._delay_s * random.uniform(0.8, 1.2)
-        self._delay_s = min(self._delay_s * 2, LONGEST_DELAY_S)
-        self.call_later(delay_s, self._connect)
-
-    def _close(self) -> None:
-        self._closing = True
-        if self._current is None:
-            self._loop.stop()
-        elif not (self._current.is_closing or self._current.is_closed):
-            self._current.close()
+    def _set_blocked(self, reason: str | None) -> None:
+        self.blocked = reason
+        self.on_blocked()
 
 
-def open_channel(connection: SelectConnection, on_open: Callable[[Channel], None]) -> None:
-    """Open a channel whose unexpected end closes the whole connection."""
+async def connect(parameters: pika.ConnectionParameters) -> Connection:
+    """Open one connection to one node.
 
-    def on_close(_: Channel, reason: Exception) -> None:
-        if connection.is_open:
-            log.warning("channel closed: %s; connecting anew", explain(reason))
-            connection.close()
+    Raises:
+        pika.exceptions.AMQPError, OSError, AMQPConnectorException: as `CONNECT_ERRORS`.
+    """
+    loop = asyncio.get_running_loop()
+    opened: asyncio.Future[None] = loop.create_future()
+    closed: asyncio.Future[BaseException] = loop.create_future()
 
-    def opened(channel: Channel) -> None:
-        channel.add_on_close_callback(on_close)
-        on_open(channel)
+    def on_open(raw: AsyncioConnection) -> None:
+        if opened.done():  # nobody waits for it any more
+            raw.close()
+        else:
+            opened.set_result(None)
 
-    connection.channel(on_open_callback=opened)
+    def on_failed(_: AsyncioConnection, error: BaseException) -> None:
+        if not opened.done():
+            opened.set_exception(error)
 
+    def on_closed(_: AsyncioConnection, reason: BaseException) -> None:
+        if not closed.done():
+            closed.set_result(reason)
 
-def explain(error: BaseException) -> str:
-    """Say in one line why a connection or channel failed."""
-    root = _root(error)
-    if isinstance(root, AMQPConnectorStackTimeout):
-        return "it takes the connection and then says nothing"
-    if isinstance(root, ConnectionClosedByBroker | ChannelClosedByBroker):
-        return f"{root.reply_code} {root.reply_text}"
-    if isinstance(root, _GUESSES):
-        return str(root.args[0])
-    return str(root) or type(root).__name__
-
-
-def explain_refusal(error: BaseException) -> str | None:
-    """Say why the broker refuses us for good, or return None where waiting may help."""
-    root = _root(error)
-    if (refusal := tls.explain_refusal(root)) is not None:
-        return refusal
-    if isinstance(root, _GUESSES) and not _REFUSAL.search(str(root)):
-        return None
-    if isinstance(root, AuthenticationError | ProbableAuthenticationError):
-        return "the broker refuses the user name or password"
-    if isinstance(root, ProbableAccessDeniedError):
-        return "the broker refuses the virtual host"
-    if isinstance(root, ConnectionClosedByBroker) and root.reply_code in (
-        ACCESS_REFUSED,
-        NOT_ALLOWED,
-    ):
-        return f"the broker refuses us: {root.reply_text}"
-    if isinstance(root, ChannelClosedByBroker) and root.reply_code in (
-        ACCESS_REFUSED,
-        PRECONDITION_FAILED,
-    ):
-        return f"the broker refuses us: {root.reply_text}"
-    return None
+    raw = AsyncioConnection(parameters, on_open, on_failed, on_closed, custom_ioloop=loop)
+    await opened
+    return Connection(raw, closed)
 
 
-def _root(error: BaseException) -> BaseException:
-    """Unwrap the exceptions that pika puts around the one that matters."""
-    inner = getattr(error, "exception", None) or (error.args[0] if error.args else None)
-    return _root(inner) if isinstance(inner, BaseException) else error
+async def keep_connected(
+    config: BrokerConfig,
+    name: str,
+    session: Callable[[Connection], Awaitable[None]],
+    until: asyncio.Event,
+) -> None:
+    """Run one session after another, each on a connection of its own, until one returns.
+
+    The session of a lost connection is cancelled.
+
+    Args:
+        config: where the broker is; its nodes are tried in turn.
+        name: what the broker's operator sees.
+        session: uses a connection. It may return only once `until` is set.
+        until: once it is set no connection is made any more.
+
+    Raises:
+        BrokerRefusedError: the broker refuses us.
+    """
+    nodes = node_parameters(config, name)
+    pauses = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
+    attempts = 0
+    while not until.is_set():
+        pause_s = pauses.next()
+        try:
+            connection = await _unless(until, connect(nodes[attempts % len(nodes)]))
+            if connection is None:
+                return
+            log.info("connected to %s", config)
+            attempts, opened = 0, time.monotonic()
+            await _run_session(connection, session)
+            if time.monotonic() - opened > pause_s:
+                pauses.reset()
+        except CONNECT_ERRORS as error:
+            if (refusal := explain_refusal(error)) is not None:
+                raise BrokerRefusedError(f"{refusal} ({config})") from error
+            if attempts == 0:
+                log.warning("no broker at %s: %s; trying again", config, explain(error))
+            attempts += 1
+        await _unless(until, asyncio.sleep(pause_s))
+
+
+async def _run_session(
+    connection: Connection, session: Callable[[Connection], Awaitable[None]]
+) -> None:
+    """Run a session until it returns or its connection is lost.
+
+    Raises:
+        BrokerRefusedError: the broker refuses what the session needs.
+    """
+    running = asyncio.ensure_future(session(connection))
+    try:
+        await asyncio.wait((running, connection.closed), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        running.cancel()
+        await asyncio.wait((running,))
+        await connection.close()
+    if running.cancelled() or (error := running.exception()) is None:
+        return
+    for cause in _causes(error):
+        if isinstance(cause, BrokerRefusedError):
+            raise cause
+        if (refusal := explain_refusal(cause)) is not None:
+            raise BrokerRefusedError(refusal) from cause
+        if not isinstance(cause, ConnectionLostError | AMQPError):
+            log.error("unexpected fault; connecting anew", exc_info=cause)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a group, and in the groups within it."""
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _causes(inner)
+    else:
+        yield error
+
+
+async def _unless(until: asyncio.Event, step: Coroutine[Any, Any, Value]) -> Value | None:
+    """Await a step, or return None as soon as `until` is set."""
+    tasks = (asyncio.ensure_future(step), asyncio.ensure_future(until.wait()))
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return tasks[0].result() if tasks[0].done() else None
+    finally:
+        for task in tasks:
+            task.cancel()

@@ -1,21 +1,40 @@
-"""Deliveries of one queue, pushed or pulled, and their settling."""
+"""Deliveries of one queue, and their settling."""
 
+import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import pika
-from pika.adapters.blocking_connection import BlockingChannel
-from pika.adapters.select_connection import SelectConnection
-from pika.channel import Channel
 from pika.spec import Basic
 
-from fer_client.amqp.connection import open_channel
+from fer_client.amqp.channel import Channel
+from fer_client.amqp.connection import Connection
 from fer_client.amqp.properties import text_of
 
-SET_ASIDE = "x-set-aside"
-"""Header of a redelivered request that was moved to the suspects: the broker does not know there
+QUARANTINED = "x-quarantined"
+"""Header of a redelivered request that was moved to quarantine: the broker does not know there
 that it has been delivered before."""
+
+QUIET_S = 0.2
+"""A queue that has delivered nothing for so long has nothing on its way."""
+
+CANCEL_LIMIT_S = 5.0
+
+
+class Settling(Protocol):
+    """The channel that a delivery came by: pika's, or ours."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether anything can be settled there."""
+
+    def basic_ack(self, tag: int) -> None:
+        """Tell the broker that a delivery is done with."""
+
+    def basic_nack(self, tag: int) -> None:
+        """Give a delivery back to its queue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +51,22 @@ class Delivery:
     properties: pika.BasicProperties
     redelivered: bool
     tag: int
-    channel: Channel | BlockingChannel = field(repr=False)
+    channel: Settling | None = field(repr=False)
 
     def ack(self) -> None:
-        """Tell the broker that the message is done with. Only on the connection's thread."""
-        if self.channel.is_open:
+        """Tell the broker that the message is done with."""
+        if self.channel is not None and self.channel.is_open:
             self.channel.basic_ack(self.tag)
+
+    def requeue(self) -> None:
+        """Give the message back to its queue; this counts as a delivery."""
+        if self.channel is not None and self.channel.is_open:
+            self.channel.basic_nack(self.tag)
 
     @property
     def was_delivered_before(self) -> bool:
         """Whether a worker may have had this request already, from this queue or another."""
-        return self.redelivered or SET_ASIDE in self.headers
+        return self.redelivered or QUARANTINED in self.headers
 
     @property
     def correlation_id(self) -> str | None:
@@ -84,129 +108,116 @@ class Delivery:
 
 
 class Consumer:
-    """Consumes one queue on a channel of its own, from construction until `cancel`."""
+    """Consumes one queue on a channel of its own, until `stop`."""
 
     def __init__(
         self,
-        connection: SelectConnection,
+        channel: Channel,
         queue: str,
         prefetch: int,
-        on_delivery: Callable[[Delivery], None],
-        on_consuming: Callable[[], None],
+        on_delivery: Callable[[Delivery], object],
     ) -> None:
-        """Open the channel and consume.
-
-        Args:
-            connection: an open connection; everything here runs on its thread.
-            queue: its name; the queue exists.
-            prefetch: deliveries that may be unsettled at once.
-            on_delivery: called with each delivery; must not block.
-            on_consuming: called once the broker has confirmed the consumer.
-        """
-        self._connection = connection
+        """Store the parts; see `start`."""
+        self._channel = channel
         self._queue = queue
         self._prefetch = prefetch
         self._on_delivery = on_delivery
-        self._on_consuming = on_consuming
-        self._channel: Channel | None = None
-        self._consumer_tag: str | None = None
-        self._cancelled = False
-        open_channel(connection, self._on_channel)
+        self._tag = ""
+        self._unacked = 0
+        self._kept_acks: list[int] | None = None
+        """Acks that wait for the end of `stop`; None while they are sent at once."""
+        self._delivered = asyncio.Event()
 
-    def cancel(self, on_cancelled: Callable[[], None]) -> None:
-        """Have the broker send nothing more, and be told once it has confirmed that.
-
-        What is on the wire at this moment is still delivered, and can be settled like all before.
-        `on_cancelled` is not called if the connection is lost first.
-        """
-        self._cancelled = True
-        if self._channel is None or self._consumer_tag is None:
-            on_cancelled()  # not consuming yet, and never will be
-        elif self._channel.is_open:
-            self._channel.basic_cancel(self._consumer_tag, lambda _: on_cancelled())
-            # pika would reject what comes until then, and each of them would be a suspect.
-            self._channel._cancelled.discard(self._consumer_tag)
-
-    def delete_queue(self) -> None:
-        """Delete the queue, and with it whatever is still in it."""
-        if self._channel is not None and self._channel.is_open:
-            self._channel.queue_delete(self._queue)
-
-    def _on_channel(self, channel: Channel) -> None:
-        self._channel = channel
-        # The broker cancels a consumer when its queue is deleted: build everything anew.
-        channel.add_on_cancel_callback(lambda _: self._connection.close())
-        channel.basic_qos(prefetch_count=self._prefetch)
-        if not self._cancelled:
-            self._consumer_tag = channel.basic_consume(
-                self._queue, self._on_message, callback=lambda _: self._on_consuming()
-            )
-
-    def _on_message(
-        self,
-        channel: Channel,
-        method: Basic.Deliver,
-        properties: pika.BasicProperties,
-        body: bytes,
-    ) -> None:
-        self._on_delivery(delivery_of(self._queue, channel, method, properties, body))
-
-
-class Puller:
-    """Takes messages of one queue one at a time, each when it is asked to."""
-
-    def __init__(
-        self,
-        connection: SelectConnection,
+    @classmethod
+    async def start(
+        cls,
+        connection: Connection,
         queue: str,
-        on_delivery: Callable[[Delivery], None],
-        on_empty: Callable[[], None],
-        on_ready: Callable[[], None],
-    ) -> None:
-        """Open a channel.
+        prefetch: int,
+        on_delivery: Callable[[Delivery], object],
+    ) -> "Consumer":
+        """Consume, and return once the broker has confirmed it.
+
+        Where the broker ends it, since the queue is deleted, the connection is closed: all of it
+        is built anew.
 
         Args:
-            connection: an open connection; everything here runs on its thread.
+            connection: an open connection.
             queue: its name; the queue exists.
-            on_delivery: called with what was pulled; must not block.
-            on_empty: called where there was nothing to pull.
-            on_ready: called once messages can be pulled.
+            prefetch: deliveries that may be unacked at once.
+            on_delivery: called with each delivery; must not block.
+
+        Raises:
+            pika.exceptions.ChannelClosedByBroker: there is no such queue, or no permission.
+            ConnectionLostError: the connection is gone.
         """
-        self._queue = queue
-        self._on_delivery = on_delivery
-        self._on_empty = on_empty
-        self._on_ready = on_ready
-        self._channel: Channel | None = None
-        open_channel(connection, self._on_channel)
+        channel = await connection.open_channel()
+        await channel.limit_unacked(prefetch)
+        consumer = cls(channel, queue, prefetch, on_delivery)
+        channel.raw.add_on_cancel_callback(lambda _: connection.abandon())
+        on_message = channel.guard(consumer._on_message)
+        started = await channel.call(channel.raw.basic_consume, queue, on_message)
+        consumer._tag = started.method.consumer_tag
+        return consumer
 
-    def pull(self) -> None:
-        """Ask for one message. Its outcome comes first, then the next may be asked for."""
-        if self._channel is not None and self._channel.is_open:
-            self._channel.basic_get(self._queue, self._on_message)
+    async def stop(self) -> None:
+        """Have the broker send nothing more; what was delivered can be acked like all before.
 
-    def count(self, on_count: Callable[[int], None]) -> None:
-        """Ask how many messages wait."""
-        if self._channel is not None and self._channel.is_open:
-            self._channel.queue_declare(
-                self._queue,
-                passive=True,
-                callback=lambda frame: on_count(frame.method.message_count),
-            )
+        What is unacked when a consumer is cancelled while more is on its way, the broker may
+        return by itself. So acks are kept back until nothing can be on its way: the prefetch is
+        full, or nothing came for a while.
+        """
+        self._kept_acks = []
+        while self._unacked < self._prefetch:
+            self._delivered.clear()
+            try:
+                async with asyncio.timeout(QUIET_S):
+                    await self._delivered.wait()
+            except TimeoutError:
+                break
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CANCEL_LIMIT_S):
+                await self._channel.call(self._channel.raw.basic_cancel, self._tag)
+        kept, self._kept_acks = self._kept_acks, None
+        if self.is_open:
+            for tag in kept:
+                self.basic_ack(tag)
 
-    def _on_channel(self, channel: Channel) -> None:
-        self._channel = channel
-        channel.add_callback(lambda _: self._on_empty(), [Basic.GetEmpty], one_shot=False)
-        self._on_ready()
+    async def delete_queue(self) -> None:
+        """Delete the queue, and with it whatever is still in it."""
+        await self._channel.delete_queue(self._queue)
+
+    # A delivery is settled by its consumer, which may keep acks back.
+
+    @property
+    def is_open(self) -> bool:
+        """Whether deliveries can be settled."""
+        return self._channel.is_open
+
+    def basic_ack(self, tag: int) -> None:
+        """Tell the broker that a delivery is done with, or remember to."""
+        if self._kept_acks is not None:
+            self._kept_acks.append(tag)
+        else:
+            self._unacked -= 1
+            self._channel.basic_ack(tag)
+
+    def basic_nack(self, tag: int) -> None:
+        """Give a delivery back to its queue."""
+        self._unacked -= 1
+        self._channel.basic_nack(tag)
 
     def _on_message(
-        self, channel: Channel, method: Basic.GetOk, properties: pika.BasicProperties, body: bytes
+        self, _: object, method: Basic.Deliver, properties: pika.BasicProperties, body: bytes
     ) -> None:
-        self._on_delivery(delivery_of(self._queue, channel, method, properties, body))
+        self._unacked += 1
+        self._delivered.set()
+        self._on_delivery(delivery_of(self._queue, self, method, properties, body))
 
 
 def delivery_of(
     queue: str,
-    channel: Channel | BlockingChannel,
+    channel: Settling,
     method: Basic.Deliver | Basic.GetOk,
     properties: pika.BasicProperties,
     body: bytes,

@@ -1,18 +1,18 @@
 """Mandatory, confirmed publishing: what became of each message is always told."""
 
+import asyncio
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import takewhile
 
 import pika
-from pika.adapters.select_connection import SelectConnection
-from pika.channel import Channel
+from pika.exceptions import ChannelWrongStateError
 from pika.frame import Method
 from pika.spec import Basic
 
-from fer_client.amqp.connection import open_channel
+from fer_client.amqp.channel import Channel, ConnectionLostError
+from fer_client.amqp.connection import Connection
 from fer_client.amqp.properties import text_of
 
 
@@ -43,70 +43,101 @@ class Message:
 
 
 @dataclass(slots=True)
-class _Pending:
+class _Unconfirmed:
     message_id: str
-    on_confirmation: Callable[[Confirmation], None]
+    confirmation: "asyncio.Future[Confirmation]"
     returned: bool = False
+
+    def resolve(self, confirmation: Confirmation) -> None:
+        if not self.confirmation.done():
+            self.confirmation.set_result(confirmation)
 
 
 class Publisher:
     """Publishes on a channel of its own with confirms, many at a time."""
 
-    def __init__(self, connection: SelectConnection, on_ready: Callable[[], None]) -> None:
-        """Open the channel; `on_ready` is called once messages may be published."""
-        self._on_ready = on_ready
-        self._channel: Channel | None = None
+    def __init__(self, channel: Channel) -> None:
+        """Store the channel; see `open`."""
+        self._channel = channel
+        self._loop = asyncio.get_running_loop()
         self._id = uuid.uuid4().hex
         self._next_tag = 1
-        self._pending: dict[int, _Pending] = {}
-        open_channel(connection, self._on_channel)
+        self._unconfirmed: dict[int, _Unconfirmed] = {}
 
-    @property
-    def is_open(self) -> bool:
-        """Whether messages can be published now."""
-        return self._channel is not None and self._channel.is_open
+    @classmethod
+    async def open(cls, connection: Connection) -> "Publisher":
+        """Open the channel.
 
-    def publish(self, message: Message, on_confirmation: Callable[[Confirmation], None]) -> None:
-        """Publish, and be told once what became of it.
-
-        `on_confirmation` is never called if the connection is lost first: then nobody knows, and
-        whoever published does so again on the next one. A message without a `message_id` gets one.
+        Raises:
+            ConnectionLostError: the connection is gone.
         """
-        if self._channel is None or not self._channel.is_open:
-            return
+        channel = await connection.open_channel()
+        publisher = cls(channel)
+        channel.on_close(publisher._on_close)
+        channel.raw.add_on_return_callback(channel.guard(publisher._on_return))
+        await channel.call(channel.raw.confirm_delivery, channel.guard(publisher._on_confirm))
+        return publisher
+
+    async def publish(self, message: Message) -> Confirmation:
+        """Publish, and return what became of the message.
+
+        Raises:
+            ConnectionLostError: the connection is gone first. Then nobody knows, and whoever
+                published does so again on the next one.
+        """
+        return await self.send(message)
+
+    def send(self, message: Message) -> "asyncio.Future[Confirmation]":
+        """Publish, and return a future of what `publish` returns.
+
+        A message without a `message_id` gets one.
+        """
+        confirmation: asyncio.Future[Confirmation] = self._loop.create_future()
         if message.properties.message_id is None:
             message.properties.message_id = f"{self._id}.{self._next_tag}"
-        self._pending[self._next_tag] = _Pending(message.properties.message_id, on_confirmation)
-        self._next_tag += 1
-        self._channel.basic_publish(
-            message.exchange, message.routing_key, message.body, message.properties, mandatory=True
+        try:
+            self._channel.raw.basic_publish(
+                message.exchange,
+                message.routing_key,
+                message.body,
+                message.properties,
+                mandatory=True,
+            )
+        except ChannelWrongStateError:
+            confirmation.set_exception(ConnectionLostError("the channel is closed"))
+            return confirmation
+        self._unconfirmed[self._next_tag] = _Unconfirmed(
+            message.properties.message_id, confirmation
         )
-
-    def _on_channel(self, channel: Channel) -> None:
-        self._channel = channel
-        channel.add_on_return_callback(self._on_return)
-        channel.confirm_delivery(self._on_confirm, callback=lambda _: self._on_ready())
+        self._next_tag += 1
+        return confirmation
 
     def _on_return(
-        self, _: Channel, __: Basic.Return, properties: pika.BasicProperties, ___: bytes
+        self, _: object, __: Basic.Return, properties: pika.BasicProperties, ___: bytes
     ) -> None:
         # A return carries no delivery tag, but it comes before the message's confirmation.
-        for pending in self._pending.values():
-            if pending.message_id == properties.message_id and not pending.returned:
-                pending.returned = True
+        for unconfirmed in self._unconfirmed.values():
+            if unconfirmed.message_id == properties.message_id and not unconfirmed.returned:
+                unconfirmed.returned = True
                 return
 
     def _on_confirm(self, frame: Method[Basic.Ack | Basic.Nack]) -> None:
         method = frame.method
         if method.multiple:
-            tags = list(takewhile(lambda tag: tag <= method.delivery_tag, self._pending))
+            tags = list(takewhile(lambda tag: tag <= method.delivery_tag, self._unconfirmed))
         else:
             tags = [method.delivery_tag]
         for tag in tags:
-            pending = self._pending.pop(tag)
+            unconfirmed = self._unconfirmed.pop(tag)
             if isinstance(method, Basic.Nack):
-                pending.on_confirmation(Confirmation.REFUSED)
-            elif pending.returned:
-                pending.on_confirmation(Confirmation.RETURNED)
+                unconfirmed.resolve(Confirmation.REFUSED)
+            elif unconfirmed.returned:
+                unconfirmed.resolve(Confirmation.RETURNED)
             else:
-                pending.on_confirmation(Confirmation.CONFIRMED)
+                unconfirmed.resolve(Confirmation.CONFIRMED)
+
+    def _on_close(self) -> None:
+        for unconfirmed in self._unconfirmed.values():
+            if not unconfirmed.confirmation.done():
+                unconfirmed.confirmation.set_exception(ConnectionLostError("the channel is closed"))
+        self._unconfirmed.clear()

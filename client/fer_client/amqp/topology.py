@@ -5,34 +5,32 @@ warning: operators may have reasons of their own, and queue arguments cannot be 
 """
 
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-import pika
-from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 from pika.exceptions import ChannelClosedByBroker
 
-log = logging.getLogger(__name__)
+from fer_client.amqp.channel import Arguments
+from fer_client.amqp.connection import Connection
+from fer_client.amqp.failures import PRECONDITION_FAILED
+from fer_client.errors import BrokerRefusedError
 
-PRECONDITION_FAILED = 406
+log = logging.getLogger(__name__)
 
 MIB = 1024 * 1024
 
 REQUEST_ROUTING_KEY = "frames"
 
 FRAMES_DELIVERY_LIMIT = 20
-"""A bound only: a redelivered message is moved to the suspects before it is worked on."""
+"""A bound only: a redelivered message is moved to quarantine before it is worked on."""
 
-SUSPECTS_DELIVERY_LIMIT = 2
-"""Returns to the queue before a message is dead-lettered: three deliveries."""
+QUARANTINE_DELIVERY_LIMIT = 100
+"""A bound only: a request comes back where a line is lost or a supervisor ends."""
 
 READING_DELIVERY_LIMIT = 1_000_000
 """For queues that are looked at, and whose readers come and go: each return counts. RabbitMQ 4
 drops a message after 20 of them unless told otherwise; 3.10 has no limit of its own. -1 means
 unlimited on 4 and `drop at once` on 3.10; this number works on both."""
-
-Arguments = Mapping[str, str | int]
 
 
 @dataclass(frozen=True)
@@ -55,6 +53,14 @@ class Topology:
         return f"{self.namespace}.requests"
 
     @property
+    def undeliverable_exchange(self) -> str:
+        """Direct exchange that the broker dead-letters to.
+
+        An exchange, and not its queue: arguments of a queue cannot be changed, bindings can.
+        """
+        return f"{self.namespace}.undeliverable"
+
+    @property
     def control(self) -> str:
         """Fanout exchange from operators to supervisors."""
         return f"{self.namespace}.control"
@@ -68,20 +74,20 @@ class Topology:
         )
 
     @cached_property
-    def suspects(self) -> Queue:
-        """Requests delivered before, worked on one at a time: one of them may kill its worker."""
+    def quarantine(self) -> Queue:
+        """Requests delivered before, examined one at a time: one of them may kill its worker."""
         return self._dead_lettering(
-            "frames.suspects", {"x-delivery-limit": SUSPECTS_DELIVERY_LIMIT}
+            "frames.quarantine", {"x-delivery-limit": QUARANTINE_DELIVERY_LIMIT}
         )
 
     @cached_property
-    def obituaries(self) -> Queue:
-        """What the broker dead-lettered; supervisors answer and bury it."""
-        return self._read_often("frames.obituaries", {})
+    def undeliverable(self) -> Queue:
+        """What the broker gave up on, and dead-lettered; supervisors answer it."""
+        return self._read_often("frames.undeliverable", {})
 
     @cached_property
     def dead(self) -> Queue:
-        """Buried requests, with the reason in their headers, for an operator to look at."""
+        """Dead letters, with the reason in their headers, for an operator to look at."""
         return self._read_often(
             "frames.dead", {"x-max-length-bytes": 256 * MIB, "x-overflow": "drop-head"}
         )
@@ -96,7 +102,7 @@ class Topology:
     @property
     def declared(self) -> tuple[Queue, ...]:
         """Every queue that `declare` makes, dead-letter targets first."""
-        return (self.obituaries, self.dead, self.results, self.suspects, self.frames)
+        return (self.undeliverable, self.dead, self.results, self.quarantine, self.frames)
 
     @property
     def queues(self) -> tuple[str, ...]:
@@ -106,7 +112,7 @@ class Topology:
     @property
     def exchanges(self) -> tuple[str, ...]:
         """Names of the exchanges."""
-        return (self.requests, self.control)
+        return (self.requests, self.undeliverable_exchange, self.control)
 
     def replies(self, client: str) -> str:
         """Name of the reply queue of a client.
@@ -137,47 +143,60 @@ class Topology:
             {
                 **arguments,
                 "x-overflow": "reject-publish",
-                "x-dead-letter-exchange": "",
-                "x-dead-letter-routing-key": self.obituaries.name,
+                "x-dead-letter-exchange": self.undeliverable_exchange,
+                "x-dead-letter-routing-key": REQUEST_ROUTING_KEY,
                 "x-dead-letter-strategy": "at-least-once",
             },
         )
 
 
-def declare(parameters: pika.ConnectionParameters, topology: Topology) -> None:
-    """Make sure that every exchange and queue exists, over a short connection of its own.
+async def declare(connection: Connection, topology: Topology) -> None:
+    """Make sure that every exchange and queue exists, on a channel of its own.
 
     Raises:
-        pika.exceptions.AMQPError, OSError: the broker is away, or refuses.
+        BrokerRefusedError: queues of version 0.1.0 are there.
+        pika.exceptions.ChannelClosedByBroker: the broker refuses, for want of a permission, say.
+        ConnectionLostError: the connection is gone.
     """
-    connection = BlockingConnection(parameters)
-    try:
-        channel = connection.channel()
-        channel.exchange_declare(topology.requests, "direct", durable=True)
-        channel.exchange_declare(topology.control, "fanout", durable=True)
-        for queue in topology.declared:
-            channel = _declare_queue(connection, channel, queue)
-        channel.queue_bind(topology.frames.name, topology.requests, REQUEST_ROUTING_KEY)
-    finally:
-        if connection.is_open:
-            connection.close()
+    channel = await connection.open_channel(essential=False)
+    await channel.declare_exchange(topology.requests, "direct")
+    await channel.declare_exchange(topology.undeliverable_exchange, "direct")
+    await channel.declare_exchange(topology.control, "fanout")
+    for queue in topology.declared:
+        try:
+            await channel.declare_queue(queue.name, durable=True, arguments=queue.arguments)
+        except ChannelClosedByBroker as closed:  # and it has closed the channel
+            _accept(queue, closed, topology)
+            channel = await connection.open_channel(essential=False)
+    await channel.bind_queue(topology.frames.name, topology.requests, REQUEST_ROUTING_KEY)
+    await channel.bind_queue(
+        topology.undeliverable.name, topology.undeliverable_exchange, REQUEST_ROUTING_KEY
+    )
+    await channel.close()
 
 
 _warned: set[str] = set()
 
 
-def _declare_queue(
-    connection: BlockingConnection, channel: BlockingChannel, queue: Queue
-) -> BlockingChannel:
-    """Declare a queue and return an open channel: the broker closes it on other arguments."""
-    try:
-        channel.queue_declare(queue.name, durable=True, arguments=dict(queue.arguments))
-    except ChannelClosedByBroker as closed:
-        if closed.reply_code != PRECONDITION_FAILED:
-            raise
-        if queue.name not in _warned:
-            _warned.add(queue.name)
-            log.warning("queue %s is used as it is: %s", queue.name, closed.reply_text)
-        channel = connection.channel()
-        channel.queue_declare(queue.name, passive=True)
-    return channel
+def _accept(queue: Queue, closed: ChannelClosedByBroker, topology: Topology) -> None:
+    """Use a queue as it is that exists with other arguments, with one warning.
+
+    Raises:
+        BrokerRefusedError: it dead-letters to where nobody reads any more.
+        pika.exceptions.ChannelClosedByBroker: it was refused for another reason.
+    """
+    if closed.reply_code != PRECONDITION_FAILED:
+        raise closed
+    if "'x-dead-letter-" in closed.reply_text:
+        names = " ".join(f"{topology.namespace}.{name}" for name in _QUEUES_OF_0_1)
+        raise BrokerRefusedError(
+            f"{queue.name} is of version 0.1.0, and queues cannot be changed. Stop the senders, "
+            "let the old workers empty it, stop them, and delete the old queues: "
+            f"for q in {names}; do rabbitmqctl delete_queue $q; done; then start again"
+        )
+    if queue.name not in _warned:
+        _warned.add(queue.name)
+        log.warning("queue %s is used as it is: %s", queue.name, closed.reply_text)
+
+
+_QUEUES_OF_0_1 = ("frames", "frames.suspects", "frames.obituaries")

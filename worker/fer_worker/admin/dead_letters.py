@@ -23,12 +23,12 @@ from fer_schemas import BatchRequest
 from fer_worker.admin.queue_browser import Browser
 from fer_worker.limits import DEFAULT_LIMITS
 from fer_worker.serving.dead_letter import (
-    BURIED_AT,
-    BURIED_BY,
+    DEAD_LETTERED_AT,
+    DEAD_LETTERED_BY,
     FIRST_QUEUE,
     REASON,
     REASON_TEXT,
-    exhume,
+    to_request,
 )
 from fer_worker.serving.request_decoder import decode_request, read_camera_id
 
@@ -126,7 +126,7 @@ class DeadLetters(Browser):
         channel = self.connection.channel()
         channel.confirm_delivery()
         for delivery in self._choose(ids):
-            _publish(channel, exhume(delivery, self.topology))
+            _publish(channel, to_request(delivery, self.topology))
             delivery.ack()
             yield identify(delivery)
 
@@ -171,8 +171,8 @@ def _summary(delivery: Delivery) -> DeadLetter:
     returns = headers.get("x-delivery-count") if delivery.redelivered else None
     return DeadLetter(
         id=identify(delivery),
-        buried_at=_text(headers.get(BURIED_AT)),
-        buried_by=_text(headers.get(BURIED_BY)),
+        buried_at=_text(headers.get(DEAD_LETTERED_AT)),
+        buried_by=_text(headers.get(DEAD_LETTERED_BY)),
         first_queue=_text(headers.get(FIRST_QUEUE)),
         code=_text(headers.get(REASON)),
         message=_text(headers.get(REASON_TEXT)),

@@ -16,7 +16,7 @@ from pika.frame import Method
 from pydantic import ValidationError
 
 from fer_client.amqp.blocking import connect, hang_up, what_broke
-from fer_client.amqp.codec import encode_result
+from fer_client.amqp.codec import encode_json
 from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from fer_client.errors import NoAnswerError
@@ -151,7 +151,7 @@ class Operator:
         self._channel.basic_publish(
             self._topology.control,
             "",
-            encode_result(command),
+            encode_json(command),
             pika.BasicProperties(
                 content_type="application/json",
                 correlation_id=self._question,

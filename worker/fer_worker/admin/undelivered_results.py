@@ -12,7 +12,7 @@ from fer_client.amqp.consumer import Delivery
 from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from fer_worker.admin.queue_browser import Browser
-from fer_worker.serving.responder import UNREACHED
+from fer_worker.serving.responder import INTENDED_QUEUE
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,9 @@ def _line(delivery: Delivery) -> str:
             "correlation_id": delivery.correlation_id,
             "body_base64": base64.b64encode(delivery.body).decode(),
         }
-    return json.dumps({**fields, UNREACHED: _reply_to(delivery)})
+    return json.dumps({**fields, INTENDED_QUEUE: _reply_to(delivery)})
 
 
 def _reply_to(delivery: Delivery) -> str | None:
-    found = delivery.headers.get(UNREACHED)
+    found = delivery.headers.get(INTENDED_QUEUE)
     return found if isinstance(found, str) else None

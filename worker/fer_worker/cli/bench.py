@@ -12,7 +12,7 @@ import click
 from rich.console import Console
 from rich.status import Status
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_client.errors import FerWorkerError, NoAnswerError
 from fer_schemas import MAX_MESSAGE_BYTES, BatchResult, FaceSelection, Frame

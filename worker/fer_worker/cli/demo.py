@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 
 import fer_worker
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_client.errors import EngineError, FerWorkerError
 from fer_schemas import BatchResult
@@ -96,7 +96,7 @@ def _workers(
     broker: EmbeddedBroker, engine: EngineOptions, processes: int, log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `fer-worker run` in a group of processes that ends with this one, whatever happens."""
-    command = [sys.executable, "-m", "worker", "run", f"--processes={processes}"]
+    command = [sys.executable, "-m", "fer_worker", "run", f"--processes={processes}"]
     elsewhere = ("FER_WORKER_AMQP_", "FER_WORKER_TLS_")
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(elsewhere)

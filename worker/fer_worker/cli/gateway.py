@@ -8,7 +8,7 @@ from typing import Final, get_args
 
 import click
 
-from fer_client.client import FerClient
+from fer_client import AsyncFerClient
 from fer_client.config import BrokerConfig, host_name
 from fer_client.errors import FerWorkerError
 from fer_worker.cli.options import broker_options
@@ -70,8 +70,8 @@ def gateway(
     """
     try:
         from fer_worker.gateway.app import create_app
-        from fer_worker.gateway.door import Door
         from fer_worker.gateway.server import Server, listen
+        from fer_worker.gateway.uploads import UploadHandler
     except ImportError as error:
         raise FerWorkerError(f"{error}: pip install '.[http]'") from error
     token = None if token_file is None else _read_token(token_file)
@@ -81,14 +81,10 @@ def gateway(
     setup_logs(f"{host_name()}/{os.getpid()}", level, log_format)
     # What is wrong with an upload is told by its status; this library would tell it once more.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
-    client = FerClient(broker, answer_timeout_s=timeout)
+    client = AsyncFerClient(broker, answer_timeout_s=timeout)
     with listen(host, port) as listener:
-        server = Server(create_app(Door(client, timeout), token), client, timeout)
-        client.start()
-        try:
-            server.serve_until_told(listener)
-        finally:
-            client.close()
+        app = create_app(UploadHandler(client, timeout), token)
+        Server(app, client, timeout).serve_until_told(listener)
 
 
 def _ask_port() -> int:

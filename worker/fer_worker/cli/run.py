@@ -17,9 +17,9 @@ from fer_worker.limits import Limits
 from fer_worker.logging_setup import LogFormat, setup_logs
 from fer_worker.supervision.autoscaler import Autoscaler
 from fer_worker.supervision.cpu_plan import available_cores, plan
-from fer_worker.supervision.health_server import Monitor
+from fer_worker.supervision.health_server import HealthServer
 from fer_worker.supervision.supervisor import Supervisor
-from fer_worker.supervision.worker_main import (
+from fer_worker.supervision.worker_config import (
     DEFAULT_DRAIN_TIMEOUT_S,
     DEFAULT_HANG_TIMEOUT_S,
     WorkerConfig,
@@ -122,11 +122,6 @@ class _Bounds(click.ParamType[tuple[int, int]]):
     help="With --autoscale: one process fewer when fewer have been enough for so long.",
 )
 @click.option(
-    "--latest-wins",
-    is_flag=True,
-    help="Answer a batch `expired` where a newer one of its camera waits in the same process.",
-)
-@click.option(
     "--metrics-port",
     type=click.IntRange(0, 65535),
     help="Serve /metrics, /livez and /readyz over HTTP; 0 takes any free port. Off without it.",
@@ -163,7 +158,6 @@ def run(
     autoscale: tuple[int, int] | None,
     target_wait: float,
     quiet_time: float,
-    latest_wins: bool,
     metrics_port: int | None,
     metrics_host: str,
     log_level: str,
@@ -183,7 +177,7 @@ def run(
     most = processes if autoscale is None else autoscale[1]
     cores = plan(available_cores(), most, threads)
     prefetch = prefetch or 2 * cores.threads
-    monitor = None if metrics_port is None else Monitor(metrics_host, metrics_port)
+    health = None if metrics_port is None else HealthServer(metrics_host, metrics_port)
     log.info(
         "plan for %d cores: processes x threads = %d x %d, prefetch %d",
         cores.cores,
@@ -199,7 +193,6 @@ def run(
         prefetch=prefetch,
         drain_timeout_s=drain_timeout,
         hang_timeout_s=hang_timeout,
-        latest_wins=latest_wins,
         log_level=level,
         log_format=log_format,
         create_engine=engine_factory or create_engine,
@@ -209,8 +202,8 @@ def run(
         autoscaler = Autoscaler(*autoscale, cores.threads, target_wait, quiet_time)
         if cores.processes * cores.threads > cores.cores:
             log.warning("up to %d processes are more than the cores carry", cores.processes)
-    if monitor is not None:
-        monitor.start()
-        log.info("metrics at http://%s:%d/metrics", metrics_host, monitor.port)
+    if health is not None:
+        health.start()
+        log.info("metrics at http://%s:%d/metrics", metrics_host, health.port)
     first = cores.processes if autoscale is None else autoscale[0]
-    sys.exit(Supervisor(config, first, max_processes, autoscaler, monitor).run())
+    sys.exit(Supervisor(config, first, max_processes, autoscaler, health).run())

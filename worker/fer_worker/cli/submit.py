@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_client.errors import BrokerError, FerWorkerError
 from fer_schemas import MAX_NAME_LENGTH, FaceSelection

@@ -13,8 +13,8 @@ from fer_schemas import MAX_FRAMES, BatchResult, Emotion, FaceResult, RequestErr
 from fer_worker import __version__
 from fer_worker.gateway import problems
 from fer_worker.gateway.access_log import AccessLog
-from fer_worker.gateway.door import Door
 from fer_worker.gateway.problems import MEANINGS, documented
+from fer_worker.gateway.uploads import UploadHandler
 
 DESCRIPTION: Final = """\
 Facial emotions of JPEG frames. What is uploaded here is put into the workers' queue.
@@ -63,11 +63,11 @@ class ImageResult(BaseModel):
         )
 
 
-def create_app(door: Door, token: str | None = None) -> FastAPI:
+def create_app(uploads: UploadHandler, token: str | None = None) -> FastAPI:
     """Make the application.
 
     Args:
-        door: what does the work.
+        uploads: what does the work.
         token: that requests with images must bear; None: nobody is asked.
     """
     app = FastAPIOffline(
@@ -83,7 +83,7 @@ def create_app(door: Door, token: str | None = None) -> FastAPI:
     @app.get("/", responses=documented(503))
     async def health() -> Health:
         """Say whether batches can be sent."""
-        door.require_broker()
+        uploads.require_broker()
         return Health()
 
     guards = [] if token is None else [Depends(_guard(token))]
@@ -93,14 +93,14 @@ def create_app(door: Door, token: str | None = None) -> FastAPI:
     @guarded.post("/detect-emotions", openapi_extra=_form("file", JPEG))
     async def detect_emotions(request: Request) -> ImageResult:
         """Find all faces of one image and their emotions."""
-        return ImageResult.of(await door.analyze(request, "file", max_files=1, faces="all"))
+        return ImageResult.of(await uploads.analyze(request, "file", max_files=1, faces="all"))
 
     several = {"type": "array", "items": JPEG, "minItems": 1, "maxItems": MAX_FRAMES}
 
     @guarded.post("/detect_batch", openapi_extra=_form("files", several))
     async def detect_batch(request: Request) -> BatchResult:
         """Find the largest face of each frame and its emotions, in the order of the files."""
-        return await door.analyze(request, "files")
+        return await uploads.analyze(request, "files")
 
     app.include_router(guarded)
     return app

@@ -10,7 +10,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from fer_client.client import FerClient
+from fer_client import AsyncFerClient
 from fer_client.errors import FerWorkerError
 
 log = logging.getLogger(__name__)
@@ -47,12 +47,12 @@ class _Protocol(H11Protocol):
 class Server(uvicorn.Server):
     """Serves until it is told to stop, or the broker refuses us."""
 
-    def __init__(self, app: FastAPI, client: FerClient, timeout_s: float) -> None:
+    def __init__(self, app: FastAPI, client: AsyncFerClient, timeout_s: float) -> None:
         """Store what is needed.
 
         Args:
             app: what to serve.
-            client: which may be refused.
+            client: started and closed here.
             timeout_s: how long requests under way may take after the first signal.
         """
         super().__init__(
@@ -85,6 +85,14 @@ class Server(uvicorn.Server):
         self.run([listener])
         if self._client.refusal is not None:
             raise self._client.refusal
+
+    async def serve(self, sockets: list[socket.socket] | None = None) -> None:
+        """Serve, with the client connected meanwhile."""
+        self._client.start()
+        try:
+            await super().serve(sockets)
+        finally:
+            await self._client.close()
 
     async def on_tick(self, counter: int) -> bool:
         """Say whether to stop; called ten times a second."""

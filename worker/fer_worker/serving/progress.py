@@ -1,4 +1,4 @@
-"""What a worker process tells its supervisor, over their pipe."""
+"""What a service is at, as its worker process reports it."""
 
 from dataclasses import dataclass
 
@@ -9,8 +9,8 @@ class Progress:
 
     consuming: bool = False
     in_flight: int = 0
-    held: int = 0
-    """Requests done but held, because no queue takes their outcome."""
+    unroutable: int = 0
+    """Requests done but unacked, because no queue takes what became of them."""
     working_since: float | None = None
     """When the oldest step under way (reading a request, analysing a frame) began, on the monotonic
     clock, which all processes of a machine share. None while nothing is computed: idle, or waiting
@@ -19,4 +19,4 @@ class Progress:
     @property
     def ready(self) -> bool:
         """Whether requests are taken and answered."""
-        return self.consuming and not self.held
+        return self.consuming and not self.unroutable

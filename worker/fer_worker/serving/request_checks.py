@@ -8,7 +8,7 @@ from fer_schemas import ErrorCode
 from fer_worker.limits import Limits
 
 
-class Admission:
+class RequestChecks:
     """Checks headers and addresses. It takes microseconds and reads no body."""
 
     def __init__(self, topology: Topology, limits: Limits) -> None:
@@ -36,23 +36,23 @@ class Admission:
                 ErrorCode.FORBIDDEN_REPLY_TO, "reply_to names a queue of the workers' own"
             )
         pattern = self.limits.replies
-        if pattern is None or self._was_set_aside(delivery):
+        if pattern is None or self._was_quarantined(delivery):
             return
         if not pattern.allows(reply_to, delivery.user_id):
             raise MessageError(
                 ErrorCode.FORBIDDEN_REPLY_TO, "reply_to names a queue that this sender may not name"
             )
 
-    def _was_set_aside(self, delivery: Delivery) -> bool:
-        """Whether a worker has checked it before: its copy among the suspects has no user id.
+    def _was_quarantined(self, delivery: Delivery) -> bool:
+        """Whether a worker has checked it before: its copy in quarantine has no user id.
 
         Headers that say so would not do. Anyone may send them.
         """
-        suspects = self._topology.suspects.name
-        if delivery.queue == self._topology.obituaries.name:
+        quarantine = self._topology.quarantine.name
+        if delivery.queue == self._topology.undeliverable.name:
             death = delivery.last_death
-            return death is not None and death.get("queue") == suspects
-        return delivery.queue == suspects
+            return death is not None and death.get("queue") == quarantine
+        return delivery.queue == quarantine
 
     def _check_headers(self, delivery: Delivery) -> None:
         unreadable = MessageError(ErrorCode.INVALID_HEADERS, "the headers cannot be read")
@@ -62,9 +62,9 @@ class Admission:
             size = size_of(delivery.headers)
         except Exception as error:
             raise unreadable from error
-        # In the obituaries the broker has added to them.
-        is_obituary = delivery.queue == self._topology.obituaries.name
-        if size > self.limits.max_header_bytes and not is_obituary:
+        # The broker has added to those of what it gave up on.
+        is_undeliverable = delivery.queue == self._topology.undeliverable.name
+        if size > self.limits.max_header_bytes and not is_undeliverable:
             raise MessageError(
                 ErrorCode.INVALID_HEADERS,
                 f"the headers have {size} bytes; {self.limits.max_header_bytes} are accepted",

@@ -1,33 +1,25 @@
-"""How a request ends: answered, buried, or set aside as a suspect.
+"""What becomes of a request: a reply, a dead letter, or a place in quarantine.
 
-Whatever happens, a delivery is acked only after the broker has confirmed what came of it. Until
-then a crash means redelivery, so the requester gets at least one answer, and the first one counts.
-Everything here runs on the connection's thread.
+Each method returns when the broker has confirmed it; only then is the request acked. Until then a
+crash means redelivery: the requester gets at least one answer, and the first one counts.
 """
 
+import asyncio
 import logging
 import time
-from collections.abc import Callable
-from datetime import UTC, datetime
-from functools import partial
+from collections.abc import Awaitable, Callable
 
 import pika
 
-from fer_client.amqp.codec import encode_result
-from fer_client.amqp.consumer import SET_ASIDE, Delivery
+from fer_client.amqp.codec import encode_json
+from fer_client.amqp.consumer import Delivery
 from fer_client.amqp.publisher import Confirmation, Message, Publisher
 from fer_client.amqp.topology import Topology
+from fer_client.backoff import Backoff
 from fer_client.errors import MessageError
 from fer_schemas import BatchResult, ContentType, ErrorCode, RequestError, Status
 from fer_worker.logging_setup import about
-from fer_worker.serving.dead_letter import (
-    BURIED_AT,
-    BURIED_BY,
-    FIRST_QUEUE,
-    REASON,
-    REASON_TEXT,
-    copy_to,
-)
+from fer_worker.serving.dead_letter import dead_letter_copy, quarantine_copy
 
 log = logging.getLogger(__name__)
 
@@ -38,178 +30,137 @@ tried once, until the queue takes one: a slow reader may not hold up the others.
 FIRST_RETRY_S = 0.1
 LONGEST_RETRY_S = 2.0
 
-
-UNREACHED = "x-reply-to"
-"""Header of a result without a reader: the queue it should have gone to."""
-_LONGEST_NAME = 255
+INTENDED_QUEUE = "x-reply-to"
+"""Header of a result in `fer.results`: the queue it should have gone to."""
 
 
-class Outcomes:
-    """Ends requests through one publisher; made anew with each connection."""
+class Responder:
+    """Publishes what becomes of requests; made anew with each connection."""
 
     def __init__(
         self,
         publisher: Publisher,
         topology: Topology,
-        call_later: Callable[[float, Callable[[], None]], None],
+        declare: Callable[[], Awaitable[None]],
         worker: str,
+        reply_patience_s: float = REPLY_PATIENCE_S,
     ) -> None:
         """Store the parts.
 
         Args:
-            publisher: of the same connection as the deliveries that are to end.
+            publisher: of the same connection as the deliveries that are answered.
             topology: where things go.
-            call_later: schedules a retry on the connection's thread, in seconds.
+            declare: makes sure that our queues exist; awaited when one of them takes nothing.
             worker: host/pid, named in results and headers.
+            reply_patience_s: how long a full reply queue is tried, in seconds.
         """
         self._publisher = publisher
         self._topology = topology
-        self._call_later = call_later
+        self._declare = declare
         self._worker = worker
-        self.held = 0
-        """Requests whose outcome no queue takes at the moment; they stay unacked."""
+        self._reply_patience_s = reply_patience_s
         self._full_since: dict[str, float] = {}
         """Reply queues that took nothing since a moment on the monotonic clock."""
+        self.unroutable = 0
+        """Messages that no queue of ours takes at the moment; their requests stay unacked."""
 
-    def reply(self, delivery: Delivery, result: BatchResult, then: Callable[[], None]) -> None:
-        """Publish a result, ack its request, and call `then`.
+    async def reply(self, delivery: Delivery, result: BatchResult) -> None:
+        """Publish a result to `reply_to`.
 
-        The result goes to `reply_to`; without one, or where that queue is gone or stays full, to
-        `fer.results`.
+        It goes to `fer.results` without a `reply_to`, and where that queue is gone or stays full.
         """
+        body = encode_json(result)
+        reply_to, results = delivery.reply_to, self._topology.results.name
+        if reply_to is None:
+            # Among the results of others only the correlation id tells whose this is.
+            if delivery.correlation_id is not None:
+                await self._publish(_result_message(results, delivery, body))
+        elif not self._topology.is_workers_own(reply_to):
+            # One that was delivered before is tried once: nothing else is examined meanwhile.
+            patience_s = 0.0 if delivery.was_delivered_before else self._reply_patience_s
+            reply = _result_message(reply_to, delivery, body)
+            if not await self._publish_patiently(reply, patience_s):
+                await self._publish(_result_message(results, delivery, body))
+        _log(delivery, result)
 
-        def end() -> None:
-            _log_end(delivery, result)
-            self._end(delivery, then)
-
-        self._answer(delivery, result, end)
-
-    def bury(self, delivery: Delivery, error: MessageError, then: Callable[[], None]) -> None:
-        """Keep a copy of a bad request, answer it with an `error` reply, ack it, call `then`."""
+    async def dead_letter(self, delivery: Delivery, error: MessageError) -> None:
+        """Keep a copy of a bad request, and answer it with an `error` result."""
         # The code is not among the arguments: repeated lines are counted for each code by itself.
         log.warning(
-            f"buried from %s: {error.code}: %s",
+            f"dead-lettered from %s: {error.code}: %s",
             delivery.queue,
             error.message,
             extra=about(delivery.correlation_id),
         )
-        result = BatchResult(
+        await self._publish(dead_letter_copy(delivery, error, self._topology, self._worker))
+        if error.code is not ErrorCode.FORBIDDEN_REPLY_TO:
+            await self.reply(delivery, self._error_result(delivery, error))
+
+    async def quarantine(self, delivery: Delivery) -> None:
+        """Move a request aside that a worker had before and did not answer: it may be deadly."""
+        log.info("redelivered, moved to quarantine", extra=about(delivery.correlation_id))
+        await self._publish(quarantine_copy(delivery, self._topology))
+
+    def _error_result(self, delivery: Delivery, error: MessageError) -> BatchResult:
+        return BatchResult(
             status=Status.ERROR,
             errors=(RequestError(frame=None, code=error.code, message=error.message),),
             correlation_id=delivery.correlation_id,
             redelivered=delivery.was_delivered_before,
             worker=self._worker,
         )
-        end = partial(self._end, delivery, then)
-        is_forbidden = error.code is ErrorCode.FORBIDDEN_REPLY_TO
-        answer = end if is_forbidden else partial(self._answer, delivery, result, end)
-        reason = {
-            REASON: error.code.value,
-            REASON_TEXT: error.message,
-            BURIED_AT: datetime.now(UTC).isoformat(timespec="milliseconds"),
-            BURIED_BY: self._worker,
-            FIRST_QUEUE: _first_queue(delivery),
-        }
-        dead = copy_to(delivery, self._topology.dead, reason)
-        dead.properties.expiration = None  # kept until an operator has looked
-        self._insist(dead, answer)
 
-    def set_aside(self, delivery: Delivery, then: Callable[[], None]) -> None:
-        """Move a redelivered request to the suspects, ack it, and call `then`."""
-        log.info("redelivered, moved to the suspects", extra=about(delivery.correlation_id))
-        suspect = copy_to(delivery, self._topology.suspects, {SET_ASIDE: True})
-        self._insist(suspect, partial(self._end, delivery, then))
-
-    def _end(self, delivery: Delivery, then: Callable[[], None]) -> None:
-        delivery.ack()
-        then()
-
-    def _answer(self, delivery: Delivery, result: BatchResult, done: Callable[[], None]) -> None:
-        body = encode_result(result)
-        to_results = partial(
-            self._insist, _result_message(self._topology.results.name, delivery, body), done
+    async def _publish(self, message: Message) -> None:
+        """Publish to a queue of ours until it takes the message."""
+        if await self._publisher.publish(message) is Confirmation.CONFIRMED:
+            return
+        log.warning(
+            "%s takes no messages; declaring it again",
+            message.routing_key,
+            extra=about(message.correlation_id),
         )
-        if delivery.reply_to is None:
-            # Among the results of others only the correlation id tells whose this is.
-            (to_results if delivery.correlation_id is not None else done)()
-        elif self._topology.is_workers_own(delivery.reply_to):
-            done()
-        else:
-            # Each death of its worker counts against a suspect. What has been analysed is innocent,
-            # and should not be held for one moment longer.
-            is_suspect = delivery.queue == self._topology.suspects.name
-            patience_s = 0.0 if is_suspect else REPLY_PATIENCE_S
-            reply = _result_message(delivery.reply_to, delivery, body)
-            self._try(reply, done, to_results, patience_s)
+        pauses = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
+        self.unroutable += 1
+        try:
+            while True:
+                await self._declare()
+                if await self._publisher.publish(message) is Confirmation.CONFIRMED:
+                    return
+                await asyncio.sleep(pauses.next())
+        finally:
+            self.unroutable -= 1
 
-    def _try(
-        self,
-        message: Message,
-        done: Callable[[], None],
-        give_up: Callable[[], None],
-        patience_s: float,
-        delay_s: float = FIRST_RETRY_S,
-    ) -> None:
-        """Publish to a requester's queue; if it is full try again for a while."""
-        queue = message.routing_key
-
-        def settle(confirmation: Confirmation) -> None:
-            if confirmation is Confirmation.CONFIRMED:
+    async def _publish_patiently(self, reply: Message, patience_s: float) -> bool:
+        """Publish to a requester's queue; try a full one for a while. Say whether it took it."""
+        queue = reply.routing_key
+        pauses = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
+        while True:
+            confirmation = await self._publisher.publish(reply)
+            if confirmation is not Confirmation.REFUSED:
                 self._full_since.pop(queue, None)
-                done()
-            elif confirmation is Confirmation.REFUSED and self._is_patient(
-                queue, patience_s - delay_s
+            if confirmation is Confirmation.CONFIRMED:
+                return True
+            now, pause_s = time.monotonic(), pauses.next()
+            if (
+                confirmation is Confirmation.RETURNED
+                or now + pause_s >= self._full_since.setdefault(queue, now) + patience_s
             ):
-                longer_s = min(delay_s * 2, LONGEST_RETRY_S)
-                again = partial(self._try, message, done, give_up, patience_s, longer_s)
-                self._call_later(delay_s, again)
-            else:
                 log.warning(
                     "reply queue %s is %s; the result goes to %s",
                     queue,
                     "gone" if confirmation is Confirmation.RETURNED else "full",
                     self._topology.results.name,
-                    extra=about(message.correlation_id),
+                    extra=about(reply.correlation_id),
                 )
-                give_up()
-
-        self._publisher.publish(message, settle)
-
-    def _is_patient(self, queue: str, patience_s: float) -> bool:
-        """Whether a full reply queue has not yet been full for so long."""
-        now = time.monotonic()
-        return now < self._full_since.setdefault(queue, now) + patience_s
-
-    def _insist(
-        self, message: Message, done: Callable[[], None], delay_s: float = FIRST_RETRY_S
-    ) -> None:
-        """Publish to a queue of ours, and try until it takes the message."""
-
-        def settle(confirmation: Confirmation) -> None:
-            if confirmation is Confirmation.CONFIRMED:
-                done()
-                return
-            if delay_s == FIRST_RETRY_S:
-                log.warning(
-                    "%s takes no messages; holding on",
-                    message.routing_key,
-                    extra=about(message.correlation_id),
-                )
-            self.held += 1
-            self._call_later(delay_s, again)
-
-        def again() -> None:
-            self.held -= 1
-            self._insist(message, done, min(delay_s * 2, LONGEST_RETRY_S))
-
-        self._publisher.publish(message, settle)
+                return False
+            await asyncio.sleep(pause_s)
 
 
-def _log_end(delivery: Delivery, result: BatchResult) -> None:
+def _log(delivery: Delivery, result: BatchResult) -> None:
     known, timings = about(delivery.correlation_id), result.timings_ms
-    if timings is None:  # nothing was analysed
+    if result.status is Status.EXPIRED:
         log.info("expired: %s", result.errors[0].message, extra=known)
-    elif log.isEnabledFor(logging.DEBUG):
+    elif timings is not None:
         log.debug(
             "ended: %s, %d frames, %d faces, %s ms",
             result.status,
@@ -223,7 +174,7 @@ def _log_end(delivery: Delivery, result: BatchResult) -> None:
 def _result_message(queue: str, delivery: Delivery, body: bytes) -> Message:
     headers = {}
     if delivery.reply_to is not None and delivery.reply_to != queue:
-        headers[UNREACHED] = delivery.reply_to
+        headers[INTENDED_QUEUE] = delivery.reply_to
     return Message(
         routing_key=queue,
         body=body,
@@ -236,9 +187,3 @@ def _result_message(queue: str, delivery: Delivery, body: bytes) -> Message:
             type="result",
         ),
     )
-
-
-def _first_queue(delivery: Delivery) -> str:
-    """Where the request was first; the header is the broker's, but a sender may forge it."""
-    first = delivery.headers.get("x-first-death-queue")
-    return first[:_LONGEST_NAME] if isinstance(first, str) else delivery.queue

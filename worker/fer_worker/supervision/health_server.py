@@ -1,6 +1,6 @@
 """What goes on in a supervisor and its processes, over HTTP: `/metrics`, `/livez`, `/readyz`.
 
-The supervisor's loop shows an `Overview` now and then; whoever asks gets the last one. Nothing
+The supervisor's loop publishes a `Snapshot` now and then; whoever asks gets the last one. Nothing
 here touches a broker or a process.
 """
 
@@ -34,13 +34,13 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 LIVE_S: Final = 10.0
-"""A supervisor that has shown nothing for so long does not turn any more."""
+"""The supervisor's loop is taken for dead after so long without a snapshot."""
 
 STATES: Final = ("starting", "ready", "not_ready", "draining")
 
 
 @dataclass(frozen=True)
-class Overview:
+class Snapshot:
     """A supervisor and its processes at one moment."""
 
     status: SupervisorStatus
@@ -49,11 +49,11 @@ class Overview:
     engine: EngineOptions
     threads: int
     """Of each process."""
-    held: int
-    """Requests whose outcome no queue takes."""
+    unroutable: int
+    """Requests done but unacked, because no queue takes what became of them."""
     connected: bool
     """Whether the supervisor hears commands."""
-    shown: float = field(default_factory=time.monotonic)
+    published: float = field(default_factory=time.monotonic)
 
     @property
     def states(self) -> Counter[str]:
@@ -69,10 +69,10 @@ class Overview:
             return "paused"
         if not self.connected:
             return "not connected to the broker"
-        return "no queue takes results" if self.held else "starting"
+        return "no queue takes results" if self.unroutable else "starting"
 
 
-class Monitor:
+class HealthServer:
     """Answers HTTP on one port, on threads of its own, from `start` until `close`."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -81,7 +81,7 @@ class Monitor:
         Raises:
             FerWorkerError: the port is taken, or the address is not of this machine.
         """
-        self._overview: Overview | None = None
+        self._snapshot: Snapshot | None = None
         registry = CollectorRegistry(auto_describe=False)
         registry.register(_Families(self))
         self._metrics = make_wsgi_app(registry)
@@ -102,25 +102,27 @@ class Monitor:
         self._server.shutdown()
         self._server.server_close()
 
-    def show(self, overview: Overview) -> None:
+    def publish(self, snapshot: Snapshot) -> None:
         """Answer with this from now on."""
-        self._overview = overview
+        self._snapshot = snapshot
 
     @property
-    def overview(self) -> Overview | None:
-        """What was shown last."""
-        return self._overview
+    def snapshot(self) -> Snapshot | None:
+        """What was published last."""
+        return self._snapshot
 
     def _answer(self, request: "WSGIEnvironment", respond: "StartResponse") -> Iterable[bytes]:
-        overview = self._overview
+        snapshot = self._snapshot
         match request["PATH_INFO"]:
             case "/metrics":
                 return cast("Iterable[bytes]", self._metrics(request, respond))
             case "/livez":
-                turns = overview is not None and time.monotonic() - overview.shown < LIVE_S
-                return _say(respond, None if turns else "the supervisor does not turn", "live")
+                alive = snapshot is not None and time.monotonic() - snapshot.published < LIVE_S
+                return _say(
+                    respond, None if alive else "the supervisor's loop does not run", "live"
+                )
             case "/readyz":
-                reason = "starting" if overview is None else overview.not_ready
+                reason = "starting" if snapshot is None else snapshot.not_ready
                 return _say(respond, reason, "ready")
         respond("404 Not Found", [("Content-Type", "text/plain")])
         return [b"/metrics, /livez or /readyz\n"]
@@ -146,19 +148,19 @@ class _Handler(WSGIRequestHandler):
 
 
 class _Families(Collector):
-    """The last overview as Prometheus' metrics."""
+    """The last snapshot as Prometheus' metrics."""
 
-    def __init__(self, monitor: Monitor) -> None:
+    def __init__(self, monitor: HealthServer) -> None:
         self._monitor = monitor
 
     def collect(self) -> Iterable[Metric]:
-        overview = self._monitor.overview
-        return () if overview is None else families(overview)
+        snapshot = self._monitor.snapshot
+        return () if snapshot is None else families(snapshot)
 
 
-def families(overview: Overview) -> Iterable[Metric]:
-    """Make the metrics of an overview."""
-    status, counts = overview.status, overview.counts
+def families(snapshot: Snapshot) -> Iterable[Metric]:
+    """Make the metrics of an snapshot."""
+    status, counts = snapshot.status, snapshot.counts
     yield _counters("requests", "Requests that ended.", "outcome", OUTCOMES, counts.requests)
     yield _counters("buried", "Requests that were buried.", "reason", REASONS, counts.buried)
     for name, text in _TOTALS.items():
@@ -174,8 +176,8 @@ def families(overview: Overview) -> Iterable[Metric]:
         buckets=_buckets(counts.took),
         sum_value=counts.took.sum_s,
     )
-    yield from _gauges(overview)
-    options = {name: str(value) for name, value in asdict(overview.engine).items()}
+    yield from _gauges(snapshot)
+    options = {name: str(value) for name, value in asdict(snapshot.engine).items()}
     info = {"version": status.software, "engine": options.pop("name"), **options}
     yield InfoMetricFamily(PREFIX.rstrip("_"), "The engine and its options.", value=info)
 
@@ -221,15 +223,19 @@ def _buckets(durations: Histogram) -> list[tuple[str, float]]:
     return list(zip(bounds, accumulate(durations.counts), strict=True))
 
 
-def _gauges(overview: Overview) -> Iterable[GaugeMetricFamily]:
-    status, states = overview.status, overview.states
+def _gauges(snapshot: Snapshot) -> Iterable[GaugeMetricFamily]:
+    status, states = snapshot.status, snapshot.states
     processes = status.processes
     for name, text, value in (
         ("in_flight", "Batches taken and not yet ended.", sum(p.in_flight for p in processes)),
-        ("held", "Requests whose outcome no queue takes.", overview.held),
-        ("threads", "Threads of ready processes.", states["ready"] * overview.threads),
+        (
+            "unroutable",
+            "Requests done but unacked: no queue takes the outcome.",
+            snapshot.unroutable,
+        ),
+        ("threads", "Threads of ready processes.", states["ready"] * snapshot.threads),
         ("processes_desired", "Worker processes wanted; 0: paused.", status.desired),
-        ("connected", "Whether the supervisor hears commands.", int(overview.connected)),
+        ("connected", "Whether the supervisor hears commands.", int(snapshot.connected)),
     ):
         yield GaugeMetricFamily(PREFIX + name, text, value=value)
     by_state = GaugeMetricFamily(f"{PREFIX}processes", "Worker processes.", labels=("state",))

@@ -1,49 +1,52 @@
-"""The worker processes of one machine: as many as desired, replaced when they die or hang.
+"""The worker processes of one host: as many as desired, replaced when they die or hang."""
 
-Everything here runs on the supervisor's loop: `listen`, `bury`, `reconcile`, over and over.
-"""
-
+import asyncio
 import logging
-import signal
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from fer_schemas import ProcessStatus
 from fer_worker.metrics import Counts
-from fer_worker.supervision.worker_handle import NO_ANCESTRY, Ancestry, Child
-from fer_worker.supervision.worker_main import ExitCode, WorkerConfig
+from fer_worker.supervision.child_process import explain_exit
+from fer_worker.supervision.worker_config import ExitCode, WorkerConfig
+from fer_worker.supervision.worker_handle import Slot, WorkerHandle
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S = 1.0
-LONGEST_PAUSE_S = 30.0
-"""Between processes that die before their engine is warm, or they might eat the machine. One that
-dies at work is replaced at once: whatever message killed it is buried after three of them."""
 
+class ProcessManager:
+    """Keeps `desired` worker processes running: `reconcile` starts, drains and kills them."""
 
-class Team:
-    """Keeps `desired` processes running."""
+    def __init__(self, config: WorkerConfig, desired: int, on_change: Callable[[], None]) -> None:
+        """Store what every process is handed, and how many are wanted at first.
 
-    def __init__(self, config: WorkerConfig, desired: int) -> None:
-        """Store what every process is handed, and how many are wanted at first."""
+        Args:
+            config: of the processes.
+            desired: how many.
+            on_change: called when a process has reported, or has ended.
+        """
         self.desired = desired
         self.restarts = 0
         """Processes that died and were to be replaced."""
+        self.spawn_error: str | None = None
+        """Why the last process that was wanted could not be started; None if it was."""
+        self.fatal_exit_code: int | None = None
+        """Of a process that could not start, if another would not fare better."""
+        self.drain_incomplete = False
+        """Whether a process left with requests unanswered when all were to leave."""
         self._config = config
-        self._children: list[Child] = []
-        self._vacant: list[Ancestry] = []
-        """Places whose process died, for the next ones to be started."""
+        self._on_change = on_change
+        self._workers: dict[WorkerHandle, asyncio.Task[None]] = {}
+        self._slots: list[Slot] = []
+        """Of processes that died, to be filled again."""
         self._past = Counts()
         """Of processes that are no more."""
-        self._retired = False
-        self.cut_short = False
-        """Whether a process left with requests unanswered when all were to leave."""
-        self._proven = False  # whether the engine has ever started
-        self._pause_s = FIRST_PAUSE_S
-        self._not_before = 0.0
+        self._shutting_down = False
+        self._ever_warm = False
 
     def __len__(self) -> int:
-        return len(self._children)
+        return len(self._workers)
 
     @property
     def is_settled(self) -> bool:
@@ -53,156 +56,139 @@ class Team:
     @property
     def states(self) -> list[str]:
         """What each process is at."""
-        return [child.state for child in self._children]
+        return [worker.state for worker in self._workers]
 
     @property
     def statuses(self) -> tuple[ProcessStatus, ...]:
         """What operators are told."""
-        return tuple(child.status for child in self._children)
+        return tuple(worker.status for worker in self._workers)
 
     @property
     def counts(self) -> Counts:
         """All that was done, also by processes that are no more."""
-        return sum((child.counts for child in self._children), start=self._past)
+        return sum((worker.counts for worker in self._workers), start=self._past)
 
     @property
-    def held(self) -> int:
+    def unroutable(self) -> int:
         """Requests whose outcome no queue takes."""
-        return sum(child.progress.held for child in self._children)
+        return sum(worker.progress.unroutable for worker in self._workers)
 
     def lately(self, span_s: float) -> tuple[float, float]:
-        """Return batches a second and threads at work on average, over the last seconds."""
+        """Return batches per second and threads at work on average, over the last seconds."""
         rate = busy = 0.0
-        for child in self._children:
-            counts, seconds = child.recent.over(span_s)
+        for worker in self._workers:
+            counts, seconds = worker.recent.over(span_s)
             if seconds:
                 rate += counts.took.count / seconds
                 busy += counts.busy_s / seconds
         return rate, busy
 
-    @property
-    def sources(self) -> list[object]:
-        """What becomes readable when there is something to listen to or somebody to bury."""
-        pipes = [child.pipe for child in self._children if not child.pipe.closed]
-        return [*pipes, *(child.process.sentinel for child in self._children)]
-
     def resize(self, desired: int) -> None:
         """Want another number of processes."""
         self.desired = desired
-        self._not_before = 0.0
+        for slot in self._slots:
+            slot.not_before = 0.0
 
     def replace_all(self) -> None:
         """Put new processes in the place of all, one after the other."""
-        for child in self._children:
-            child.outdated = True
+        for worker in self._workers:
+            worker.outdated = True
 
-    def retire(self) -> None:
+    def shut_down(self) -> None:
         """Want no process any more, for good."""
-        self._retired = True
+        self._shutting_down = True
         self.desired = 0
-        for child in self._children:
-            child.drain()
+        for worker in self._workers:
+            worker.drain()
 
-    def kill(self) -> None:
+    def kill_all(self) -> None:
         """End all at once; the broker delivers to others what they had."""
-        for child in self._children:
-            child.kill()
+        for worker in self._workers:
+            worker.kill()
 
-    def close(self) -> None:
-        """Kill whoever is left, and release everything."""
-        for child in self._children:
-            child.kill()
-            child.close()
+    async def close(self) -> None:
+        """Kill those that are left, and release everything."""
+        self.kill_all()
+        await asyncio.gather(*self._workers.values())
 
-    def listen(self) -> None:
-        """Take in what the processes report."""
-        for child in self._children:
-            child.read_reports()
-            self._proven |= child.was_warm
-
-    def bury(self) -> int | None:
-        """Take note of every process that has ended.
-
-        Returns:
-            The exit code of one that could not start, if another would not fare better.
-        """
-        hopeless = None
-        for child in [child for child in self._children if child.process.exitcode is not None]:
-            self._children.remove(child)
-            child.read_reports()
-            self._past += child.counts
-            code = child.process.exitcode
-            if child.draining:
-                log.info("process %d left (%s)", child.pid, code)
-                self.cut_short |= self._retired and code != 0
-                if child.outdated and not any(other.outdated for other in self._children):
-                    log.info("all processes are replaced")
-            elif code == ExitCode.BROKER_REFUSED or (
-                code == ExitCode.ENGINE_FAILED and not self._proven
-            ):
-                log.error("process %d could not start; stopping", child.pid)
-                hopeless = code
-            else:
-                self._replace(child)
-            child.close()
-        return hopeless
-
-    def _replace(self, child: Child) -> None:
-        self.restarts += 1
-        cause = child.hung or _explain(child.process.exitcode)
-        self._vacant.append(
-            child.ancestry.followed_by(f"{cause} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}")
-        )
-        pause_s = 0.0
-        if child.was_warm:
-            self._pause_s = FIRST_PAUSE_S
-        else:
-            pause_s = self._pause_s
-            self._pause_s = min(self._pause_s * 2, LONGEST_PAUSE_S)
-        self._not_before = time.monotonic() + pause_s
-        log.warning("process %d died: %s; starting another in %.0f s", child.pid, cause, pause_s)
-
-    def reconcile(self, *, may_start: bool) -> None:
+    async def reconcile(self, *, may_start: bool) -> None:
         """Start, drain and kill processes so that as many as desired will be at work."""
-        retiring = self._retiring()
-        active = [child for child in self._children if not child.draining and child is not retiring]
-        for child in active[self.desired :]:
-            child.drain()
-        if may_start and not self._retired and time.monotonic() >= self._not_before:
-            for _ in range(self.desired - len(active)):
-                self._start()
-        if retiring is not None and [c.state for c in active].count("ready") >= self.desired:
-            retiring.drain()
-        if self.desired == 0:
-            self._vacant.clear()
+        replaced = self._being_replaced()
+        active = [w for w in self._workers if not w.draining and w is not replaced]
+        for worker in active[self.desired :]:
+            worker.drain()
+        if may_start and not self._shutting_down:
+            await self._fill_slots(self.desired - len(active))
+        if replaced is not None and [w.state for w in active].count("ready") >= self.desired:
+            replaced.drain()
         now = time.monotonic()
-        for child in self._children:
-            if child.kill_at is not None and now > child.kill_at:
-                log.error("process %d does not leave; killing it", child.pid)
-                child.kill()
-            elif child.hung is None and child.stuck_s > self._config.hang_timeout_s:
-                child.hung = f"no progress for {child.stuck_s:.0f} s"
-                log.error("process %d hangs: %s", child.pid, child.hung)
-                child.kill()
+        for worker in self._workers:
+            if worker.kill_at is not None and now > worker.kill_at:
+                log.error("process %d does not leave; killing it", worker.pid)
+                worker.kill()
+            elif worker.hung is None and worker.stuck_s > self._config.hang_timeout_s:
+                worker.hung = f"no progress for {worker.stuck_s:.0f} s"
+                log.error("process %d hangs: %s", worker.pid, worker.hung)
+                worker.kill()
 
-    def _retiring(self) -> Child | None:
-        """Whom a rolling restart replaces now: at work until enough others are ready."""
-        if any(child.draining for child in self._children):
+    async def _fill_slots(self, missing: int) -> None:
+        """Start the processes that are missing, as far as their slots may start one now."""
+        if self.desired == 0:
+            self._slots.clear()
+        self._slots += [Slot() for _ in range(missing - len(self._slots))]
+        now = time.monotonic()
+        due = [slot for slot in self._slots if slot.not_before <= now]
+        for slot in due[: max(0, missing)]:
+            try:
+                worker = await WorkerHandle.start_in(slot, self._config)
+            except OSError as error:
+                pause_s = slot.pause()
+                self.spawn_error = f"no process can be started: {error.strerror or error}"
+                log.error("%s; trying again in %.0f s", self.spawn_error, pause_s)
+                return
+            self.spawn_error = None
+            self._slots.remove(slot)
+            self._workers[worker] = asyncio.create_task(self._watch(worker))
+            log.info("started process %d", worker.pid)
+
+    def _being_replaced(self) -> WorkerHandle | None:
+        """The one that a rolling restart replaces now: at work until enough others are ready."""
+        if any(worker.draining for worker in self._workers):
             return None  # one after the other
-        outdated = [child for child in self._children if child.outdated]
-        return min(outdated, key=lambda child: child.state == "ready", default=None)
+        outdated = [worker for worker in self._workers if worker.outdated]
+        return min(outdated, key=lambda worker: worker.state == "ready", default=None)
 
-    def _start(self) -> None:
-        child = Child(self._config, self._vacant.pop() if self._vacant else NO_ANCESTRY)
-        self._children.append(child)
-        log.info("started process %d", child.pid)
+    async def _watch(self, worker: WorkerHandle) -> None:
+        """Hear a process until it has ended."""
+        while await worker.receive() is not None:
+            self._ever_warm = True
+            self._on_change()
+        del self._workers[worker]
+        self._past += worker.counts
+        self._take_note_of_exit(worker)
+        self._on_change()
 
-
-def _explain(code: int | None) -> str:
-    """Say how a process ended: by which signal, or with which exit code."""
-    if code is None or code >= 0:
-        return f"exit code {code}"
-    try:
-        return f"killed by {signal.Signals(-code).name}"
-    except ValueError:  # a real-time signal
-        return f"killed by signal {-code}"
+    def _take_note_of_exit(self, worker: WorkerHandle) -> None:
+        code = worker.exit_code
+        if worker.draining:
+            log.info("process %d left (%s)", worker.pid, code)
+            self.drain_incomplete |= self._shutting_down and code != 0
+            if worker.outdated and not any(other.outdated for other in self._workers):
+                log.info("all processes are replaced")
+        elif code == ExitCode.BROKER_REFUSED or (
+            code == ExitCode.ENGINE_FAILED and not self._ever_warm
+        ):
+            log.error("process %d could not start; stopping", worker.pid)
+            self.fatal_exit_code = code
+        else:
+            self.restarts += 1
+            cause = worker.hung or explain_exit(code)
+            pause_s = worker.slot.follow(
+                f"{cause} at {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
+                was_warm=worker.was_warm,
+                answered=worker.batches > 0,
+            )
+            self._slots.append(worker.slot)
+            log.warning(
+                "process %d died: %s; starting another in %.0f s", worker.pid, cause, pause_s
+            )

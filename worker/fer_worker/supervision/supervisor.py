@@ -1,29 +1,35 @@
-"""The desired number of worker processes, and a loop that makes it so.
+"""The processes of one host, and all that goes on around them, in one loop.
 
-Signals, commands and looks at the queue only arrive as events; everything is done by one loop on
-the main thread: handle events, bury the dead, reconcile, answer.
+run:      reconcile the processes with what is wanted, complete what was asked for, say how it is
+_serve:   what needs the broker, on one connection after another
 """
 
+import asyncio
 import logging
 import os
 import signal
 import time
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
 from functools import partial
-from multiprocessing.connection import wait
-from types import FrameType
 
+from fer_client.amqp.connection import Connection, keep_connected, warn_if_exposed
+from fer_client.amqp.publisher import Publisher
+from fer_client.amqp.topology import Topology, declare
 from fer_client.config import host_name
 from fer_client.errors import BrokerRefusedError
 from fer_schemas import ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
 from fer_worker import __version__
 from fer_worker.metrics import Meter, resident_bytes
+from fer_worker.platform import has_controlling_terminal
+from fer_worker.serving.dead_letter_consumer import DeadLetterConsumer
+from fer_worker.serving.request_checks import RequestChecks
+from fer_worker.serving.responder import Responder
 from fer_worker.supervision.autoscaler import Autoscaler, Load
-from fer_worker.supervision.command_listener import ControlLink, ControlRequest, QueueLook
-from fer_worker.supervision.event_queue import Mailbox
-from fer_worker.supervision.health_server import Monitor, Overview
-from fer_worker.supervision.process_manager import Team
-from fer_worker.supervision.worker_main import ExitCode, WorkerConfig
+from fer_worker.supervision.command_listener import Command, CommandListener, Reply
+from fer_worker.supervision.health_server import HealthServer, Snapshot
+from fer_worker.supervision.process_manager import ProcessManager
+from fer_worker.supervision.quarantine import Quarantine
+from fer_worker.supervision.worker_config import ExitCode, WorkerConfig
 
 log = logging.getLogger(__name__)
 
@@ -32,53 +38,10 @@ TICK_S = 0.5
 RECENT_S = 5.0
 """What an autoscaler is told of: long enough for a steady rate, short enough to follow a change."""
 
+LOOK_INTERVAL_S = 1.0
 
-@dataclass(frozen=True)
-class Terminate:
-    """SIGTERM or SIGINT came."""
-
-
-@dataclass(frozen=True)
-class Restart:
-    """SIGHUP came."""
-
-
-@dataclass(frozen=True)
-class Resize:
-    """SIGTTIN or SIGTTOU came: one process more, or one fewer."""
-
-    change: int
-
-
-@dataclass(frozen=True)
-class Connected:
-    """Commands can be heard, and so the broker is there."""
-
-
-@dataclass(frozen=True)
-class Disconnected:
-    """The connection to the broker is lost."""
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The broker refuses us."""
-
-    error: BrokerRefusedError
-
-
-Event = (
-    Terminate | Restart | Resize | Connected | Disconnected | Refused | QueueLook | ControlRequest
-)
-
-
-@dataclass
-class _Scaling:
-    """A scale command that is not complete yet."""
-
-    request: ControlRequest
-    before: int
-    after: int
+DECLARE_INTERVAL_S = 2.0
+"""How soon a queue of ours that was deleted is there again."""
 
 
 class Supervisor:
@@ -90,7 +53,7 @@ class Supervisor:
         processes: int,
         max_processes: int,
         autoscaler: Autoscaler | None = None,
-        monitor: Monitor | None = None,
+        health: HealthServer | None = None,
     ) -> None:
         """Store what is wanted.
 
@@ -99,113 +62,124 @@ class Supervisor:
             processes: how many to run at first; 0 means paused.
             max_processes: what scale commands may ask for at most.
             autoscaler: decides how many to run; without it operators do.
-            monitor: shown what goes on, twice a second.
+            health: told what goes on, twice a second.
         """
         self._config = config
         self._max_processes = max_processes
         self._autoscaler = autoscaler
-        self._monitor = monitor
+        self._health = health
         self._host = host_name()
-        self._mailbox: Mailbox[Event] = Mailbox()
+        self._name = f"{self._host}/{os.getpid()}"
+        self._topology = Topology(config.broker.namespace)
         self._meter = Meter()
-        self._link = ControlLink(
-            config.broker,
-            f"{self._host}/{os.getpid()}",
-            self._meter,
-            on_command=self._mailbox.post,
-            on_connected=partial(self._mailbox.post, Connected()),
-            on_disconnected=partial(self._mailbox.post, Disconnected()),
-            on_refused=lambda error: self._mailbox.post(Refused(error)),
-            on_look=None if autoscaler is None else self._mailbox.post,
-            limits=config.limits,
-        )
-        self._team = Team(config, processes)
-        self._scalings: list[_Scaling] = []
+        self._processes = ProcessManager(config, processes, on_change=self._wake)
+        self._changed = asyncio.Event()
+        self._turn = asyncio.Event()
+        """Set at the end of a turn of the loop; the next turn has another one."""
+        self._stopping = asyncio.Event()
+        self._link_is_over = asyncio.Event()
         self._connected = self._was_connected = False
-        self._others = 0
+        self._other_consumers = 0
         """Consumers of the queue that are not ours, as last noticed."""
-        self._shown = float("-inf")
-        self._stopping = False
+        self._published = float("-inf")
+        self._told = False
+        """Whether a signal has said to stop."""
         self._exit_code = 0
 
     def run(self) -> int:
         """Supervise until SIGTERM, SIGINT or a failure to start; return the exit code.
 
-        The first signal drains, a second one kills. SIGHUP replaces all processes by new ones;
-        SIGTTIN adds one, SIGTTOU takes one away.
+        The first signal drains, a second one kills.
         """
-        events: dict[signal.Signals, Event] = {
-            signal.SIGTERM: Terminate(),
-            signal.SIGINT: Terminate(),
-            signal.SIGHUP: Restart(),
-            signal.SIGTTIN: Resize(+1),
-            signal.SIGTTOU: Resize(-1),
-        }
-        for number, event in events.items():
-            signal.signal(number, partial(self._on_signal, event))
-        self._link.start()
+        return asyncio.run(self._run())
+
+    async def _run(self) -> int:
+        self._handle_signals()
+        warn_if_exposed(self._config.broker)
+        link = asyncio.create_task(self._keep_link())
         try:
-            while not (self._stopping and not self._team):
-                wait([*self._team.sources, self._mailbox], TICK_S)  # type: ignore[list-item]
-                self._team.listen()
-                for event in self._mailbox.take():
-                    self._handle(event)
-                if (code := self._team.bury()) is not None:
+            while not (self._stopping.is_set() and not self._processes):
+                await self._next_turn()
+                if (code := self._processes.fatal_exit_code) is not None:
                     self._stop(code)
-                self._team.reconcile(may_start=self._was_connected)
-                self._answer_scalings()
-                self._show()
+                await self._processes.reconcile(may_start=self._was_connected)
+                self._publish_snapshot()
+                self._turn.set()
+                self._turn = asyncio.Event()
         finally:
-            self._team.close()
-            self._link.close()
-        return self._exit_code or (ExitCode.DRAIN_TIMED_OUT if self._team.cut_short else 0)
+            await self._processes.close()
+            self._link_is_over.set()
+            await link
+        incomplete = ExitCode.DRAIN_TIMED_OUT if self._processes.drain_incomplete else 0
+        return self._exit_code or incomplete
 
-    def _on_signal(self, event: Event, _: int, __: FrameType | None) -> None:
-        self._mailbox.post(event)
+    async def _next_turn(self) -> None:
+        """Wait until something has changed, half a second at most."""
+        try:
+            async with asyncio.timeout(TICK_S):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+        self._changed.clear()
 
-    def _handle(self, event: Event) -> None:
-        match event:
-            case Terminate() if self._stopping:
-                log.warning("told twice; killing %d processes", len(self._team))
-                self._exit_code = self._exit_code or ExitCode.TOLD_TWICE
-                self._team.kill()
-            case Terminate():
-                log.info("draining %d processes", len(self._team))
-                self._stop(0)
-            case Restart() if not self._stopping:
-                log.info("replacing %d processes, one after the other", len(self._team))
-                self._team.replace_all()
-            case Resize(change):
-                wanted = self._team.desired + change
-                if (refusal := self._refusal(wanted)) is not None:
-                    log.warning("told to run %d processes: %s", wanted, refusal)
-                else:
-                    self._resize(wanted)
-            case Connected():
-                self._connected = self._was_connected = True
-            case Disconnected():
-                self._connected = False
-            case Refused(error):
-                log.error("%s", error)
-                self._stop(error.exit_code)
-            case QueueLook():
-                self._autoscale(event)
-            case ControlRequest(StatusQuery()):
-                event.answer(self._status())
-            case ControlRequest(ScaleCommand() as command) if command.host in (None, self._host):
-                self._scale(event, command)
+    def _wake(self) -> None:
+        self._changed.set()
+
+    # Signals
+
+    def _handle_signals(self) -> None:
+        """Decide by the terminal, if there is one, what signals mean.
+
+        Its end (SIGHUP) drains; without one SIGHUP replaces all processes by new ones. Where it is
+        ignored from the start, as under nohup, it stays so. A terminal sends SIGTTIN and SIGTTOU by
+        itself to what runs in the background; without one they start one process more, or fewer.
+        """
+        on_signal = asyncio.get_running_loop().add_signal_handler
+        for number in (signal.SIGTERM, signal.SIGINT):
+            on_signal(number, self._on_terminate)
+        has_terminal = has_controlling_terminal()
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            on_signal(signal.SIGHUP, self._on_terminate if has_terminal else self._on_restart)
+        for number, change in ((signal.SIGTTIN, +1), (signal.SIGTTOU, -1)):
+            if has_terminal:
+                signal.signal(number, signal.SIG_IGN)
+            else:
+                on_signal(number, self._on_resize, change)
+
+    def _on_terminate(self) -> None:
+        if self._told:
+            log.warning("told twice; killing %d processes", len(self._processes))
+            self._exit_code = self._exit_code or ExitCode.TOLD_TWICE
+            self._processes.kill_all()
+            return
+        self._told = True
+        log.info("draining %d processes", len(self._processes))
+        self._stop(self._exit_code)
+
+    def _on_restart(self) -> None:
+        if not self._stopping.is_set():
+            log.info("replacing %d processes, one after the other", len(self._processes))
+            self._processes.replace_all()
+            self._wake()
+
+    def _on_resize(self, change: int) -> None:
+        wanted = self._processes.desired + change
+        if (refusal := self._refusal(wanted)) is not None:
+            log.warning("told to run %d processes: %s", wanted, refusal)
+        else:
+            self._resize(wanted)
 
     def _stop(self, exit_code: int) -> None:
-        self._stopping = True
         self._exit_code = exit_code
-        self._team.retire()
-        for scaling in self._scalings:
-            scaling.request.answer(self._scale_reply(scaling, complete=True, error="stopping"))
-        self._scalings.clear()
+        self._stopping.set()
+        self._processes.shut_down()
+        self._wake()
+
+    # The number of processes
 
     def _refusal(self, wanted: int) -> str | None:
         """Why there will not be so many processes, or None."""
-        if self._stopping:
+        if self._stopping.is_set():
             return "stopping"
         if self._autoscaler is not None:
             least, most = self._autoscaler.bounds
@@ -216,53 +190,43 @@ class Supervisor:
 
     def _resize(self, wanted: int) -> None:
         paused = "" if wanted else ": paused"
-        log.info("scaling from %d to %d processes%s", self._team.desired, wanted, paused)
-        self._team.resize(wanted)
+        log.info("scaling from %d to %d processes%s", self._processes.desired, wanted, paused)
+        self._processes.resize(wanted)
+        self._wake()
 
-    def _scale(self, request: ControlRequest, command: ScaleCommand) -> None:
-        before = self._team.desired
+    async def _scale(self, command: ScaleCommand) -> AsyncIterator[ScaleReply]:
+        """Want another number of processes: say so, and again once they are at work."""
+        before = self._processes.desired
         wanted = command.processes if command.processes is not None else before
         wanted += command.change or 0
+        reply = partial(ScaleReply, host=self._host, pid=os.getpid(), before=before)
         if (refusal := self._refusal(wanted)) is not None:
-            refused = _Scaling(request, before, before)
-            request.answer(self._scale_reply(refused, complete=True, error=refusal))
+            yield reply(after=before, complete=True, error=refusal)
             return
         self._resize(wanted)
-        scaling = _Scaling(request, before, wanted)
-        request.answer(self._scale_reply(scaling, complete=False))
-        self._scalings.append(scaling)
+        yield reply(after=wanted, complete=False)
+        said = None
+        while not (self._stopping.is_set() or self._processes.is_settled):
+            await self._turn.wait()
+            if (error := self._processes.spawn_error) != said:
+                said = error
+                yield reply(after=wanted, complete=False, error=error)
+        error = "stopping" if self._stopping.is_set() else None
+        yield reply(after=wanted, complete=True, error=error)
 
-    def _answer_scalings(self) -> None:
-        """Say that a scaling is complete: all wanted are ready, all others have left."""
-        if self._scalings and self._team.is_settled:
-            for scaling in self._scalings:
-                scaling.request.answer(self._scale_reply(scaling, complete=True))
-            self._scalings.clear()
-
-    def _scale_reply(
-        self, scaling: _Scaling, *, complete: bool, error: str | None = None
-    ) -> ScaleReply:
-        return ScaleReply(
-            host=self._host,
-            pid=os.getpid(),
-            before=scaling.before,
-            after=scaling.after,
-            complete=complete,
-            error=error,
-        )
-
-    def _autoscale(self, look: QueueLook) -> None:
-        if self._autoscaler is None or self._stopping:
+    def _autoscale(self, waiting: int, consumers: int) -> None:
+        if self._autoscaler is None or self._stopping.is_set():
             return
-        rate, busy = self._team.lately(RECENT_S)
-        load = Load(time.monotonic(), look.waiting, rate, busy)
-        wanted = self._autoscaler.decide(self._team.desired, load, settled=self._team.is_settled)
-        if wanted != self._team.desired:
-            log.info("%d batches wait, for %.1f s as expected", look.waiting, load.wait_s)
+        rate, busy = self._processes.lately(RECENT_S)
+        load = Load(time.monotonic(), waiting, rate, busy)
+        settled = self._processes.is_settled
+        wanted = self._autoscaler.decide(self._processes.desired, load, settled=settled)
+        if wanted != self._processes.desired:
+            log.info("%d batches wait, for %.1f s as expected", waiting, load.wait_s)
             self._resize(wanted)
-        others = look.consumers - len(self._team)
-        if others != self._others and self._team.is_settled:
-            self._others = others
+        others = consumers - len(self._processes)
+        if others != self._other_consumers and settled:
+            self._other_consumers = others
             if others > 0:
                 log.warning(
                     "others take requests, too (consumers: %d). Supervisors that scale by one "
@@ -270,32 +234,105 @@ class Supervisor:
                     others,
                 )
 
+    # What needs the broker
+
+    async def _keep_link(self) -> None:
+        name, over = f"supervisor {self._name}", self._link_is_over
+        try:
+            await keep_connected(self._config.broker, name, self._serve, until=over)
+        except BrokerRefusedError as error:
+            log.error("%s", error)
+            self._stop(error.exit_code)
+
+    async def _serve(self, connection: Connection) -> None:
+        """Do what is to be done over one connection, until it is lost or the supervisor ends."""
+        redeclare = partial(declare, connection, self._topology)
+        await redeclare()
+        publisher = await Publisher.open(connection)
+        responder = Responder(publisher, self._topology, redeclare, self._name)
+        checks = RequestChecks(self._topology, self._config.limits)
+        undeliverable = DeadLetterConsumer(
+            self._topology.undeliverable.name, responder, checks, self._name, self._meter
+        )
+        quarantine = Quarantine(
+            self._topology.quarantine.name, self._config, responder, checks, self._meter
+        )
+        commands = CommandListener(self._topology, publisher, self._execute)
+        try:
+            async with asyncio.TaskGroup() as duties:
+                running = [
+                    duties.create_task(duty)
+                    for duty in (
+                        self._declare_always(connection),
+                        undeliverable.run(connection),
+                        quarantine.run(connection),
+                        commands.run(connection, self._on_listening),
+                        self._watch_queue(connection),
+                    )
+                ]
+                await self._link_is_over.wait()
+                for duty in running:
+                    duty.cancel()
+        finally:
+            self._connected = False
+
+    def _on_listening(self) -> None:
+        self._connected = self._was_connected = True
+        self._wake()
+
+    async def _execute(self, command: Command) -> AsyncIterator[Reply]:
+        """Carry out what an operator asks for, if it is for us, and yield the answers."""
+        match command:
+            case StatusQuery():
+                yield self._status()
+            case ScaleCommand() if command.host in (None, self._host):
+                async for reply in self._scale(command):
+                    yield reply
+
+    async def _declare_always(self, connection: Connection) -> None:
+        """Declare all queues again and again: one that was deleted is there again soon."""
+        while True:
+            await asyncio.sleep(DECLARE_INTERVAL_S)
+            await declare(connection, self._topology)
+
+    async def _watch_queue(self, connection: Connection) -> None:
+        """Have the autoscaler, if there is one, look at the queue of requests once a second."""
+        if self._autoscaler is None:
+            return
+        channel = await connection.open_channel()
+        while True:
+            queue = await channel.declare_queue(self._topology.frames.name, passive=True)
+            self._autoscale(queue.messages, queue.consumers)
+            await asyncio.sleep(LOOK_INTERVAL_S)
+
+    # How it is
+
     def _status(self) -> SupervisorStatus:
         return SupervisorStatus(
             host=self._host,
             pid=os.getpid(),
             software=__version__,
             engine=self._config.engine.name,
-            desired=self._team.desired,
+            desired=self._processes.desired,
             autoscale=None if self._autoscaler is None else self._autoscaler.bounds,
-            restarts=self._team.restarts,
+            restarts=self._processes.restarts,
             resident_bytes=resident_bytes(),
-            processes=self._team.statuses,
+            processes=self._processes.statuses,
         )
 
-    def _show(self) -> None:
-        """Show the monitor what goes on, once a tick: every report of every process comes by."""
+    def _publish_snapshot(self) -> None:
+        """Tell the health server what goes on, once a tick: every report comes by here."""
         now = time.monotonic()
-        if self._monitor is None or now < self._shown + TICK_S:
+        if self._health is None or now < self._published + TICK_S:
             return
-        self._shown = now
-        self._monitor.show(
-            Overview(
+        self._published = now
+        self._health.publish(
+            Snapshot(
                 status=self._status(),
-                counts=self._team.counts + self._meter.counts,
+                counts=self._processes.counts + self._meter.counts,
                 engine=self._config.engine,
                 threads=self._config.threads,
-                held=self._team.held,
+                unroutable=self._processes.unroutable,
                 connected=self._connected,
             )
         )

@@ -1,78 +1,85 @@
 """One worker process as its supervisor sees it."""
 
-import contextlib
-import multiprocessing
-import signal
 import time
-from dataclasses import dataclass
-from multiprocessing import resource_tracker
-from typing import Literal
+from dataclasses import dataclass, field
+from typing import Literal, Self
 
+from fer_client.backoff import Backoff
 from fer_schemas import Percentiles, ProcessStatus
 from fer_worker.metrics import Counts, Histogram, Recent
 from fer_worker.serving.progress import Progress
-from fer_worker.supervision.report import Report
-from fer_worker.supervision.worker_main import WorkerConfig, run_process
-
-_FOR_THE_SUPERVISOR = frozenset({signal.SIGINT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU})
+from fer_worker.supervision.child_process import ChildProcess
+from fer_worker.supervision.messages import DRAIN, Examination, Report
+from fer_worker.supervision.worker_config import WorkerConfig
+from fer_worker.supervision.worker_main import run_worker
 
 KILL_GRACE_S = 5.0
 """A process that has not left this long after its drain time is killed."""
 
+FIRST_PAUSE_S = 1.0
+LONGEST_PAUSE_S = 30.0
 
-@dataclass(frozen=True)
-class Ancestry:
-    """The processes that died before one in its place."""
+
+@dataclass
+class Slot:
+    """A place for one process after another."""
 
     restarts: int = 0
     last_error: str | None = None
-    """How the last of them ended, and when."""
+    """How the last process here ended, and when."""
+    not_before: float = 0.0
+    """When the next one may start, on the monotonic clock."""
+    pauses: Backoff = field(default_factory=lambda: Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S))
+    has_failed: bool = False
+    """Whether the last process here died without an answer."""
 
-    def followed_by(self, error: str) -> "Ancestry":
-        """Add one more death."""
-        return Ancestry(self.restarts + 1, error)
+    def pause(self) -> float:
+        """Have the next process wait, longer each time; return the seconds."""
+        pause_s = self.pauses.next()
+        self.not_before = time.monotonic() + pause_s
+        return pause_s
+
+    def follow(self, error: str, *, was_warm: bool, answered: bool) -> float:
+        """Take note of a death, and return the seconds until the next start.
+
+        One that answered something is replaced at once: whatever message killed it goes to
+        quarantine. So is the first one that was warm and answered nothing; further ones, and those
+        that never get warm, might eat the machine.
+        """
+        self.restarts += 1
+        self.last_error = error
+        is_first = was_warm and not self.has_failed
+        self.has_failed = not answered
+        if answered:
+            self.pauses.reset()
+        return 0.0 if answered or is_first else self.pause()
 
 
-NO_ANCESTRY = Ancestry()
+class WorkerHandle(ChildProcess):
+    """One worker process, in its slot."""
 
+    slot: Slot
+    outdated = False
+    """Whether another process is to take its place (a rolling restart)."""
+    hung: str | None = None
+    """Why it was killed, if it made no progress."""
+    kill_at: float | None = None
+    """When it is killed, on the monotonic clock, once it was told to leave."""
+    drain_limit_s: float
+    recent: Recent
 
-class Child:
-    """One worker process and the pipe it reports over."""
+    @classmethod
+    async def start_in(cls, slot: Slot, config: WorkerConfig) -> Self:
+        """Start one in the place of those that died before it.
 
-    def __init__(self, config: WorkerConfig, ancestry: Ancestry = NO_ANCESTRY) -> None:
-        """Start it, in the place of those that died before it."""
-        context = multiprocessing.get_context("spawn")  # never fork beside OpenVINO or TensorFlow
-        self.pipe, theirs = context.Pipe(duplex=True)
-        self.process = context.Process(target=run_process, args=(config, theirs))
-        # Ctrl-C and the end of a terminal reach the whole group of processes. A child inherits that
-        # they are blocked, and so sees none even while it starts: its supervisor tells it when to
-        # leave.
-        # The first start brings up multiprocessing's tracker as well, and that lets SIGINT through
-        # again: so it is brought up before.
-        resource_tracker.ensure_running()
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, _FOR_THE_SUPERVISOR)
-        self.process.start()
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        theirs.close()
-        self.started = time.monotonic()
-        self.kill_at: float | None = None
-        self.outdated = False
-        """Whether another process is to take its place (a rolling restart)."""
-        self.ancestry = ancestry
-        self.hung: str | None = None
-        """Why it was killed, if it made no progress."""
-        self.was_warm = False
-        """Whether its engine has started: it has reported."""
-        self.recent = Recent()
-        self._report: Report | None = None
-        self._reported = self.started
-        self._grace_s = config.drain_timeout_s + KILL_GRACE_S
-
-    @property
-    def pid(self) -> int:
-        """Its process id."""
-        assert self.process.pid is not None
-        return self.process.pid
+        Raises:
+            OSError: as `start`.
+        """
+        worker = await cls.start(run_worker, config)
+        worker.slot = slot
+        worker.drain_limit_s = config.drain_timeout_s + KILL_GRACE_S
+        worker.recent = Recent()
+        return worker
 
     @property
     def draining(self) -> bool:
@@ -80,89 +87,69 @@ class Child:
         return self.kill_at is not None
 
     @property
-    def uptime_s(self) -> float:
-        """Seconds since it was started."""
-        return time.monotonic() - self.started
-
-    @property
-    def stuck_s(self) -> float:
-        """Seconds since it last made progress, 0 while it starts.
-
-        It has reports to make once a second, and every step of its work (a frame) is to end.
-        """
-        if self._report is None:
-            return 0.0
-        working_since = self._report.progress.working_since
-        return time.monotonic() - min(self._reported, working_since or self._reported)
+    def was_warm(self) -> bool:
+        """Whether its engine has started."""
+        return self.report is not None
 
     @property
     def state(self) -> Literal["starting", "ready", "not_ready", "draining"]:
         """What it is at."""
-        if self.draining or (self._report is not None and self._report.draining):
+        if self.draining or (self.report is not None and self.report.draining):
             return "draining"
-        if self._report is None:
+        if self.report is None:
             return "starting"
-        return "ready" if self._report.progress.ready else "not_ready"
+        return "ready" if self.report.progress.ready else "not_ready"
+
+    @property
+    def counts(self) -> Counts:
+        """All that it has reported to have done."""
+        return self.report.counts if self.report else Counts()
+
+    @property
+    def progress(self) -> Progress:
+        """What it reported last."""
+        return self.report.progress if self.report else Progress()
+
+    @property
+    def batches(self) -> int:
+        """Requests that it brought to their end."""
+        return sum(self.counts.requests.values())
 
     @property
     def status(self) -> ProcessStatus:
         """What operators are told."""
-        progress = self.progress
         lately, span_s = self.recent.over()
         durations = {**lately.stages, "total": lately.took}
         return ProcessStatus(
             pid=self.pid,
             state=self.state,
-            uptime_s=round(self.uptime_s, 1),
-            batches=sum(self.counts.requests.values()),
+            uptime_s=round(time.monotonic() - self.started, 1),
+            batches=self.batches,
             frames=self.counts.totals["frames"],
-            in_flight=progress.in_flight,
+            in_flight=self.progress.in_flight,
             frames_per_s=round(lately.totals["frames"] / span_s, 2) if span_s else 0.0,
             stages_ms={
                 stage: Percentiles(p50=_ms(took, 0.5), p95=_ms(took, 0.95))
                 for stage, took in durations.items()
                 if took.count
             },
-            resident_bytes=self._report.resident_bytes if self._report else 0,
-            restarts=self.ancestry.restarts,
-            last_error=self.ancestry.last_error,
+            resident_bytes=self.report.resident_bytes if self.report else 0,
+            restarts=self.slot.restarts,
+            last_error=self.slot.last_error,
         )
 
-    @property
-    def counts(self) -> Counts:
-        """All that it has reported to have done."""
-        return self._report.counts if self._report else Counts()
-
-    @property
-    def progress(self) -> Progress:
-        """What it reported last."""
-        return self._report.progress if self._report else Progress()
-
-    def read_reports(self) -> None:
-        """Take in what it reported since last time."""
-        with contextlib.suppress(EOFError, OSError):  # it died: its sentinel says so
-            while self.pipe.poll():
-                report: Report = self.pipe.recv()
-                self._report = report
-                self._reported = time.monotonic()
-                self.was_warm = True
-                self.recent.add(self._reported, report.counts)
+    async def receive(self) -> Report | Examination | None:
+        """As `ChildProcess.receive`; a report counts for the last minute."""
+        said = await super().receive()
+        if isinstance(said, Report):
+            self.recent.add(time.monotonic(), said.counts)
+        return said
 
     def drain(self) -> None:
         """Tell it to finish what it has and leave."""
         if not self.draining:
-            self.kill_at = time.monotonic() + self._grace_s
-            self.process.terminate()
-
-    def kill(self) -> None:
-        """End it at once; the broker delivers to others what it had."""
-        self.process.kill()
-
-    def close(self) -> None:
-        """Release what it leaves behind, once it is dead."""
-        self.process.join()
-        self.pipe.close()
-        self.process.close()
+            self.kill_at = time.monotonic() + self.drain_limit_s
+            self.send(DRAIN)
 
 
 def _ms(durations: Histogram, share: float) -> float:

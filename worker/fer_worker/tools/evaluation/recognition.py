@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Protocol
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_client.errors import BatchTooLargeError, FerWorkerError, NoAnswerError
 from fer_schemas import BatchResult, EngineInfo, FaceResult, Frame, RequestError

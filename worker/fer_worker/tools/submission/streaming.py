@@ -7,7 +7,7 @@ from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from fer_client.client import FerClient
+from fer_client import FerClient
 from fer_client.errors import FerWorkerError, NoAnswerError
 from fer_schemas import BatchResult, FaceSelection, Frame
 from fer_worker.tools.interruption import Interruption

@@ -3,7 +3,6 @@
 import asyncio
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
-from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -13,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
-from fer_client.client import FerClient
+from fer_client import AsyncFerClient
 from fer_client.errors import (
     BatchTooLargeError,
     BrokerError,
@@ -64,10 +63,10 @@ STATUSES: Final[dict[type[FerWorkerError], int]] = {
 NOT_CONNECTED: Final = "not connected to the broker"
 
 
-class Door:
+class UploadHandler:
     """Lets uploads in, as many as there is room for, and hands their results out."""
 
-    def __init__(self, client: FerClient, timeout_s: float) -> None:
+    def __init__(self, client: AsyncFerClient, timeout_s: float) -> None:
         """Store what is needed.
 
         Args:
@@ -76,7 +75,7 @@ class Door:
         """
         self._client = client
         self._timeout_s = timeout_s
-        self._room = _Room(MAX_HELD_BYTES)
+        self._budget = ByteBudget(MAX_HELD_BYTES)
 
     def require_broker(self) -> None:
         """Raise HTTPException (503) unless the broker is connected and takes messages."""
@@ -111,7 +110,7 @@ class Door:
         deadline = datetime.now(UTC) + timedelta(seconds=self._timeout_s)
         late = HTTPException(429, "too many uploads came before this one", RETRY_AFTER)
         try:
-            async with asyncio.timeout(self._timeout_s), self._room.of(size):
+            async with asyncio.timeout(self._timeout_s), self._budget.of(size):
                 late = HTTPException(408, f"the upload took more than {self._timeout_s:g} s")
                 frames = await _read_frames(request, field, max_files)
                 late = HTTPException(504, f"no answer within {self._timeout_s:g} s")
@@ -133,17 +132,17 @@ class Door:
     ) -> BatchResult:
         correlation_id = uuid.uuid4().hex
         try:
-            future = self._client.submit(
+            result = self._client.submit(
                 frames, faces=faces, deadline=deadline, correlation_id=correlation_id
             )
             request.state.correlation_id = correlation_id
             frames.clear()  # while it waits the client's encoded copy is enough
-            return await _while_connected(request, future)
+            return await _while_connected(request, result)
         except FerWorkerError as error:
             raise _problem_of(error) from error
 
 
-class _Room:
+class ByteBudget:
     """Bytes that may be held at once. Only for one event loop."""
 
     def __init__(self, max_bytes: int) -> None:
@@ -164,14 +163,14 @@ class _Room:
             self._changed.set()
 
 
-async def _while_connected(request: Request, future: Future[BatchResult]) -> BatchResult:
+async def _while_connected(request: Request, result: "asyncio.Future[BatchResult]") -> BatchResult:
     """Wait for a result as long as there is somebody to read it; after that it is cancelled."""
 
     async def hang_up() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    result, gone = asyncio.wrap_future(future), asyncio.create_task(hang_up())
+    gone = asyncio.create_task(hang_up())
     try:
         await asyncio.wait((result, gone), return_when=asyncio.FIRST_COMPLETED)
         if not result.done():

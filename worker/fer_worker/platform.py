@@ -1,0 +1,26 @@
+"""What depends on the operating system."""
+
+import contextlib
+import os
+import signal
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+
+def has_controlling_terminal() -> bool:
+    """Whether this process belongs to a terminal, whose end would be told by SIGHUP."""
+    try:
+        os.close(os.open(Path("/dev/tty"), os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def blocked_signals(signals: Collection[signal.Signals]) -> Iterator[None]:
+    """Hold signals back; a process that is started meanwhile inherits that."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

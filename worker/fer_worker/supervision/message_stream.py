@@ -1,0 +1,53 @@
+"""Messages between a supervisor and a process that it started, over a pair of sockets.
+
+Each message is its length in four bytes and its content. The reading side never waits for the rest
+of a message that the other side has not finished: its loop goes on meanwhile.
+"""
+
+import asyncio
+import contextlib
+import socket
+from typing import Final
+
+_LENGTH_BYTES: Final = 4
+_BUFFER_BYTES: Final = 1024 * 1024
+
+
+class MessageStream:
+    """One end of the pair."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Store both directions; see `open`."""
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def open(cls, end: socket.socket) -> "MessageStream":
+        """Take over one end of a socket pair."""
+        return cls(*await asyncio.open_connection(sock=end, limit=_BUFFER_BYTES))
+
+    async def receive(self) -> bytes | None:
+        """Return the next message, or None at the end: the other side is gone."""
+        try:
+            length = await self._reader.readexactly(_LENGTH_BYTES)
+            return await self._reader.readexactly(int.from_bytes(length))
+        except (asyncio.IncompleteReadError, OSError):
+            return None
+
+    def send(self, *parts: bytes) -> None:
+        """Send the parts as one message. It is lost where the other side is gone."""
+        self._writer.writelines((sum(map(len, parts)).to_bytes(_LENGTH_BYTES), *parts))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether all that was sent is on its way, so that the other side seems to read."""
+        return self._writer.transport.get_write_buffer_size() == 0
+
+    async def flush(self) -> None:
+        """Wait until what was sent is on its way, or the other side is gone."""
+        with contextlib.suppress(OSError):
+            await self._writer.drain()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._writer.close()
