@@ -23,7 +23,6 @@ from statistics import median, quantiles
 from typing import Any, Final
 
 import click
-import pika
 from rich.console import Console
 
 from benchmarks.machine import cores, this_machine
@@ -31,8 +30,8 @@ from benchmarks.pictures import default_pictures, jpegs, scaled
 from benchmarks.rounds import median_ratio
 from benchmarks.serving import run_arguments
 from benchmarks.tables import TextTable, number
-from fer_client.amqp.topology import Topology, declare
 from fer_client import FerClient
+from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchResult, ErrorCode, Status
 from fer_worker.inference.types import EngineOptions
@@ -40,6 +39,7 @@ from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import plain_jpeg
 from tests.faults.load import measured
 from tests.jpegs import BASELINE, flat_jpeg
+from tests.loops import declare_queues
 from tests.serving import Sender, request, running
 from tests.waiting import wait_until
 
@@ -176,7 +176,7 @@ def take_turn(
     """Start workers, send good batches with bad messages between them, stop the workers."""
     broker = BrokerConfig.from_url(url, f"bad-{secrets.token_hex(4)}")
     topology = Topology(broker.namespace)
-    declare(pika.URLParameters(url), topology)
+    declare_queues(url, topology.namespace)
     arguments = run_arguments(EngineOptions(), threads=1, processes=cores())
     with tempfile.TemporaryDirectory() as folder, Sender(url, broker.namespace) as sender:
         log = Path(folder) / "worker.log"

@@ -24,11 +24,12 @@ from benchmarks.effort import Effort
 from benchmarks.machine import cores
 from benchmarks.report import Cell, Row, Target
 from benchmarks.rounds import Rounds, median_ratio, take_turns
-from fer_client.amqp.topology import REQUEST_ROUTING_KEY, Topology, declare
+from fer_client.amqp.topology import REQUEST_ROUTING_KEY, Topology
 from fer_client.config import BrokerConfig
 from fer_schemas import FaceSelection
 from fer_worker.inference.types import Analysis, EngineOptions
 from tests.engines import plain_jpeg
+from tests.loops import declare_queues
 from tests.serving import serving
 from tests.waiting import wait_until
 
@@ -95,7 +96,7 @@ def _rate(url: str, serve: Serve, messages: int) -> float:
     broker = BrokerConfig.from_url(url, namespace=f"path-{secrets.token_hex(4)}")
     topology = Topology(broker.namespace)
     parameters = pika.URLParameters(url)
-    declare(parameters, topology)
+    declare_queues(url, topology.namespace)
     with BlockingConnection(parameters) as connection:
         channel = connection.channel()
         replies = topology.replies("path")

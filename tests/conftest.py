@@ -8,8 +8,10 @@ from pathlib import Path
 import pika
 import pytest
 
-from fer_client.amqp.topology import Topology, declare
+from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
+from tests.forwarder import Forwarder
+from tests.loops import declare_queues
 from tests.serving import Sender
 from tests.shared_broker import SharedBroker, ask
 
@@ -74,6 +76,13 @@ def broker(broker_url: str, namespace: str) -> BrokerConfig:
 @pytest.fixture
 def sender(broker: BrokerConfig) -> Iterator[Sender]:
     """A controller that knows pika and the contract only. The namespace's queues exist."""
-    declare(pika.URLParameters(broker.urls[0]), Topology(broker.namespace))
+    declare_queues(broker.urls[0], broker.namespace)
     with Sender(broker.urls[0], broker.namespace) as connected:
         yield connected
+
+
+@pytest.fixture
+def line(broker: BrokerConfig) -> Iterator[Forwarder]:
+    """A line of one's own to the broker of this run."""
+    with Forwarder.to(broker) as forwarder:
+        yield forwarder

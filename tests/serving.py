@@ -1,11 +1,14 @@
 """Workers and senders for tests."""
 
+import asyncio
 import os
 import subprocess
 import sys
+import threading
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,34 +16,26 @@ import msgpack
 import pika
 from pika.adapters.blocking_connection import BlockingConnection
 
+from fer_client.amqp.connection import Connection, keep_connected
+from fer_client.amqp.publisher import Publisher
+from fer_client.amqp.topology import Topology, declare
 from fer_client.config import BrokerConfig
-from fer_client.errors import BrokerRefusedError
 from fer_schemas import BatchResult, SupervisorStatus
 from fer_worker.admin.supervisor_client import Operator
-from fer_worker.inference.types import Engine
+from fer_worker.inference.types import Engine, EngineOptions
 from fer_worker.limits import Limits
 from fer_worker.metrics import Meter
+from fer_worker.serving.dead_letter_consumer import DeadLetterConsumer
 from fer_worker.serving.frame_pool import FramePool
+from fer_worker.serving.request_checks import RequestChecks
+from fer_worker.serving.responder import Responder
 from fer_worker.serving.service import Service
-from fer_worker.supervision.command_listener import ControlLink, ControlRequest
+from fer_worker.supervision.command_listener import Command, CommandListener, Reply
+from fer_worker.supervision.quarantine import Quarantine
+from fer_worker.supervision.worker_config import WorkerConfig
+from tests.loops import LoopThread
 from tests.waiting import wait_until
-
-
-class Watcher:
-    """Keeps what a service says of itself."""
-
-    def __init__(self) -> None:
-        self.drained = False
-        self.refused: BrokerRefusedError | None = None
-
-    def on_consuming(self) -> None:
-        pass
-
-    def on_drained(self) -> None:
-        self.drained = True
-
-    def on_refused(self, error: BrokerRefusedError) -> None:
-        self.refused = error
+from tests.workers import create
 
 
 @contextmanager
@@ -51,20 +46,20 @@ def serving(
     prefetch: int = 4,
     limits: Limits | None = None,
     meter: Meter | None = None,
-    latest_wins: bool = False,
 ) -> Iterator[Service]:
     """Run a service in this process; it drains at the end."""
-    watcher, limits, meter = Watcher(), limits or Limits(), meter or Meter()
-    pool = FramePool(engine, threads, limits, "test/1", meter, latest_wins=latest_wins)
-    service = Service(pool, broker, prefetch, "test/1", watcher, meter, limits)
-    service.start()
-    try:
-        wait_until(lambda: service.progress.consuming, what="the service consumes")
-        yield service
-    finally:
-        service.drain()
-        wait_until(lambda: watcher.drained, what="the service has drained")
-        pool.shutdown()
+    limits, meter = limits or Limits(), meter or Meter()
+    pool = FramePool(engine, threads, limits, "test/1", meter)
+    service = Service(pool, broker, prefetch, "test/1", meter, limits, on_change=lambda: None)
+    with LoopThread() as loop:
+        serving = loop.start(service.run())
+        try:
+            wait_until(lambda: service.progress.consuming, what="the service consumes")
+            yield service
+        finally:
+            loop.loop.call_soon_threadsafe(service.drain)
+            serving.result(30)
+            pool.close()
 
 
 @contextmanager
@@ -72,26 +67,81 @@ def supervising(
     broker: BrokerConfig,
     limits: Limits | None = None,
     meter: Meter | None = None,
-    on_command: Callable[[ControlRequest], None] = lambda _: None,
-) -> Iterator[ControlLink]:
-    """Run a supervisor's connection, without a supervisor, in this process."""
-    connected: list[bool] = []
-    link = ControlLink(
-        broker,
-        "test/2",
-        meter or Meter(),
-        on_command=on_command,
-        on_connected=lambda: connected.append(True),
-        on_disconnected=lambda: None,
-        on_refused=lambda _: None,
-        limits=limits or Limits(),
+    execute: Callable[[Command], AsyncIterator[Reply]] | None = None,
+    examine_with: str | None = None,
+) -> Iterator[None]:
+    """Do in this process what a supervisor does over the broker, without worker processes.
+
+    Args:
+        broker: and the namespace.
+        limits: of requests.
+        meter: counts the requests.
+        execute: carries out commands; they are ignored without it.
+        examine_with: name of the engine of the tests that examiners have; without it nothing is
+            examined.
+    """
+    meter, topology = meter or Meter(), Topology(broker.namespace)
+    checks = RequestChecks(topology, limits or Limits())
+    over, listening = asyncio.Event(), threading.Event()
+
+    async def serve(connection: Connection) -> None:
+        redeclare = partial(declare, connection, topology)
+        await redeclare()
+        publisher = await Publisher.open(connection)
+        responder = Responder(publisher, topology, redeclare, "test/2")
+        queue = topology.undeliverable.name
+        commands = CommandListener(topology, publisher, execute or ignore)
+        async with asyncio.TaskGroup() as duties:
+            running = [
+                duties.create_task(
+                    DeadLetterConsumer(queue, responder, checks, "test/2", meter).run(connection)
+                ),
+                duties.create_task(commands.run(connection, listening.set)),
+            ]
+            if examine_with is not None:
+                quarantine = Quarantine(
+                    topology.quarantine.name,
+                    worker_config(broker, examine_with, checks.limits),
+                    responder,
+                    checks,
+                    meter,
+                )
+                running.append(duties.create_task(quarantine.run(connection)))
+            await over.wait()
+            for duty in running:
+                duty.cancel()
+
+    with LoopThread() as loop:
+        link = loop.start(keep_connected(broker, "test", serve, until=over))
+        try:
+            wait_until(listening.is_set, what="the supervisor listens")
+            yield
+        finally:
+            loop.loop.call_soon_threadsafe(over.set)
+            link.result(30)
+
+
+def worker_config(
+    broker: BrokerConfig, engine: str, limits: Limits, hang_timeout_s: float = 60.0
+) -> WorkerConfig:
+    """What a supervisor hands to processes with an engine of the tests."""
+    return WorkerConfig(
+        broker=broker,
+        engine=EngineOptions(),
+        limits=limits,
+        threads=1,
+        prefetch=2,
+        drain_timeout_s=30.0,
+        hang_timeout_s=hang_timeout_s,
+        create_engine=partial(create, engine),
     )
-    link.start()
-    try:
-        wait_until(lambda: connected, what="the supervisor listens")
-        yield link
-    finally:
-        link.close()
+
+
+async def ignore(_: Command) -> AsyncIterator[Reply]:
+    """Answer nothing."""
+    nothing: tuple[Reply, ...] = ()
+    for reply in nothing:
+        yield reply
 
 
 class Sender:

@@ -15,10 +15,11 @@ import pytest
 import yaml
 from pika.adapters.blocking_connection import BlockingChannel, BlockingConnection
 
-from fer_client.amqp.topology import Topology, declare
+from fer_client.amqp.topology import Topology
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from fer_worker.tools.embedded_rabbitmq.owned import HOST, claim_ports
 from tests.contract.metrics import BROKER_METRICS
+from tests.loops import declare_queues
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
@@ -48,12 +49,12 @@ class Asked:
         for line in re.findall(r"^in_rabbitmq (\w+ keda .*)$", PAGE, flags=re.MULTILINE):
             self.broker.rabbitmqctl(*shlex.split(line.replace("…", "pass")))
         parameters = pika.URLParameters(self.broker.url)
-        declare(parameters, TOPOLOGY)
+        declare_queues(self.broker.url)
         channel = BlockingConnection(parameters).channel()
         channel.confirm_delivery()
-        for queue in [TOPOLOGY.frames] * 4 + [TOPOLOGY.suspects, TOPOLOGY.dead, TOPOLOGY.results]:
+        for queue in [TOPOLOGY.frames] * 4 + [TOPOLOGY.quarantine, TOPOLOGY.dead, TOPOLOGY.results]:
             channel.basic_publish("", queue.name, b"request")
-        for queue in (TOPOLOGY.frames, TOPOLOGY.suspects):
+        for queue in (TOPOLOGY.frames, TOPOLOGY.quarantine):
             assert channel.basic_get(queue.name)[0] is not None
         return channel
 

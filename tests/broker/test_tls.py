@@ -1,5 +1,6 @@
 """`amqps://` against a TLS listener of a real RabbitMQ, with certificates made here."""
 
+import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import closing
@@ -10,18 +11,16 @@ from pathlib import Path
 import pytest
 import trustme
 
-from fer_client.amqp.blocking import connect
 from fer_client import FerClient
+from fer_client.amqp.blocking import connect
+from fer_client.amqp.connection import Connection, keep_connected
 from fer_client.config import BrokerConfig, TlsFiles
 from fer_client.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerError
 from fer_schemas import Status
-from fer_worker.metrics import Meter
-from fer_worker.supervision.command_listener import ControlLink
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from fer_worker.tools.embedded_rabbitmq.owned import claim_ports
 from tests.engines import SizeEngine, plain_jpeg
-from tests.serving import Watcher, fer_worker, serving
-from tests.waiting import wait_until
+from tests.serving import fer_worker, serving
 
 LISTENER = """
 listeners.ssl.1 = 127.0.0.1:{port}
@@ -120,22 +119,13 @@ def test_worker_supervisor_client_and_operator_speak_tls(mutual: Listener) -> No
 
 def refusal_of_a_worker(broker: BrokerConfig) -> str:
     """What a service that runs for ever says when it stops trying."""
-    watcher = Watcher()
-    link = ControlLink(
-        broker,
-        "test/1",
-        Meter(),
-        on_command=lambda _: None,
-        on_connected=lambda: pytest.fail("connected"),
-        on_disconnected=lambda: None,
-        on_refused=lambda error: setattr(watcher, "refused", error),
-    )
-    link.start()
-    try:
-        wait_until(lambda: watcher.refused, what="the worker gives up")
-    finally:
-        link.close()
-    return str(watcher.refused)
+
+    async def never(_: Connection) -> None:
+        pytest.fail("connected")
+
+    with pytest.raises(BrokerRefusedError) as refusal:
+        asyncio.run(keep_connected(broker, "test", never, until=asyncio.Event()))
+    return str(refusal.value)
 
 
 def refusals(broker: BrokerConfig) -> list[str]:

@@ -4,9 +4,10 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingConnection
 
-from fer_client.amqp.topology import Topology, declare
+from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from tests.engines import SizeEngine, plain_jpeg
+from tests.loops import declare_queues
 from tests.serving import Sender, request, serving
 from tests.waiting import wait_until
 
@@ -15,8 +16,8 @@ pytestmark = pytest.mark.broker
 
 def test_declaring_twice_changes_nothing(broker: BrokerConfig) -> None:
     parameters, topology = pika.URLParameters(broker.urls[0]), Topology(broker.namespace)
-    declare(parameters, topology)
-    declare(parameters, topology)
+    for _ in range(2):
+        declare_queues(broker.urls[0], broker.namespace)
     with BlockingConnection(parameters) as connection:
         for queue in topology.queues:
             connection.channel().queue_declare(queue, passive=True)
@@ -29,7 +30,7 @@ def test_queue_with_other_arguments_is_used_as_it_is_with_one_warning(
     with BlockingConnection(pika.URLParameters(broker.urls[0])) as connection:
         connection.channel().queue_declare(topology.frames.name, durable=True)
     with caplog.at_level(logging.WARNING), serving(broker, SizeEngine()):
-        declare(pika.URLParameters(broker.urls[0]), topology)
+        declare_queues(broker.urls[0], broker.namespace)
         with Sender(broker.urls[0], broker.namespace) as sender:
             sent = sender.send(request(plain_jpeg(30)))
             assert sender.receive(sent).faces_areas == (1200,)
@@ -46,7 +47,7 @@ def look(sender: Sender, queue: str) -> bytes | None:
     return body
 
 
-@pytest.mark.parametrize("name", ["frames.obituaries", "frames.dead", "results"])
+@pytest.mark.parametrize("name", ["frames.undeliverable", "frames.dead", "results"])
 def test_message_is_kept_however_often_it_is_looked_at(
     broker: BrokerConfig, sender: Sender, name: str
 ) -> None:

@@ -12,7 +12,7 @@ import yaml
 from fer_worker.cli import main
 from fer_worker.cli.gateway import DEFAULT_PORT, gateway
 from fer_worker.cli.run import run
-from fer_worker.supervision.worker_main import DEFAULT_DRAIN_TIMEOUT_S
+from fer_worker.supervision.worker_config import DEFAULT_DRAIN_TIMEOUT_S
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = ROOT / "docker-compose.yml"

@@ -1,5 +1,7 @@
 """What supervisors and operators make of messages that are none, over a real RabbitMQ."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pika
@@ -8,8 +10,7 @@ import pytest
 from fer_client.config import BrokerConfig
 from fer_schemas import StatusQuery, SupervisorStatus
 from fer_worker.admin.supervisor_client import Operator
-from fer_worker.metrics import Meter
-from fer_worker.supervision.command_listener import ControlLink, ControlRequest
+from fer_worker.supervision.command_listener import Command, Reply
 from tests.contract.test_headers import RawHeaders, nested
 from tests.serving import Sender, supervising
 from tests.waiting import wait_until
@@ -20,35 +21,25 @@ STATUS = b'{"kind":"status"}'
 
 
 def test_hostile_control_messages_are_ignored(broker: BrokerConfig, sender: Sender) -> None:
-    heard: list[ControlRequest] = []
-    connected: list[bool] = []
-    link = ControlLink(
-        broker,
-        "test/2",
-        Meter(),
-        on_command=heard.append,
-        on_connected=lambda: connected.append(True),
-        on_disconnected=lambda: None,
-        on_refused=lambda _: None,
-    )
-    link.start()
-    try:
-        wait_until(lambda: connected, what="the supervisor listens")
+    heard: list[Command] = []
+
+    async def hear(command: Command) -> AsyncIterator[Reply]:
+        heard.append(command)
+        yield answer_of(1)
+
+    with supervising(broker, execute=hear):
         for body, properties in (
             (b"[" * 5_000_000, None),
             (b" " * 5_000 + STATUS, None),
             (b'{"kind":"scale","processes":1e999}', None),
             (b"\xff", None),
-            (b'{"kind":"scale","change":1,"x":"' + b"\\u001b" * 100 + b'"}', None),
+            (b'{"kind":"scale","change":1,"x":"' + b"\\u001b" * 100, None),
             (b"", RawHeaders(nested(20_000))),
             (STATUS, pika.BasicProperties(reply_to=f"{broker.namespace}.frames")),
         ):
             sender.channel.basic_publish(f"{broker.namespace}.control", "", body, properties)
         wait_until(lambda: heard, what="the last one is heard")
-        assert [request.command for request in heard] == [StatusQuery()]
-        assert len(connected) == 1
-    finally:
-        link.close()
+    assert heard == [StatusQuery()]
 
 
 def answer_of(pid: int) -> SupervisorStatus:
@@ -60,15 +51,19 @@ def answer_of(pid: int) -> SupervisorStatus:
 def test_answer_to_an_earlier_question_is_not_taken_for_one_to_the_next(
     broker: BrokerConfig,
 ) -> None:
-    asked: list[ControlRequest] = []
+    asked = 0
+    asked_again = asyncio.Event()
 
-    def answer_late(request: ControlRequest) -> None:
-        asked.append(request)
-        if len(asked) == 2:
-            for pid, each in enumerate(asked, start=1):
-                each.answer(answer_of(pid))
+    async def answer_late(_: Command) -> AsyncIterator[Reply]:
+        nonlocal asked
+        asked += 1
+        number = asked
+        if number == 2:
+            asked_again.set()
+        await asked_again.wait()
+        yield answer_of(number)
 
-    with supervising(broker, on_command=answer_late), Operator(broker) as operator:
+    with supervising(broker, execute=answer_late), Operator(broker) as operator:
         assert operator.statuses() == []
         assert operator.statuses() == [answer_of(2)]
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fer_client.config import BrokerConfig
-from fer_schemas import BatchResult, FrameEmotion, Status
+from fer_schemas import FrameEmotion, Status
 from fer_worker.metrics import Meter
 from tests.engines import GatedEngine, SizeEngine, plain_jpeg
 from tests.serving import Sender, request, serving, supervising
@@ -50,56 +50,6 @@ def test_request_whose_expiration_passes_while_it_waits_in_a_worker_is_answered_
         assert sender.receive(first).status is Status.SUCCESS
         assert sender.receive(second).status is Status.EXPIRED
     assert engine.analysed == 1
-
-
-def moment(seconds: float) -> str:
-    return (datetime(2026, 11, 25, tzinfo=UTC) + timedelta(seconds=seconds)).isoformat()
-
-
-def test_with_latest_wins_only_the_newest_waiting_batch_of_a_camera_is_analysed(
-    broker: BrokerConfig, sender: Sender
-) -> None:
-    engine, meter = GatedEngine(), Meter()
-    with serving(broker, engine, threads=1, prefetch=8, meter=meter, latest_wins=True) as service:
-        at_work = sender.send(request(JPEG, camera_id="door", sent_at=moment(0)))
-        assert engine.entered.wait(20)
-        waiting = {
-            sender.send(request(JPEG, JPEG, **fields)): fields
-            for fields in (
-                {"camera_id": "door", "sent_at": moment(2)},
-                {"camera_id": "door", "sent_at": moment(3)},
-                {"camera_id": "door", "sent_at": moment(1)},
-                {"camera_id": "gate"},
-                {},
-                {},
-            )
-        }
-        wait_until(lambda: service.progress.in_flight == 7, what="all are in the worker")
-        engine.gate.set()
-        assert sender.receive(at_work).status is Status.SUCCESS
-        results = {}
-        for _ in waiting:
-            properties, body = sender.take()
-            results[properties.correlation_id] = BatchResult.model_validate_json(body)
-        wait_until(lambda: service.progress.in_flight == 0, what="all are acked")
-    statuses = [results[sent].status.value for sent in waiting]
-    assert statuses == ["expired", "success", "expired", "success", "success", "success"]
-    old = results[next(iter(waiting))]
-    assert [error.message for error in old.errors] == ["a newer batch of this camera waits"]
-    assert len(old.emotions) == 2
-    assert meter.counts.totals["superseded"] == 2
-    assert meter.counts.requests == {"success": 5, "expired": 2}
-
-
-def test_without_latest_wins_every_batch_of_a_camera_is_analysed(
-    broker: BrokerConfig, sender: Sender
-) -> None:
-    engine = GatedEngine()
-    with serving(broker, engine, threads=1, prefetch=4) as service:
-        sent = [sender.send(request(JPEG, camera_id="door")) for _ in range(4)]
-        wait_until(lambda: service.progress.in_flight == 4, what="all are in the worker")
-        engine.gate.set()
-        assert [sender.receive(each).status.value for each in sent] == ["success"] * 4
 
 
 def test_request_that_expired_in_the_queue_is_answered_expired(

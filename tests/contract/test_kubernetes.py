@@ -14,7 +14,7 @@ import yaml
 from fer_client.amqp.topology import Topology
 from fer_schemas import MAX_MESSAGE_BYTES
 from fer_worker.cli.run import run
-from fer_worker.supervision.worker_main import DEFAULT_DRAIN_TIMEOUT_S
+from fer_worker.supervision.worker_config import DEFAULT_DRAIN_TIMEOUT_S
 from tests.contract.manifests import Manifest, problems, read
 from tests.contract.test_containers import DOCKERFILE, SERVICES
 
@@ -231,7 +231,7 @@ def test_scaler_counts_the_queues_that_workers_and_supervisors_read() -> None:
     topology = Topology()
     pattern = re.compile(TRIGGER["metadata"]["queueName"])
     counted = {queue for queue in topology.queues if pattern.search(queue)}
-    read = {topology.frames.name, topology.suspects.name, topology.obituaries.name}
+    read = {topology.frames.name, topology.quarantine.name, topology.undeliverable.name}
     assert counted == read
     assert TRIGGER["metadata"]["useRegex"] == "true"
     assert not pattern.search(topology.replies("frames"))

@@ -102,7 +102,10 @@ def test_redelivered_request_keeps_the_address_that_was_allowed(
     publish(broker, sender, own_queue, user_id=broker.user)
     with Sender(broker.urls[0], broker.namespace) as crashing:
         assert crashing.channel.basic_get(f"{broker.namespace}.frames")[0] is not None
-    with serving(broker, SizeEngine(), limits=OF_ITS_USER):
+    with (
+        serving(broker, SizeEngine(), limits=OF_ITS_USER),
+        supervising(broker, OF_ITS_USER, examine_with="SizeEngine"),
+    ):
         assert sender.receive("c", own_queue).redelivered
 
 
@@ -111,8 +114,8 @@ def test_expired_request_is_answered_where_it_may_be_and_nowhere_else(
     broker: BrokerConfig, sender: Sender, own_queue: str
 ) -> None:
     forged = {
-        "x-first-death-queue": f"{broker.namespace}.frames.suspects",
-        "x-death": [{"queue": f"{broker.namespace}.frames.suspects", "reason": "expired"}],
+        "x-first-death-queue": f"{broker.namespace}.frames.quarantine",
+        "x-death": [{"queue": f"{broker.namespace}.frames.quarantine", "reason": "expired"}],
     }
     with supervising(broker, OF_ITS_USER):
         sender.send(REQUEST, expiration="1", headers=forged)

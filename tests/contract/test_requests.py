@@ -14,7 +14,7 @@ from fer_schemas import Emotion, ErrorCode, FaceSelection, FrameEmotion, Status
 from fer_worker.inference.types import Analysis
 from fer_worker.limits import FrameLimits, Limits
 from fer_worker.serving.responder import REPLY_PATIENCE_S
-from tests.engines import BrokenEngine, GatedEngine, SizeEngine, plain_jpeg
+from tests.engines import ABORTING_HEIGHT, BrokenEngine, GatedEngine, SizeEngine, plain_jpeg
 from tests.jpegs import BASELINE, flat_jpeg
 from tests.serving import Sender, request, serving, supervising
 from tests.waiting import wait_until
@@ -167,7 +167,7 @@ def test_missing_correlation_id_is_answered_only_where_a_reply_queue_is_named(
     assert sender.depth(f"{broker.namespace}.results") == 0
 
 
-@pytest.mark.parametrize("own", ["frames", "frames.suspects", "frames.dead", "control.1"])
+@pytest.mark.parametrize("own", ["frames", "frames.quarantine", "frames.dead", "control.1"])
 def test_reply_to_one_of_the_workers_queues_is_refused(
     broker: BrokerConfig, sender: Sender, own: str
 ) -> None:
@@ -320,22 +320,23 @@ def test_full_reply_queue_is_tried_again_until_there_is_room(
     assert engine.analysed == 1
 
 
-def test_result_of_a_suspect_does_not_wait_for_a_full_reply_queue(
+def test_result_from_quarantine_does_not_wait_for_a_full_reply_queue(
     broker: BrokerConfig, sender: Sender
 ) -> None:
     queue = full_queue(sender)
-    with serving(broker, SizeEngine()):
+    with supervising(broker, examine_with="SizeEngine"):
         properties = pika.BasicProperties(
             content_type="application/msgpack",
-            correlation_id="suspect",
+            correlation_id="innocent",
             reply_to=queue,
             delivery_mode=2,
+            headers={"x-quarantined": True},
         )
         body = msgpack.packb(request(JPEG))
-        sender.channel.basic_publish("", f"{broker.namespace}.frames.suspects", body, properties)
+        sender.channel.basic_publish("", f"{broker.namespace}.frames.quarantine", body, properties)
         # Where others would still try.
         taken, _ = sender.take(f"{broker.namespace}.results", timeout_s=REPLY_PATIENCE_S / 2)
-    assert taken.correlation_id == "suspect"
+    assert taken.correlation_id == "innocent"
 
 
 def test_result_whose_reply_queue_stays_full_waits_among_the_results(
@@ -349,13 +350,13 @@ def test_result_whose_reply_queue_stays_full_waits_among_the_results(
     assert properties.headers["x-reply-to"] == queue
 
 
-def test_redelivered_request_is_answered_by_way_of_the_suspects(
+def test_redelivered_request_is_answered_by_way_of_quarantine(
     broker: BrokerConfig, sender: Sender
 ) -> None:
     sent = sender.send(request(JPEG), headers={"CC": [f"{broker.namespace}.results"], "mine": 1})
     with Sender(broker.urls[0], broker.namespace) as crashing:
         assert crashing.channel.basic_get(f"{broker.namespace}.frames")[0] is not None
-    with serving(broker, SizeEngine()):
+    with serving(broker, SizeEngine()), supervising(broker, examine_with="SizeEngine"):
         result = sender.receive(sent)
     assert result.status is Status.SUCCESS
     assert result.redelivered
@@ -363,29 +364,22 @@ def test_redelivered_request_is_answered_by_way_of_the_suspects(
     assert sender.depth(f"{broker.namespace}.results") <= 1
 
 
-def test_request_that_every_worker_dies_of_is_buried_as_poison(
+def test_request_that_every_examiner_dies_of_is_poison(
     broker: BrokerConfig, sender: Sender
 ) -> None:
-    suspects = f"{broker.namespace}.frames.suspects"
-    sent = "deadly"
-    properties = pika.BasicProperties(correlation_id=sent, reply_to=sender.reply_to)
-    sender.channel.basic_publish("", suspects, msgpack.packb(request(JPEG)), properties)
-    deliveries = 0
-
-    def die_with_it() -> bool:
-        nonlocal deliveries
-        with Sender(broker.urls[0], broker.namespace) as dying:
-            deliveries += dying.channel.basic_get(suspects)[0] is not None
-        return deliveries == 3
-
-    wait_until(die_with_it)
-    with supervising(broker):
-        result = sender.receive(sent)
+    quarantine = f"{broker.namespace}.frames.quarantine"
+    deadly = plain_jpeg(60, ABORTING_HEIGHT)
+    properties = pika.BasicProperties(
+        correlation_id="deadly", reply_to=sender.reply_to, content_type="image/jpeg"
+    )
+    sender.channel.basic_publish("", quarantine, deadly, properties)
+    with supervising(broker, examine_with="FaultyEngine"):
+        result = sender.receive("deadly")
         kept, _ = sender.take(f"{broker.namespace}.frames.dead")
     assert [error.code for error in result.errors] == [ErrorCode.POISON_MESSAGE]
     assert kept.headers is not None
     assert kept.headers["x-reason"] == "poison_message"
-    assert kept.headers["x-first-queue"] == suspects
+    assert kept.headers["x-first-queue"] == quarantine
 
 
 def test_nothing_is_acked_before_its_reply_is_confirmed(

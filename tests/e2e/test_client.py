@@ -1,16 +1,18 @@
 """What a controller may expect of the client library."""
 
+import asyncio
 import gc
 import threading
 from concurrent.futures import Future
 from datetime import UTC, datetime, timedelta
+from queue import SimpleQueue
 
 import pika
 import pydantic
 import pytest
 
+from fer_client import AsyncFerClient, FerClient
 from fer_client.amqp.topology import Topology
-from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_client.errors import (
     BatchTooLargeError,
@@ -91,22 +93,15 @@ def test_batch_of_a_wrong_number_of_frames_is_refused_before_it_is_sent(
 
 
 def test_second_copy_of_a_reply_is_dropped(broker: BrokerConfig) -> None:
-    engine = GatedEngine()
-    with serving(broker, engine), FerClient(broker) as client:
+    with FerClient(broker) as client, Sender(broker.urls[0], broker.namespace) as sender:
         future = client.submit([plain_jpeg(50)])
-        assert engine.entered.wait(20)
-        # The request goes round once more, as after a lost connection.
-        (pending,) = client._pending.all()
-        with Sender(broker.urls[0], broker.namespace) as sender:
-            sender.send(
-                plain_jpeg(50),
-                "image/jpeg",
-                correlation_id=pending.correlation_id,
-                reply_to=client._reply_queue,
-            )
-        engine.gate.set()
-        assert future.result(20).status is Status.SUCCESS
-        wait_until(lambda: client.dropped == 1, what="the second copy is dropped")
+        sent, body = sender.take(f"{broker.namespace}.frames")
+        # The request is analysed twice, as after a lost connection.
+        for _ in range(2):
+            sender.channel.basic_publish(f"{broker.namespace}.requests", "frames", body, sent)
+        with serving(broker, SizeEngine()):
+            assert future.result(20).status is Status.SUCCESS
+            wait_until(lambda: client.dropped == 1, what="the second copy is dropped")
 
 
 def test_full_queue_ends_the_future(broker: BrokerConfig) -> None:
@@ -136,7 +131,6 @@ def test_cancelled_batch_is_kept_no_longer(broker: BrokerConfig) -> None:
         future = client.submit([plain_jpeg(50)])
         assert engine.entered.wait(20)
         assert future.cancel()
-        assert not client._pending.all()
         engine.gate.set()
         wait_until(lambda: client.dropped == 1, what="its answer is dropped")
 
@@ -147,8 +141,9 @@ def test_overdue_answer_ends_the_future(broker: BrokerConfig) -> None:
 
 
 def test_closing_ends_every_future_and_deletes_the_reply_queue(broker: BrokerConfig) -> None:
-    with FerClient(broker) as client:
+    with FerClient(broker) as client, Sender(broker.urls[0], broker.namespace) as sender:
         future = client.submit([plain_jpeg(50)])
+        sent, _ = sender.take(f"{broker.namespace}.frames")
     with pytest.raises(BrokerUnavailableError):
         future.result(0)
     with pytest.raises(BrokerUnavailableError):
@@ -157,7 +152,7 @@ def test_closing_ends_every_future_and_deletes_the_reply_queue(broker: BrokerCon
         Sender(broker.urls[0], broker.namespace) as sender,
         pytest.raises(pika.exceptions.ChannelClosedByBroker, match="NOT_FOUND"),
     ):
-        sender.depth(client._reply_queue)
+        sender.depth(sent.reply_to)
 
 
 def test_broker_that_refuses_is_said_at_once(broker: BrokerConfig) -> None:
@@ -172,13 +167,13 @@ def test_broker_that_is_away_is_said_after_the_wait() -> None:
 
 
 def test_closed_client_leaves_no_thread(broker: BrokerConfig) -> None:
-    def amqp_threads() -> list[str]:
-        return [thread.name for thread in threading.enumerate() if "amqp-client" in thread.name]
+    def its_threads() -> list[str]:
+        return [thread.name for thread in threading.enumerate() if "fer-client" in thread.name]
 
     with FerClient(broker):
-        assert amqp_threads()
+        assert its_threads()
     gc.collect()
-    assert not amqp_threads()
+    assert not its_threads()
 
 
 def test_started_client_sends_what_was_submitted_before_its_broker_was_there(
@@ -207,3 +202,57 @@ def test_started_client_says_that_it_is_refused(broker: BrokerConfig) -> None:
         assert not client.connected
     finally:
         client.close()
+
+
+def test_a_callback_may_call_the_client(broker: BrokerConfig) -> None:
+    answers: SimpleQueue[BatchResult] = SimpleQueue()
+    with serving(broker, SizeEngine()), FerClient(broker) as client:
+        first = client.submit([plain_jpeg(50)])
+        first.add_done_callback(lambda _: answers.put(client.analyze([plain_jpeg(60)])))
+        assert answers.get(timeout=20).faces_areas == (2400,)
+
+
+def test_a_callback_may_close_the_client(broker: BrokerConfig) -> None:
+    closed = threading.Event()
+
+    def close(_: object) -> None:
+        client.close()
+        closed.set()
+
+    with serving(broker, SizeEngine()):
+        client = FerClient(broker)
+        client.connect()
+        client.submit([plain_jpeg(50)]).add_done_callback(close)
+        assert closed.wait(20)
+    assert not client.connected
+
+
+def test_an_asyncio_program_awaits_its_results(broker: BrokerConfig) -> None:
+    async def run() -> list[BatchResult]:
+        async with AsyncFerClient(broker) as client:
+            futures = [client.submit([plain_jpeg(width)]) for width in (50, 60)]
+            with pytest.raises(NoAnswerError):
+                await client.analyze([plain_jpeg(50)], timeout_s=0)
+            return await asyncio.gather(*futures)
+
+    with serving(broker, SizeEngine()):
+        results = asyncio.run(run())
+    assert [result.faces_areas for result in results] == [(2000,), (2400,)]
+
+
+def test_a_closed_asyncio_client_ends_what_it_has(broker: BrokerConfig) -> None:
+    async def run() -> None:
+        async with AsyncFerClient(broker) as client:
+            future = client.submit([plain_jpeg(50)])
+        with pytest.raises(BrokerUnavailableError):
+            await future
+        with pytest.raises(BrokerUnavailableError):
+            client.submit([plain_jpeg(50)])
+
+    asyncio.run(run())
+
+
+def test_an_asyncio_client_says_that_it_is_refused(broker: BrokerConfig) -> None:
+    wrong = broker.urls[0].replace(":guest@", ":wrong@")
+    with pytest.raises(BrokerRefusedError):
+        asyncio.run(AsyncFerClient(wrong).connect())

@@ -12,10 +12,11 @@ from pathlib import Path
 import pika
 import pytest
 
-from fer_client.amqp.topology import Topology, declare
+from fer_client.amqp.topology import Topology
 from fer_client.config import DEFAULT_URL, BrokerConfig
 from tests.forwarder import Forwarder
 from tests.frames import FOLDER
+from tests.loops import declare_queues
 from tests.pages import ROOT, blocks, fenced, missing
 from tests.serving import Sender, command, running
 from tests.waiting import wait_until
@@ -179,7 +180,7 @@ def test_an_example_says_that_no_queue_takes_requests(
     name: str, code: int, broker: BrokerConfig, request: pytest.FixtureRequest
 ) -> None:
     parameters, topology = pika.URLParameters(broker.urls[0]), Topology(broker.namespace)
-    declare(parameters, topology)
+    declare_queues(broker.urls[0], broker.namespace)
     with pika.BlockingConnection(parameters) as connection:
         connection.channel().queue_delete(topology.frames.name)
     done = run_example(name, broker=broker, folder=folder_of(name, request))
@@ -191,7 +192,7 @@ def test_node_controller_says_that_the_queue_is_full(
     broker: BrokerConfig, node_project: Path
 ) -> None:
     parameters, topology = pika.URLParameters(broker.urls[0]), Topology(broker.namespace)
-    declare(parameters, topology)
+    declare_queues(broker.urls[0], broker.namespace)
     with pika.BlockingConnection(parameters) as connection:
         channel = connection.channel()
         channel.queue_delete(topology.frames.name)

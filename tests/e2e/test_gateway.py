@@ -20,8 +20,8 @@ import httpx
 import pika
 import pytest
 
-from fer_client.amqp.topology import Topology
 from fer_client import FerClient
+from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from fer_schemas import MAX_MESSAGE_BYTES, BatchResult
 from tests.engines import GatedEngine, plain_jpeg

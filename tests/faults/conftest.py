@@ -3,13 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pika
 import pytest
 
-from fer_client.amqp.topology import Topology, declare
 from fer_client.config import BrokerConfig
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
-from tests.forwarder import Forwarder
+from tests.loops import declare_queues
 
 
 @contextmanager
@@ -18,7 +16,7 @@ def node_with_queues() -> Iterator[EmbeddedBroker]:
     with EmbeddedBroker() as own:
         # RabbitMQ 3.10 syncs what it knows of a new quorum queue only after some seconds: killed
         # sooner, the queue never finds its leader again. A clean restart puts that on disk.
-        declare(pika.URLParameters(own.url), Topology())
+        declare_queues(own.url)
         own.stop()
         own.start()
         yield own
@@ -35,10 +33,3 @@ def node() -> Iterator[EmbeddedBroker]:
 def own_broker(node: EmbeddedBroker) -> BrokerConfig:
     """That node as a worker knows it."""
     return BrokerConfig((node.url,))
-
-
-@pytest.fixture
-def line(broker: BrokerConfig) -> Iterator[Forwarder]:
-    """A line of one's own to the broker of this run."""
-    with Forwarder.to(broker) as forwarder:
-        yield forwarder

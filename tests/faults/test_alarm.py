@@ -3,7 +3,6 @@
 import asyncio
 import json
 import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fer_client import FerClient
+from fer_client import AsyncFerClient, FerClient
 from fer_client.config import BrokerConfig
 from fer_worker.gateway.app import create_app
-from fer_worker.gateway.door import Door
+from fer_worker.gateway.uploads import UploadHandler
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import SLOW_HEIGHT, GatedEngine, SizeEngine, plain_jpeg
 from tests.faults.conftest import node_with_queues
@@ -129,33 +128,29 @@ def test_a_client_holds_back_what_it_is_given_and_a_gateway_refuses_it(
             first = client.submit([plain_jpeg(40)])
             assert wait_until(lambda: client.blocked) == "low on memory"
             assert not client.connected
-            for answer in asyncio.run(ask_gateway(client)):
+            for answer in asyncio.run(ask_gateway(own_broker)):
                 assert answer.status_code == 503
                 assert answer.json()["detail"] == "the broker takes no messages: low on memory"
             before = resident_bytes()
             for _ in range(20):
                 assert client.submit([bytes(LARGE)]).cancel()
             kept = client.submit([plain_jpeg(50)])
-            wait_for_its_thread(client)
-            assert resident_bytes() - before < 4 * LARGE
+            wait_until(lambda: resident_bytes() - before < 4 * LARGE, what="none of it is kept")
         assert first.result(30).faces_areas == (40 * 40,)
         assert kept.result(30).faces_areas == (50 * 40,)
         assert client.connected
     assert engine.analysed == 2
 
 
-async def ask_gateway(client: FerClient) -> list[httpx.Response]:
-    """Whether it is healthy, and what it says of a batch."""
-    transport = httpx.ASGITransport(create_app(Door(client, timeout_s=30)))
-    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
-        return [await http.get("/"), await http.post("/detect_batch")]
-
-
-def wait_for_its_thread(client: FerClient) -> None:
-    """Wait until the thread of a client's connection has done what it was told."""
-    done = threading.Event()
-    client._connection.call(done.set)
-    assert done.wait(20)
+async def ask_gateway(broker: BrokerConfig) -> list[httpx.Response]:
+    """Whether a gateway under an alarm is healthy, and what it says of a batch."""
+    async with AsyncFerClient(broker) as client:
+        client.submit([plain_jpeg(40)])
+        while client.blocked is None:
+            await asyncio.sleep(0.01)
+        transport = httpx.ASGITransport(create_app(UploadHandler(client, timeout_s=30)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as http:
+            return [await http.get("/"), await http.post("/detect_batch")]
 
 
 def resident_bytes() -> int:

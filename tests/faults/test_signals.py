@@ -10,7 +10,7 @@ import pytest
 
 from fer_client import FerClient
 from fer_client.config import BrokerConfig
-from fer_worker.supervision.worker_main import ExitCode
+from fer_worker.supervision.worker_config import ExitCode
 from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.faults.load import steady_load
 from tests.serving import RunningWorkers, Sender, running

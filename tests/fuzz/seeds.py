@@ -50,7 +50,7 @@ def _properties() -> Iterable[bytes]:
         {},
         dict.fromkeys(NAMES, TIME),
         {"version": 1, "faces": "first", "id": "f", "nested": {"a": [1, {"b": [True, None]}]}},
-        {"x-death": [{"queue": "fer.frames.suspects", "reason": "expired", "count": 1}]},
+        {"x-death": [{"queue": "fer.frames.quarantine", "reason": "expired", "count": 1}]},
         {"CC": ["fer.control"], "BCC": ["x"], "x-delivery-count": 2**40, "long": "x" * 300},
     ):
         pieces: list[bytes] = []

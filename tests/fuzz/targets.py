@@ -12,11 +12,11 @@ from fer_client.amqp.consumer import Delivery
 from fer_client.amqp.properties import Properties
 from fer_client.amqp.topology import Topology
 from fer_client.errors import FrameError, MessageError
-from fer_schemas import ContentType
+from fer_schemas import ContentType, ErrorCode
 from fer_worker.inference.jpeg import count_pixels, decode_frame
 from fer_worker.limits import FrameLimits, Limits, ReplyPattern
-from fer_worker.serving.dead_letter import copy_to
-from fer_worker.serving.request_checks import Admission
+from fer_worker.serving.dead_letter import dead_letter_copy
+from fer_worker.serving.request_checks import RequestChecks
 from fer_worker.serving.request_decoder import decode_request
 
 TOPOLOGY = Topology()
@@ -51,11 +51,12 @@ def properties(data: bytes) -> None:
     """A table of headers, as it is on the wire within the other properties of a message."""
     delivery = delivered(data)
     assert (delivery.correlation_id, delivery.reply_to) == ("c", "fer.replies.door.1")
-    copy = copy_to(delivery, TOPOLOGY.dead, {"x-reason-text": "x" * LONGEST_TEXT})
+    longest = MessageError(ErrorCode.INVALID_REQUEST, "x" * LONGEST_TEXT)
+    copy = dead_letter_copy(delivery, longest, TOPOLOGY, "host/1")
     pieces = copy.properties.encode()
     assert sum(map(len, pieces)) < LARGEST_FRAME_BYTES
     try:
-        Admission(TOPOLOGY, LIMITS).check(delivery)
+        RequestChecks(TOPOLOGY, LIMITS).check(delivery)
         decode_request(b"jpeg", ContentType.JPEG, delivery.headers, LIMITS)
     except MessageError as error:
         check_text(error)

@@ -20,14 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import pika
-
-from fer_client.amqp.topology import Topology, declare
 from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.forwarder import Forwarder
 from tests.leftovers import listening_addresses, processes_with
+from tests.loops import declare_queues
 from tests.soak.faults import Faults, Scene
 from tests.soak.memory import Heap, Memory
 from tests.soak.record import Record
@@ -59,7 +57,7 @@ def soak(minutes: float, seed: int, record: Record, stop: threading.Event) -> No
     with EmbeddedBroker() as node:
         broker = BrokerConfig((node.url,), f"soak-{secrets.token_hex(4)}")
         raw = RawTraffic(broker, record.ledger)
-        declare(pika.URLParameters(node.url), Topology(broker.namespace))
+        declare_queues(node.url, broker.namespace)
         raw.begin()
         # RabbitMQ 3.10 syncs what it knows of new queues only after some seconds; see the tests'
         # own node. From here on it may be killed.

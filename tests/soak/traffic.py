@@ -10,10 +10,10 @@ from functools import partial
 import pika
 from pika.exceptions import AMQPError
 
+from fer_client import FerClient
 from fer_client.amqp.blocking import connect
 from fer_client.amqp.codec import encode_request
 from fer_client.amqp.topology import REQUEST_ROUTING_KEY, Topology
-from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchRequest, BatchResult, ContentType, ErrorCode, Frame, Status
 from tests.engines import ABORTING_HEIGHT, HANGING_HEIGHT, plain_jpeg

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from fer_client.config import BrokerConfig
-from fer_worker.supervision.worker_main import ExitCode
+from fer_worker.supervision.worker_config import ExitCode
 from tests.leftovers import is_alive
 from tests.serving import running
 from tests.waiting import wait_until

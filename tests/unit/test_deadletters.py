@@ -6,7 +6,7 @@ from fer_client.amqp.topology import Topology
 from fer_worker.admin.dead_letters import identify
 from fer_worker.cli.tables import plain
 from fer_worker.limits import DEFAULT_LIMITS
-from fer_worker.serving.dead_letter import exhume
+from fer_worker.serving.dead_letter import to_request
 from fer_worker.serving.request_decoder import read_camera_id
 from tests.engines import plain_jpeg
 
@@ -27,16 +27,16 @@ def test_message_without_an_id_is_named_by_its_body() -> None:
     assert identify(delivery(b"a")) == identify(delivery(b"a")) != identify(delivery(b"b"))
 
 
-def test_exhumed_request_has_its_senders_headers_only() -> None:
+def test_to_requestd_request_has_its_senders_headers_only() -> None:
     headers = {
         "mine": 1,
         "x-mine": 2,
         "x-reason": "no_frames",
         "x-reason-text": "",
-        "x-buried-at": "",
-        "x-buried-by": "",
+        "x-dead-lettered-at": "",
+        "x-dead-lettered-by": "",
         "x-first-queue": "",
-        "x-set-aside": True,
+        "x-quarantined": True,
         "x-death": [{}],
         "x-first-death-queue": "",
         "x-last-death-reason": "",
@@ -44,7 +44,7 @@ def test_exhumed_request_has_its_senders_headers_only() -> None:
         "CC": ["elsewhere"],
     }
     buried = delivery(b"body", headers=headers, message_id="m", correlation_id="c", reply_to="r")
-    message = exhume(buried, Topology("site-a"))
+    message = to_request(buried, Topology("site-a"))
     assert (message.exchange, message.routing_key) == ("site-a.requests", "frames")
     assert message.body == b"body"
     assert message.properties.headers == {"mine": 1, "x-mine": 2}

@@ -10,23 +10,29 @@ from click.testing import CliRunner
 from fastapi import Request
 from starlette.exceptions import HTTPException
 
-from fer_client import FerClient
+from fer_client import AsyncFerClient
 from fer_schemas import BatchResult
 from fer_worker.cli import main
 from fer_worker.gateway.app import create_app
-from fer_worker.gateway.door import MAX_BODY_BYTES, Door, _announced_bytes, _bounded, _Room
+from fer_worker.gateway.uploads import (
+    MAX_BODY_BYTES,
+    ByteBudget,
+    UploadHandler,
+    _announced_bytes,
+    _bounded,
+)
 
 
 def test_uploads_beyond_the_room_wait_until_others_are_done() -> None:
     held: list[str] = []
 
-    async def upload(room: _Room, name: str, size: int, done: asyncio.Event) -> None:
+    async def upload(room: ByteBudget, name: str, size: int, done: asyncio.Event) -> None:
         async with room.of(size):
             held.append(name)
             await done.wait()
 
     async def scenario() -> None:
-        room, first_done, done = _Room(10), asyncio.Event(), asyncio.Event()
+        room, first_done, done = ByteBudget(10), asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(upload(room, "first", 6, first_done))
             tasks.create_task(upload(room, "large", 10, done))
@@ -42,7 +48,7 @@ def test_uploads_beyond_the_room_wait_until_others_are_done() -> None:
 
 def test_an_upload_that_gives_up_waiting_leaves_the_room_as_it_was() -> None:
     async def scenario() -> None:
-        room = _Room(10)
+        room = ByteBudget(10)
         async with room.of(10):
             try:
                 async with asyncio.timeout(0), room.of(1):
@@ -75,13 +81,13 @@ def test_an_upload_of_which_nothing_comes_any_more_is_408() -> None:
     assert raised.value.status_code == 408
 
 
-class BrokenDoor(Door):
+class BrokenUploadHandler(UploadHandler):
     async def analyze(self, request: Request, *_: object, **__: object) -> BatchResult:
         raise ValueError("a secret of the gateway")
 
 
 def test_a_fault_of_the_gateway_is_a_problem_without_its_details() -> None:
-    app = create_app(BrokenDoor(FerClient(), timeout_s=1))
+    app = create_app(BrokenUploadHandler(AsyncFerClient(), timeout_s=1))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
 
     async def ask() -> httpx.Response:

@@ -7,15 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from fer_worker.supervision.health_server import Monitor
+from fer_worker.supervision.health_server import HealthServer
 from tests.unit.test_monitoring import overview
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "healthcheck.py"
 
 
 @pytest.fixture
-def monitor() -> Iterator[Monitor]:
-    monitor = Monitor("127.0.0.1", 0)
+def monitor() -> Iterator[HealthServer]:
+    monitor = HealthServer("127.0.0.1", 0)
     monitor.start()
     yield monitor
     monitor.close()
@@ -29,27 +29,27 @@ def check(port: int) -> tuple[int, str]:
     return done.returncode, done.stderr
 
 
-def test_worker_that_takes_requests_is_healthy(monitor: Monitor) -> None:
-    monitor.show(overview("ready", "starting"))
+def test_worker_that_takes_requests_is_healthy(monitor: HealthServer) -> None:
+    monitor.publish(overview("ready", "starting"))
     assert check(monitor.port) == (0, "")
 
 
-def test_worker_that_is_paused_does_what_it_was_told(monitor: Monitor) -> None:
-    monitor.show(overview(desired=0))
+def test_worker_that_is_paused_does_what_it_was_told(monitor: HealthServer) -> None:
+    monitor.publish(overview(desired=0))
     assert check(monitor.port) == (0, "")
 
 
-def test_worker_without_its_broker_is_not_healthy_and_says_so(monitor: Monitor) -> None:
-    monitor.show(overview("not_ready", connected=False))
+def test_worker_without_its_broker_is_not_healthy_and_says_so(monitor: HealthServer) -> None:
+    monitor.publish(overview("not_ready", connected=False))
     assert check(monitor.port) == (1, "not connected to the broker\n")
 
 
-def test_worker_that_starts_is_not_healthy_yet(monitor: Monitor) -> None:
+def test_worker_that_starts_is_not_healthy_yet(monitor: HealthServer) -> None:
     assert check(monitor.port) == (1, "starting\n")
 
 
 def test_supervisor_that_does_not_answer_is_not_healthy() -> None:
-    monitor = Monitor("127.0.0.1", 0)
+    monitor = HealthServer("127.0.0.1", 0)
     monitor.start()
     monitor.close()
     code, said = check(monitor.port)

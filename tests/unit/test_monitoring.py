@@ -11,17 +11,17 @@ from fer_client.errors import FerWorkerError
 from fer_schemas import ProcessStatus, SupervisorStatus
 from fer_worker.inference.types import EngineOptions
 from fer_worker.metrics import Counts, Meter
-from fer_worker.supervision.health_server import LIVE_S, Monitor, Overview
+from fer_worker.supervision.health_server import LIVE_S, HealthServer, Snapshot
 
 
 def overview(
     *states: str,
     desired: int = 1,
     counts: Counts | None = None,
-    held: int = 0,
+    unroutable: int = 0,
     connected: bool = True,
     age_s: float = 0.0,
-) -> Overview:
+) -> Snapshot:
     processes = tuple(
         ProcessStatus.model_validate(
             {
@@ -46,20 +46,20 @@ def overview(
         resident_bytes=500,
         processes=processes,
     )
-    shown = Overview(status, counts or Counts(), EngineOptions(), 2, held, connected)
-    object.__setattr__(shown, "shown", shown.shown - age_s)
+    shown = Snapshot(status, counts or Counts(), EngineOptions(), 2, unroutable, connected)
+    object.__setattr__(shown, "published", shown.published - age_s)
     return shown
 
 
 @pytest.fixture
-def monitor() -> Iterator[Monitor]:
-    monitor = Monitor("127.0.0.1", 0)
+def monitor() -> Iterator[HealthServer]:
+    monitor = HealthServer("127.0.0.1", 0)
     monitor.start()
     yield monitor
     monitor.close()
 
 
-def ask(monitor: Monitor, path: str) -> tuple[int, str]:
+def ask(monitor: HealthServer, path: str) -> tuple[int, str]:
     try:
         with urlopen(f"http://127.0.0.1:{monitor.port}{path}", timeout=10) as answer:
             return answer.status, answer.read().decode()
@@ -68,7 +68,7 @@ def ask(monitor: Monitor, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def metrics(monitor: Monitor) -> dict[str, Metric]:
+def metrics(monitor: HealthServer) -> dict[str, Metric]:
     code, text = ask(monitor, "/metrics")
     assert code == 200
     return {family.name: family for family in text_string_to_metric_families(text)}
@@ -78,7 +78,7 @@ def values(family: Metric, label: str) -> dict[str, float]:
     return {sample.labels[label]: sample.value for sample in family.samples if sample.value}
 
 
-def test_metrics_say_what_was_counted(monitor: Monitor) -> None:
+def test_metrics_say_what_was_counted(monitor: HealthServer) -> None:
     meter = Meter()
     meter.frame(2, decode_s=0.004, detect_s=0.02, classify_s=0.001)
     meter.answered("success", queued_s=0.01, publish_s=0.002, took_s=0.03)
@@ -86,7 +86,7 @@ def test_metrics_say_what_was_counted(monitor: Monitor) -> None:
     meter.buried("poison_message")
     meter.add("superseded")
     meter.worked(1.5)
-    monitor.show(overview("ready", "ready", "draining", counts=meter.counts, held=1))
+    monitor.publish(overview("ready", "ready", "draining", counts=meter.counts, unroutable=1))
     found = metrics(monitor)
     outcomes = values(found["fer_worker_requests"], "outcome")
     assert outcomes == {"success": 1, "expired": 1, "buried": 1}
@@ -102,15 +102,15 @@ def test_metrics_say_what_was_counted(monitor: Monitor) -> None:
     assert single["fer_worker_restarts"] == 2
     assert single["fer_worker_in_flight"] == 9
     assert single["fer_worker_threads"] == 4
-    assert single["fer_worker_held"] == 1
+    assert single["fer_worker_unroutable"] == 1
     assert found["fer_worker_info"].samples[0].labels["crop"] == "tight"
 
 
-def test_histograms_are_cumulative_and_whole(monitor: Monitor) -> None:
+def test_histograms_are_cumulative_and_whole(monitor: HealthServer) -> None:
     meter = Meter()
     for took_s in (0.004, 0.02, 50.0):
         meter.answered("success", queued_s=None, publish_s=0.001, took_s=took_s)
-    monitor.show(overview("ready", counts=meter.counts))
+    monitor.publish(overview("ready", counts=meter.counts))
     samples = metrics(monitor)["fer_worker_request_seconds"].samples
     buckets = {s.labels["le"]: s.value for s in samples if s.name.endswith("_bucket")}
     assert buckets["0.003"] == 0
@@ -122,8 +122,8 @@ def test_histograms_are_cumulative_and_whole(monitor: Monitor) -> None:
     assert others == {"count": 3, "sum": pytest.approx(50.024)}
 
 
-def test_every_label_is_there_before_anything_happens(monitor: Monitor) -> None:
-    monitor.show(overview())
+def test_every_label_is_there_before_anything_happens(monitor: HealthServer) -> None:
+    monitor.publish(overview())
     found = metrics(monitor)
     reasons = {sample.labels["reason"] for sample in found["fer_worker_buried"].samples}
     assert {"poison_message", "malformed_body"} <= reasons
@@ -139,39 +139,39 @@ def test_every_label_is_there_before_anything_happens(monitor: Monitor) -> None:
         (overview("starting"), 503, "starting"),
         (overview("draining", desired=0), 503, "paused"),
         (overview("not_ready", connected=False), 503, "not connected to the broker"),
-        (overview("not_ready", held=3), 503, "no queue takes results"),
+        (overview("not_ready", unroutable=3), 503, "no queue takes results"),
     ],
 )
 def test_readyz_says_whether_batches_are_answered_and_else_why_not(
-    monitor: Monitor, shown: Overview | None, code: int, said: str
+    monitor: HealthServer, shown: Snapshot | None, code: int, said: str
 ) -> None:
     if shown is not None:
-        monitor.show(shown)
+        monitor.publish(shown)
     assert ask(monitor, "/readyz") == (code, f"{said}\n")
 
 
-def test_livez_fails_once_the_supervisor_shows_nothing_any_more(monitor: Monitor) -> None:
+def test_livez_fails_once_the_supervisor_shows_nothing_any_more(monitor: HealthServer) -> None:
     assert ask(monitor, "/livez")[0] == 503
-    monitor.show(overview(desired=0))
+    monitor.publish(overview(desired=0))
     assert ask(monitor, "/livez") == (200, "live\n")
-    monitor.show(overview("ready", age_s=LIVE_S + 1))
-    assert ask(monitor, "/livez") == (503, "the supervisor does not turn\n")
+    monitor.publish(overview("ready", age_s=LIVE_S + 1))
+    assert ask(monitor, "/livez") == (503, "the supervisor's loop does not run\n")
 
 
-def test_any_other_path_is_not_found(monitor: Monitor) -> None:
+def test_any_other_path_is_not_found(monitor: HealthServer) -> None:
     code, said = ask(monitor, "/")
     assert (code, said) == (404, "/metrics, /livez or /readyz\n")
 
 
-def test_whoever_says_nothing_holds_up_nobody(monitor: Monitor) -> None:
-    monitor.show(overview("ready"))
+def test_whoever_says_nothing_holds_up_nobody(monitor: HealthServer) -> None:
+    monitor.publish(overview("ready"))
     with socket.create_connection(("127.0.0.1", monitor.port)):
         assert ask(monitor, "/readyz")[0] == 200
 
 
-def test_a_port_that_is_taken_is_one_clear_line(monitor: Monitor) -> None:
+def test_a_port_that_is_taken_is_one_clear_line(monitor: HealthServer) -> None:
     with pytest.raises(FerWorkerError) as caught:
-        Monitor("127.0.0.1", monitor.port)
+        HealthServer("127.0.0.1", monitor.port)
     assert str(caught.value) == (
         f"cannot listen on 127.0.0.1:{monitor.port}: Address already in use"
     )
@@ -179,4 +179,4 @@ def test_a_port_that_is_taken_is_one_clear_line(monitor: Monitor) -> None:
 
 def test_an_address_of_nobody_here_is_one_clear_line() -> None:
     with pytest.raises(FerWorkerError, match=r"cannot listen on nowhere\.invalid:0: "):
-        Monitor("nowhere.invalid", 0)
+        HealthServer("nowhere.invalid", 0)

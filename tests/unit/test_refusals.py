@@ -10,7 +10,7 @@ from pika.exceptions import (
     StreamLostError,
 )
 
-from fer_client.amqp.connection import explain, explain_refusal
+from fer_client.amqp.failures import explain, explain_refusal
 
 CUT = StreamLostError("Stream connection lost: ConnectionResetError(104, 'reset by peer')")
 WRONG_PASSWORD = ConnectionClosedByBroker(403, "ACCESS_REFUSED - Login was refused")
