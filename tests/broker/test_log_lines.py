@@ -9,7 +9,7 @@ import pytest
 from fer_client.config import BrokerConfig
 from fer_worker.inference.types import Engine
 from tests.engines import BrokenEngine, SizeEngine, plain_jpeg
-from tests.serving import Sender, request, serving
+from tests.serving import Sender, request, serving, supervising
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
@@ -56,14 +56,16 @@ def test_request_that_is_answered_has_a_line_when_it_is_taken_and_one_when_it_ha
     assert ended.endswith(" ms")
 
 
-def test_request_that_is_buried_has_a_warning_with_the_code(
+def test_request_that_is_dead_lettered_has_a_warning_with_the_code(
     broker: BrokerConfig, sender: Sender, said: Said
 ) -> None:
     with until_done(broker, sender):
         sent = sender.send(b"\xc1")
-    _, buried = said(sent)
+    _, dead_lettered = said(sent)
     frames = f"{broker.namespace}.frames"
-    assert buried.startswith(f"WARNING buried from {frames}: malformed_body: not msgpack")
+    assert dead_lettered.startswith(
+        f"WARNING dead-lettered from {frames}: malformed_body: not msgpack"
+    )
 
 
 def test_request_that_comes_too_late_has_a_line(
@@ -86,17 +88,17 @@ def test_result_that_finds_no_reader_has_a_warning(
     assert ended.startswith("DEBUG ended: success")
 
 
-def test_redelivered_request_has_a_line_when_it_is_set_aside_and_those_of_its_second_try(
+def test_redelivered_request_has_a_line_when_it_is_moved_and_those_of_its_second_try(
     broker: BrokerConfig, sender: Sender, said: Said
 ) -> None:
     sent = sender.send(request(JPEG))
     method, _, _ = sender.channel.basic_get(f"{broker.namespace}.frames")
     sender.channel.basic_nack(method.delivery_tag)
-    with until_done(broker, sender):
+    with until_done(broker, sender), supervising(broker, examine_with="SizeEngine"):
         assert sender.receive(sent).redelivered
     _, moved, again, ended = said(sent)
-    assert moved == "INFO redelivered, moved to the suspects"
-    assert again.startswith(f"DEBUG taken from {broker.namespace}.frames.suspects: ")
+    assert moved == "INFO redelivered, moved to quarantine"
+    assert again.startswith(f"DEBUG taken from {broker.namespace}.frames.quarantine: ")
     assert ended.startswith("DEBUG ended: success")
 
 

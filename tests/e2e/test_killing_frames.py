@@ -14,15 +14,13 @@ from tests.waiting import wait_until
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 
 
-def test_only_what_kills_is_buried_and_every_good_batch_beside_it_is_answered(
+def test_only_what_kills_is_poison_and_every_good_batch_is_answered(
     broker: BrokerConfig, sender: Sender, tmp_path: Path
 ) -> None:
     widths = range(50, 110)
     deadly_after = dict(zip((60, 72, 84, 96), KILLING_HEIGHTS, strict=True))
     options = ("--processes=2", "--threads=2", "--prefetch=4")
-    working = [
-        f"{broker.namespace}.{name}" for name in ("frames", "frames.suspects", "frames.obituaries")
-    ]
+    working = [f"{broker.namespace}.frames{name}" for name in ("", ".quarantine", ".undeliverable")]
     with (
         running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
         FerClient(broker) as client,

@@ -4,6 +4,7 @@ import re
 from typing import Final
 
 from pika.adapters.utils.connection_workflow import (
+    AMQPConnectionWorkflowFailed,
     AMQPConnectorException,
     AMQPConnectorStackTimeout,
 )
@@ -76,5 +77,7 @@ def translate(error: BaseException) -> BrokerError:
 
 def _root_cause(error: BaseException) -> BaseException:
     """Unwrap the exceptions that pika puts around the one that matters."""
+    if isinstance(error, AMQPConnectionWorkflowFailed):
+        return _root_cause(error.exceptions[-1])
     inner = getattr(error, "exception", None) or (error.args[0] if error.args else None)
     return _root_cause(inner) if isinstance(inner, BaseException) else error

@@ -86,7 +86,10 @@ class FramePool:
         work = _Work(delivery)
         try:
             request, frames = await asyncio.wrap_future(self._submit(work, self._begin, work))
-            outcomes = await asyncio.gather(*map(asyncio.wrap_future, frames))
+            outcomes = [
+                frame.result() if frame.done() else await asyncio.wrap_future(frame)
+                for frame in frames
+            ]
         finally:
             work.is_wanted = False
         return self._finish(work, request, outcomes)

@@ -124,7 +124,8 @@ class Service:
         """Bring one request to its end: a reply, quarantine or a dead letter; then the ack."""
         self._in_flight += 1
         taken = time.perf_counter()
-        log.debug("taken: %d bytes", len(delivery.body), extra=about(delivery.correlation_id))
+        known = about(delivery.correlation_id)
+        log.debug("taken from %s: %d bytes", delivery.queue, len(delivery.body), extra=known)
         try:
             self._checks.check(delivery)
             if delivery.redelivered:  # did it end the worker that had it before?

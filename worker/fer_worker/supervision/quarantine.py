@@ -103,6 +103,8 @@ class Quarantine:
     async def _handle(self, delivery: Delivery) -> None:
         """Bring one request to its end, or send it back."""
         taken = time.perf_counter()
+        known = about(delivery.correlation_id)
+        log.debug("taken from %s: %d bytes", delivery.queue, len(delivery.body), extra=known)
         try:
             self._checks.check(delivery)
             result = await self._examine(delivery)
