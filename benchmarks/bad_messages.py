@@ -112,8 +112,8 @@ class BadTraffic:
             _, body = self._sender.take(timeout_s=TIMEOUT_S)
             answered[BatchResult.model_validate_json(body).errors[0].code] += 1
         assert answered == expected
-        buried = self._sent.total() - self._sent[NOT_BURIED]
-        wait_until(lambda: self._sender.depth(self._topology.dead.name) == buried)
+        dead_lettered = self._sent.total() - self._sent[NOT_BURIED]
+        wait_until(lambda: self._sender.depth(self._topology.dead.name) == dead_lettered)
 
 
 class GoodTraffic:

@@ -26,7 +26,7 @@ from benchmarks.machine import this_machine
 from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchResult
-from fer_worker.admin.supervisor_client import Operator
+from fer_worker.admin.supervisor_client import SupervisorClient
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import SLOW_HEIGHT, SLOW_S, plain_jpeg
 from tests.serving import RunningWorkers, running
@@ -82,7 +82,7 @@ def _step(broker: BrokerConfig, workers: RunningWorkers) -> list[Look]:
     with FerClient(broker) as client, _arrivals(client, started) as answered:
         end_s = sum(seconds for seconds, _ in PHASES)
         while (at_s := time.monotonic() - started) < end_s:
-            with Operator(broker) as operator:
+            with SupervisorClient(broker) as operator:
                 (waiting,) = (
                     depth.ready or 0
                     for depth in operator.depths()

@@ -78,7 +78,7 @@ Found = Mapping[str, Mapping[int, Face]]
 
 
 @dataclass
-class Tally:
+class RunStats:
     """What all variants make of one kind of change."""
 
     found: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VARIANTS, 0))
@@ -121,8 +121,8 @@ def find(comparison: Comparison, image: "BGRImage", known: Sequence[Box]) -> Fou
 def compare(folder: Path, known: Known) -> Iterator[TextTable]:
     """Measure on those pictures of a folder whose faces are known."""
     comparison = Comparison()
-    as_it_is = Tally()
-    tallies = {name: Tally() for name in CHANGES}
+    as_it_is = RunStats()
+    tallies = {name: RunStats() for name in CHANGES}
     faces = 0
     for _, image, boxes in known_pictures(folder, known):
         before = find(comparison, image, boxes)

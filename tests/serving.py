@@ -21,10 +21,10 @@ from fer_client.amqp.publisher import Publisher
 from fer_client.amqp.topology import Topology, declare
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchResult, SupervisorStatus
-from fer_worker.admin.supervisor_client import Operator
+from fer_worker.admin.supervisor_client import SupervisorClient
 from fer_worker.inference.types import Engine, EngineOptions
 from fer_worker.limits import Limits
-from fer_worker.metrics import Meter
+from fer_worker.metrics import MetricsRecorder
 from fer_worker.serving.dead_letter_consumer import DeadLetterConsumer
 from fer_worker.serving.frame_pool import FramePool
 from fer_worker.serving.request_checks import RequestChecks
@@ -45,10 +45,10 @@ def serving(
     threads: int = 2,
     prefetch: int = 4,
     limits: Limits | None = None,
-    meter: Meter | None = None,
+    meter: MetricsRecorder | None = None,
 ) -> Iterator[Service]:
     """Run a service in this process; it drains at the end."""
-    limits, meter = limits or Limits(), meter or Meter()
+    limits, meter = limits or Limits(), meter or MetricsRecorder()
     pool = FramePool(engine, threads, limits, "test/1", meter)
     service = Service(pool, broker, prefetch, "test/1", meter, limits, on_change=lambda: None)
     with LoopThread() as loop:
@@ -66,7 +66,7 @@ def serving(
 def supervising(
     broker: BrokerConfig,
     limits: Limits | None = None,
-    meter: Meter | None = None,
+    meter: MetricsRecorder | None = None,
     execute: Callable[[Command], AsyncIterator[Reply]] | None = None,
     examine_with: str | None = None,
 ) -> Iterator[None]:
@@ -80,7 +80,7 @@ def supervising(
         examine_with: name of the engine of the tests that examiners have; without it nothing is
             examined.
     """
-    meter, topology = meter or Meter(), Topology(broker.namespace)
+    meter, topology = meter or MetricsRecorder(), Topology(broker.namespace)
     checks = RequestChecks(topology, limits or Limits())
     over, listening = asyncio.Event(), threading.Event()
 
@@ -260,7 +260,7 @@ class RunningWorkers:
 
     def statuses(self) -> list[SupervisorStatus]:
         """What the supervisor says of itself; empty while it does not answer."""
-        with Operator(self.broker) as operator:
+        with SupervisorClient(self.broker) as operator:
             return [status for status in operator.statuses() if status.pid == self.process.pid]
 
     def status(self) -> SupervisorStatus:

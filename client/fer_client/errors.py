@@ -76,7 +76,7 @@ class _CodedError(FerWorkerError):
 
 
 class MessageError(_CodedError):
-    """A request that is bad as a whole: answered with an `error` reply and buried."""
+    """A request that is bad as a whole: answered with an `error` reply and dead-lettered."""
 
 
 class FrameError(_CodedError):

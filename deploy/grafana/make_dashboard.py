@@ -178,7 +178,7 @@ def dashboard() -> boards.Dashboard:
             "p95, delivery to ack", quantile(0.95, "fer_worker_request_seconds"), units.Seconds, 1
         ),
         number("Expected wait", WAIT, units.Seconds, 5),
-        number("Buried in this time", BURIED, units.Short, 1),
+        number("Dead-lettered in this time", BURIED, units.Short, 1),
         lines(
             "Throughput",
             units.Short,
@@ -193,7 +193,7 @@ def dashboard() -> boards.Dashboard:
             units.RequestsPerSecond,
             {"{{outcome}}": rate("fer_worker_requests_total", "outcome")},
             "partial: some frames could not be analysed. expired: too late, nothing was analysed. "
-            "buried: a copy is in the dead letters.",
+            "dead-lettered: a copy is in the dead letters.",
             stacked=True,
         ),
         lines(
@@ -225,7 +225,7 @@ def dashboard() -> boards.Dashboard:
                     '{queue=~"$namespace[.](frames.*|results)"})'
                 ),
             },
-            "unacked: a worker has it. frames.dead: buried. results: nobody read them.",
+            "unacked: a worker has it. frames.dead: dead-lettered. results: nobody read them.",
         ),
         lines(
             "Expected wait",
@@ -238,11 +238,11 @@ def dashboard() -> boards.Dashboard:
             units.Short,
             {
                 "in flight": f"sum(fer_worker_in_flight{HERE})",
-                "held": f"sum(fer_worker_held{HERE})",
+                "unroutable": f"sum(fer_worker_unroutable{HERE})",
                 "threads": f"sum(fer_worker_threads{HERE})",
                 "threads busy": BUSY,
             },
-            "held: requests whose result no queue takes. As many threads busy as there are: full.",
+            "unroutable: outcomes that no queue takes. As many threads busy as there are: full.",
         ),
         lines(
             "Time of the threads",
@@ -281,11 +281,10 @@ def dashboard() -> boards.Dashboard:
                 "fer_worker_restarts_total",
                 "fer_worker_redeliveries_total",
                 "fer_worker_reconnects_total",
-                "fer_worker_superseded_total",
             )
             | {"supervisors without broker": f"sum(1 - fer_worker_connected{HERE})"},
         ),
-        lines("Buried, by reason", units.Short, {"{{reason}}": f"{by_reason} > 0"}),
+        lines("Dead-lettered, by reason", units.Short, {"{{reason}}": f"{by_reason} > 0"}),
         lines(
             "Bytes in the queue of requests",
             units.BytesIEC,

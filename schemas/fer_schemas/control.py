@@ -62,7 +62,7 @@ class ProcessStatus(Message):
     pid: int
     state: Literal["starting", "ready", "not_ready", "draining"]
     uptime_s: float
-    batches: Annotated[int, Field(description="Answered or buried since it started.")]
+    batches: Annotated[int, Field(description="Answered or dead-lettered since it started.")]
     frames: Annotated[int, Field(description="Analysed since it started.")]
     in_flight: Annotated[int, Field(description="Batches taken and not yet ended.")]
     frames_per_s: Annotated[float, Field(description="Over the last minute.")] = 0.0

@@ -58,7 +58,7 @@ class Status(StrEnum):
 class ErrorCode(StrEnum):
     """Why a message or a frame could not be analysed, and what its sender should do."""
 
-    # The message as a whole (`frame` is null). All but `expired` are buried in `fer.frames.dead`.
+    # The message as a whole (`frame` is null). All but `expired` go to `fer.frames.dead`.
     MISSING_CORRELATION_ID = "missing_correlation_id"
     """The message has no `correlation_id` property. Set one; it ties the reply to the request."""
     UNKNOWN_CONTENT_TYPE = "unknown_content_type"

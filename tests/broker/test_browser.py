@@ -8,7 +8,7 @@ import pytest
 from fer_client.amqp.topology import Queue, Topology
 from fer_client.config import BrokerConfig
 from fer_client.errors import FerWorkerError
-from fer_worker.admin.queue_browser import AT_A_TIME, Browser
+from fer_worker.admin.queue_browser import AT_A_TIME, QueueBrowser
 from tests.serving import Sender
 from tests.waiting import wait_until
 
@@ -28,7 +28,7 @@ def fill(sender: Sender, queue: Queue, count: int, first: int = 0) -> None:
 
 
 def looked_at(broker: BrokerConfig, queue: Queue) -> list[int]:
-    with Browser(broker, queue) as browser:
+    with QueueBrowser(broker, queue) as browser:
         return [int(delivery.body) for delivery in browser.look()]
 
 
@@ -45,7 +45,7 @@ def test_queue_of_more_messages_than_one_consumer_may_hold_is_read_whole(
 ) -> None:
     fill(sender, queue, 10)
     for _ in range(3):
-        with Browser(broker, queue, hold=3) as browser:
+        with QueueBrowser(broker, queue, hold=3) as browser:
             assert [int(delivery.body) for delivery in browser.look()] == list(range(10))
 
 
@@ -56,7 +56,7 @@ def test_taking_the_oldest_leaves_the_others_in_their_order(
     fill(sender, queue, 60)
     looked_at(broker, queue)
     taken = []
-    with Browser(broker, queue) as browser:
+    with QueueBrowser(broker, queue) as browser:
         for group in browser.take(limit):
             assert len(group) <= AT_A_TIME
             for delivery in group:
@@ -71,7 +71,7 @@ def test_taking_ends_though_messages_keep_coming(
 ) -> None:
     fill(sender, queue, 20)
     taken = []
-    with Browser(broker, queue) as browser:
+    with QueueBrowser(broker, queue) as browser:
         for group in browser.take():
             for delivery in group:
                 taken.append(int(delivery.body))
@@ -85,7 +85,7 @@ def test_what_was_not_acked_is_back_after_a_fault(
     broker: BrokerConfig, sender: Sender, queue: Queue
 ) -> None:
     fill(sender, queue, 40)
-    with suppress(ZeroDivisionError), Browser(broker, queue) as browser:
+    with suppress(ZeroDivisionError), QueueBrowser(broker, queue) as browser:
         for number, delivery in enumerate(browser.look()):
             assert 1 / (20 - number)
             delivery.ack()
@@ -98,7 +98,7 @@ def test_reader_waits_for_the_one_before(
     fill(sender, queue, 30)
     seen: list[list[int]] = []
     second = threading.Thread(target=lambda: seen.append(looked_at(broker, queue)))
-    with Browser(broker, queue) as browser:
+    with QueueBrowser(broker, queue) as browser:
         for number, delivery in enumerate(browser.look()):
             if number == 0:
                 second.start()
@@ -116,7 +116,7 @@ def test_queue_that_others_go_on_reading_is_left_to_them(
     sender.channel.basic_consume(queue.name, lambda *delivery: got.append(delivery[3]))
     with (
         pytest.raises(FerWorkerError, match="somebody else is reading"),
-        Browser(broker, queue, wait_s=0.2) as browser,
+        QueueBrowser(broker, queue, wait_s=0.2) as browser,
     ):
         next(browser.look())
     fill(sender, queue, 1)

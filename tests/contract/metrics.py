@@ -4,7 +4,7 @@ from collections import defaultdict
 
 from fer_schemas import SupervisorStatus
 from fer_worker.inference.types import EngineOptions
-from fer_worker.metrics import Counts
+from fer_worker.metrics import MetricsSnapshot
 from fer_worker.supervision.health_server import Snapshot, families
 
 BROKER_METRICS: dict[str, set[str]] = {
@@ -22,7 +22,9 @@ def _overview() -> Snapshot:
     status = SupervisorStatus(
         host="edge", pid=1, software="0", engine="openvino", desired=1, restarts=0, processes=()
     )
-    return Snapshot(status, Counts(), EngineOptions(), threads=1, unroutable=0, connected=True)
+    return Snapshot(
+        status, MetricsSnapshot(), EngineOptions(), threads=1, unroutable=0, connected=True
+    )
 
 
 def _read() -> tuple[dict[str, set[str]], dict[str, dict[str, set[str]]]]:

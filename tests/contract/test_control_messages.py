@@ -9,7 +9,7 @@ import pytest
 
 from fer_client.config import BrokerConfig
 from fer_schemas import StatusQuery, SupervisorStatus
-from fer_worker.admin.supervisor_client import Operator
+from fer_worker.admin.supervisor_client import SupervisorClient
 from fer_worker.supervision.command_listener import Command, Reply
 from tests.contract.test_headers import RawHeaders, nested
 from tests.serving import Sender, supervising
@@ -63,7 +63,7 @@ def test_answer_to_an_earlier_question_is_not_taken_for_one_to_the_next(
         await asked_again.wait()
         yield answer_of(number)
 
-    with supervising(broker, execute=answer_late), Operator(broker) as operator:
+    with supervising(broker, execute=answer_late), SupervisorClient(broker) as operator:
         assert operator.statuses() == []
         assert operator.statuses() == [answer_of(2)]
 
@@ -81,7 +81,7 @@ def test_answer_that_an_operator_cannot_read_is_ignored_with_a_warning(
             properties = pika.BasicProperties(correlation_id=asked.correlation_id)
             sender.channel.basic_publish("", asked.reply_to, body, properties)
 
-    with ThreadPoolExecutor() as pool, Operator(broker) as operator:
+    with ThreadPoolExecutor() as pool, SupervisorClient(broker) as operator:
         answering = pool.submit(answer)
         assert operator.statuses() == [answer_of(1)]
         answering.result()

@@ -6,7 +6,7 @@ import pytest
 
 from fer_client.config import BrokerConfig
 from fer_schemas import FrameEmotion, Status
-from fer_worker.metrics import Meter
+from fer_worker.metrics import MetricsRecorder
 from tests.engines import GatedEngine, SizeEngine, plain_jpeg
 from tests.serving import Sender, request, serving, supervising
 from tests.waiting import wait_until
@@ -55,7 +55,7 @@ def test_request_whose_expiration_passes_while_it_waits_in_a_worker_is_answered_
 def test_request_that_expired_in_the_queue_is_answered_expired(
     broker: BrokerConfig, sender: Sender
 ) -> None:
-    meter = Meter()
+    meter = MetricsRecorder()
     with supervising(broker, meter=meter):
         result = sender.receive(sender.send(request(JPEG, camera_id="c"), expiration="1"))
         wait_until(lambda: meter.counts.requests == {"expired": 1}, what="it is counted")

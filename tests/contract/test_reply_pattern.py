@@ -74,7 +74,7 @@ def own_queue(broker: BrokerConfig, sender: Sender) -> str:
 
 
 @pytest.mark.broker
-def test_reply_to_outside_the_pattern_is_buried_without_a_reply(
+def test_reply_to_outside_the_pattern_is_dead_lettered_without_a_reply(
     broker: BrokerConfig, sender: Sender, own_queue: str
 ) -> None:
     with serving(broker, SizeEngine(), limits=OF_ITS_USER):

@@ -180,7 +180,7 @@ def test_reply_to_one_of_the_workers_queues_is_refused(
     assert [sender.depth(f"{broker.namespace}.{name}") for name in ("frames", "results")] == [0, 0]
 
 
-def test_frame_that_is_a_text_file_makes_a_partial_result_and_nothing_is_buried(
+def test_frame_that_is_a_text_file_makes_a_partial_result_and_nothing_is_dead_lettered(
     broker: BrokerConfig, sender: Sender
 ) -> None:
     with serving(broker, SizeEngine()):

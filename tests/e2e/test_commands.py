@@ -98,7 +98,7 @@ def test_scale_and_status_follow_the_processes(
     assert depths[".frames"]["consumers"] == 1
     table = fer_worker("status", broker=broker).stdout
     assert supervisor in table
-    assert f"{broker.namespace}.frames.suspects" in table
+    assert f"{broker.namespace}.frames.quarantine" in table
 
 
 def test_scale_to_zero_pauses_and_loses_nothing(

@@ -1,4 +1,4 @@
-"""What an operator does with buried requests, after real burials by a real service."""
+"""What an operator does with dead-lettered requests, after real burials by a real service."""
 
 import json
 import os
@@ -42,7 +42,7 @@ def letters(broker: BrokerConfig) -> list[DeadLetter]:
         return list(dead.oldest(1_000_000)[0])
 
 
-def buried(broker: BrokerConfig, count: int) -> list[DeadLetter]:
+def dead_lettered(broker: BrokerConfig, count: int) -> list[DeadLetter]:
     """Wait until so many are dead, and look at them."""
     with DeadLetters(broker) as dead:
         wait_until(lambda: dead.count() == count, what=f"{count} requests are dead")
@@ -76,18 +76,18 @@ def correlation_ids(sender: Sender, queue: str) -> list[str]:
 def test_list_says_when_why_and_from_whom(broker: BrokerConfig, sender: Sender) -> None:
     with serving(broker, SizeEngine(), threads=1):
         unknown_field = sender.send(request(JPEG, camera_id="door-1", colour="red"))
-        buried(broker, 1)
+        dead_lettered(broker, 1)
         newer = sender.send(
             json.dumps({"version": 2, "camera_id": "yard", "frames": []}).encode(),
             "application/json",
         )
-        buried(broker, 2)
+        dead_lettered(broker, 2)
         malformed = sender.send(b"\xc1", headers={"trace": "\x1b[31m"})
-        buried(broker, 3)
+        dead_lettered(broker, 3)
         sender.send(JPEG, "image/png", correlation_id=None, headers={"camera_id": "gate"})
-        buried(broker, 4)
+        dead_lettered(broker, 4)
         forbidden = sender.send(request(JPEG), reply_to=f"{broker.namespace}.frames")
-        found = buried(broker, 5)
+        found = dead_lettered(broker, 5)
     assert [(letter.code, letter.camera_id, letter.correlation_id) for letter in found] == [
         (ErrorCode.INVALID_REQUEST, "door-1", unknown_field),
         (ErrorCode.UNSUPPORTED_VERSION, "yard", newer),
@@ -97,12 +97,12 @@ def test_list_says_when_why_and_from_whom(broker: BrokerConfig, sender: Sender) 
     ]
     first = found[0]
     assert first.message == "colour: Extra inputs are not permitted"
-    assert (first.buried_by, first.reply_to) == ("test/1", sender.reply_to)
+    assert (first.dead_lettered_by, first.reply_to) == ("test/1", sender.reply_to)
     assert first.first_queue == f"{broker.namespace}.frames"
     assert first.content_type == "application/msgpack"
     assert first.body_bytes == len(msgpack.packb(request(JPEG, camera_id="door-1", colour="red")))
     assert [letter.deliveries for letter in found] == [5, 4, 3, 2, 1]
-    assert first.buried_at is not None
+    assert first.dead_lettered_at is not None
 
     done = fer_worker("dead", "list", "--json", "--limit=2", broker=broker)
     assert done.stderr == "The oldest 2 of 5 dead letters; --limit shows more.\n"
@@ -114,7 +114,7 @@ def test_list_says_when_why_and_from_whom(broker: BrokerConfig, sender: Sender) 
     for letter in found:
         assert letter.id in table
         assert str(letter.code) in table
-    assert first.buried_at[:10] in table
+    assert first.dead_lettered_at[:10] in table
     assert "door-1" in table
 
 
@@ -129,7 +129,7 @@ def test_show_describes_the_body_without_its_pixels_and_saves_it(
             reply_to=f"{broker.namespace}.frames",
             headers={"thumbnail": JPEG, "trace": "\x1b[31mred"},
         )
-        (letter,) = buried(broker, 1)
+        (letter,) = dead_lettered(broker, 1)
     file = tmp_path / "body"
     done = fer_worker("dead", "show", letter.id, f"--save={file}", broker=broker)
     assert (done.returncode, done.stderr) == (0, "")
@@ -148,7 +148,7 @@ def test_show_describes_the_body_without_its_pixels_and_saves_it(
 def test_show_says_why_a_body_cannot_be_read(broker: BrokerConfig, sender: Sender) -> None:
     with serving(broker, SizeEngine()):
         sender.send(b"\xc1")
-        (letter,) = buried(broker, 1)
+        (letter,) = dead_lettered(broker, 1)
     with DeadLetters(broker) as dead:
         opened = dead.open(letter.id)
     assert opened.body == b"\xc1"
@@ -174,7 +174,7 @@ def test_requeued_request_is_answered_once_the_worker_can(
     with serving(broker, SizeEngine(), limits=Limits(max_bytes=100)):
         sent = sender.send(request(JPEG), headers={"mine": 1})
         assert sender.receive(sent).status is Status.ERROR
-        (letter,) = buried(broker, 1)
+        (letter,) = dead_lettered(broker, 1)
     done = fer_worker("dead", "requeue", letter.id, broker=broker)
     assert (done.returncode, done.stdout, done.stderr) == (0, "1 requeued\n", "")
     with serving(broker, SizeEngine()):
@@ -185,7 +185,7 @@ def test_requeued_request_is_answered_once_the_worker_can(
 
 
 def test_requeued_poison_is_what_its_sender_sent(broker: BrokerConfig, sender: Sender) -> None:
-    suspects = f"{broker.namespace}.frames.suspects"
+    suspects = f"{broker.namespace}.frames.quarantine"
     properties = pika.BasicProperties(
         correlation_id="deadly",
         content_type="image/jpeg",
@@ -203,7 +203,7 @@ def test_requeued_poison_is_what_its_sender_sent(broker: BrokerConfig, sender: S
 
     wait_until(die_with_it)
     with supervising(broker):
-        (letter,) = buried(broker, 1)
+        (letter,) = dead_lettered(broker, 1)
     assert (letter.code, letter.first_queue) == (ErrorCode.POISON_MESSAGE, suspects)
     with DeadLetters(broker) as dead:
         assert list(dead.requeue([letter.id])) == [letter.id]
@@ -222,10 +222,10 @@ def test_requeue_of_all_ends_though_workers_bury_them_again(
     with serving(broker, SizeEngine()):
         for _ in range(30):
             sender.send(b"\xc1")
-        before = {letter.id for letter in buried(broker, 30)}
+        before = {letter.id for letter in dead_lettered(broker, 30)}
         with DeadLetters(broker) as dead:
             assert set(dead.requeue()) == before
-        after = {letter.id for letter in buried(broker, 30)}
+        after = {letter.id for letter in dead_lettered(broker, 30)}
     assert not before & after
 
 
@@ -322,7 +322,9 @@ def test_connection_that_is_cut_before_the_ack_leaves_a_duplicate_and_loses_noth
     assert done.returncode == 3
     assert done.stderr.startswith("fer-worker: the connection to the broker was lost")
     assert done.stderr.count("\n") == 1
-    assert sorted(letter.correlation_id or "" for letter in buried(broker, 20)) == sorted(names)
+    assert sorted(letter.correlation_id or "" for letter in dead_lettered(broker, 20)) == sorted(
+        names
+    )
     assert correlation_ids(sender, "frames") == ["0"]
 
 
@@ -342,7 +344,7 @@ def test_connection_that_is_cut_in_between_loses_nothing(
         DeadLetters(BrokerConfig((url,), broker.namespace)) as dead,
     ):
         list(dead.requeue())
-    kept = [letter.correlation_id or "" for letter in buried(broker, 31)]
+    kept = [letter.correlation_id or "" for letter in dead_lettered(broker, 31)]
     moved = correlation_ids(sender, "frames")
     assert set(kept) | set(moved) == set(names)
     assert set(kept) & set(moved) == {"29"}
@@ -382,7 +384,7 @@ def test_requests_that_a_full_queue_refuses_stay_with_the_dead(
     assert len(letters(broker)) == 7
 
 
-def test_letter_that_no_worker_buried_can_be_handled_too(
+def test_letter_that_no_worker_dead_lettered_can_be_handled_too(
     broker: BrokerConfig, sender: Sender
 ) -> None:
     queue = f"{broker.namespace}.frames.dead"
@@ -391,7 +393,7 @@ def test_letter_that_no_worker_buried_can_be_handled_too(
         "", queue, b"[1]", pika.BasicProperties(message_id="an id of theirs", content_type="?" * 99)
     )
     found = letters(broker)
-    assert [(letter.code, letter.buried_at) for letter in found] == [(None, None)] * 2
+    assert [(letter.code, letter.dead_lettered_at) for letter in found] == [(None, None)] * 2
     assert [letter.id for letter in letters(broker)] == [letter.id for letter in found]
     for letter in found:
         assert fer_worker("dead", "show", letter.id, broker=broker).returncode == 0

@@ -42,5 +42,5 @@ def test_only_what_kills_is_poison_and_every_good_batch_is_answered(
         assert [error.code for error in verdict.errors] == [ErrorCode.POISON_MESSAGE]
     # To set a request aside, and to dead-letter it, is at least once: one may be there twice.
     dead = f"{broker.namespace}.frames.dead"
-    buried = [sender.take(dead)[0].correlation_id for _ in range(sender.depth(dead))]
-    assert set(buried) == {verdict.correlation_id for verdict in verdicts}
+    dead_lettered = [sender.take(dead)[0].correlation_id for _ in range(sender.depth(dead))]
+    assert set(dead_lettered) == {verdict.correlation_id for verdict in verdicts}

@@ -40,7 +40,7 @@ def test_each_line_is_a_json_object_and_a_hundred_bad_messages_are_a_few_of_them
     assert {int(line["worker"].rpartition("/")[2]) for line in lines} == pids
     about_good = [line["message"] for line in lines if line.get("correlation_id") == good]
     assert [text.partition(" ")[0] for text in about_good] == ["taken", "ended:"]
-    buried = [line["message"] for line in lines if BURIED in line["message"]]
-    counted = [re.match(r"… and (\d+) more like it", text) for text in buried]
+    dead_lettered = [line["message"] for line in lines if BURIED in line["message"]]
+    counted = [re.match(r"… and (\d+) more like it", text) for text in dead_lettered]
     assert sum(int(found[1]) if found else 1 for found in counted) == 100
-    assert len(buried) < 100
+    assert len(dead_lettered) < 100

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from fer_client import FerClient
 from fer_client.config import BrokerConfig, host_name
 from fer_schemas import ScaleCommand
-from fer_worker.admin.supervisor_client import Operator
+from fer_worker.admin.supervisor_client import SupervisorClient
 from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.frames import sample
 from tests.serving import RunningWorkers, command, fer_worker, running
@@ -96,7 +96,7 @@ def test_metrics_count_the_work_of_all_processes_also_of_those_that_died(
         )
         assert all(process.resident_bytes > 100e6 for process in status.processes)
 
-        with Operator(broker) as operator:
+        with SupervisorClient(broker) as operator:
             list(operator.scale(ScaleCommand(processes=0), timeout_s=60))
         assert wait_until(lambda: (now := ask(workers, "/readyz"))[0] == 503 and now) == (
             503,

@@ -127,24 +127,28 @@ def test_whoever_is_no_operator_is_told_so_in_one_line(
     assert done.stderr.count("\n") == 1
 
 
-def test_operator_reads_what_was_buried_sends_it_again_and_takes_results(
+def test_operator_reads_what_was_dead_lettered_sends_it_again_and_takes_results(
     workers: RunningWorkers, accounts: Accounts
 ) -> None:
     operator = accounts.config("operator")
     sender = accounts.channel("door-1")
     sender.basic_publish("fer.requests", "frames", b"?", pika.BasicProperties(correlation_id="c"))
 
-    def buried() -> list[dict[str, Any]]:
+    def dead_lettered() -> list[dict[str, Any]]:
         done = fer_worker("dead", "list", "--json", broker=operator)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
 
-    wait_until(buried, 30, "it is buried")
-    (letter,) = buried()
+    wait_until(dead_lettered, 30, "it is dead-lettered")
+    (letter,) = dead_lettered()
     assert fer_worker("dead", "show", letter["id"], broker=operator).returncode == 0
     again = fer_worker("dead", "requeue", "--all", broker=operator)
     assert again.returncode == 0, again.stderr
-    wait_until(lambda: [found["id"] for found in buried()] != [letter["id"]], 30, "buried anew")
+    wait_until(
+        lambda: [found["id"] for found in dead_lettered()] != [letter["id"]],
+        30,
+        "dead-lettered anew",
+    )
     assert fer_worker("dead", "purge", "--all", "--yes", broker=operator).returncode == 0
     assert fer_worker("results", "take", broker=operator).returncode == 0
 
@@ -183,8 +187,8 @@ FORBIDDEN: dict[str, tuple[str, dict[str, Any]]] = {
     "write to any queue": ("basic_publish", {"exchange": "", "routing_key": "fer.frames"}),
     "write to control": ("basic_publish", {"exchange": "fer.control", "routing_key": ""}),
     "read requests": ("basic_get", {"queue": "fer.frames"}),
-    "read obituaries": ("basic_get", {"queue": "fer.frames.obituaries"}),
-    "read suspects": ("basic_get", {"queue": "fer.frames.suspects"}),
+    "read obituaries": ("basic_get", {"queue": "fer.frames.undeliverable"}),
+    "read suspects": ("basic_get", {"queue": "fer.frames.quarantine"}),
     "read dead letters": ("basic_get", {"queue": "fer.frames.dead"}),
     "read the results of all": ("basic_get", {"queue": "fer.results"}),
     "read another's results": ("basic_get", {"queue": "fer.replies.gate-2.1"}),
@@ -217,7 +221,7 @@ FORBIDDEN: dict[str, tuple[str, dict[str, Any]]] = {
             "queue": "fer.replies.door-1.4",
             "arguments": {
                 "x-dead-letter-exchange": "",
-                "x-dead-letter-routing-key": "fer.frames.obituaries",
+                "x-dead-letter-routing-key": "fer.frames.undeliverable",
                 "x-message-ttl": 0,
             },
         },

@@ -11,7 +11,7 @@ import pytest
 
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchResult
-from fer_worker.admin.undelivered_results import UnreadResult, UnreadResults
+from fer_worker.admin.undelivered_results import UndeliveredResult, UndeliveredResults
 from tests.cutting import BASIC_ACK, line_that_breaks
 from tests.engines import SizeEngine, plain_jpeg
 from tests.serving import Sender, fer_worker, request, serving
@@ -20,8 +20,8 @@ from tests.waiting import wait_until
 pytestmark = pytest.mark.broker
 
 
-def unread(broker: BrokerConfig) -> list[UnreadResult]:
-    with UnreadResults(broker) as results:
+def unread(broker: BrokerConfig) -> list[UndeliveredResult]:
+    with UndeliveredResults(broker) as results:
         return list(results.oldest(1_000_000)[0])
 
 

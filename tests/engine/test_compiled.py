@@ -13,7 +13,7 @@ from fer_worker.inference import openvino_engine
 from fer_worker.inference.factory import create_engine
 from fer_worker.inference.mtcnn import suppression
 from fer_worker.inference.mtcnn.native import find_library
-from fer_worker.inference.mtcnn.operations import Kernels
+from fer_worker.inference.mtcnn.operations import DetectorOps
 from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
 from fer_worker.inference.openvino_engine import OpenVinoEngine
 from fer_worker.inference.types import Engine, EngineOptions
@@ -27,17 +27,17 @@ def noise(height: int, width: int) -> Picture:
     return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def kernels_of(engine: Engine) -> Kernels:
+def kernels_of(engine: Engine) -> DetectorOps:
     assert isinstance(engine, OpenVinoEngine)
     return engine.kernels
 
 
 @pytest.fixture(scope="session")
-def on_openvino(engine_of: EngineOf) -> Kernels:
+def on_openvino(engine_of: EngineOf) -> DetectorOps:
     return kernels_of(engine_of(EngineOptions(kernels="openvino")))
 
 
-def compiled_with(instructions: str) -> Kernels:
+def compiled_with(instructions: str) -> DetectorOps:
     library = find_library(instructions)
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(openvino_engine, "find_library", lambda **_: library)
@@ -45,7 +45,7 @@ def compiled_with(instructions: str) -> Kernels:
 
 
 @pytest.fixture(scope="session", params=["avx512_bf16", "avx512", "avx2", "baseline"])
-def compiled(request: pytest.FixtureRequest) -> Kernels:
+def compiled(request: pytest.FixtureRequest) -> DetectorOps:
     try:
         return compiled_with(request.param)
     except ValueError:
@@ -66,8 +66,8 @@ def test_the_best_instruction_set_is_chosen() -> None:
 @given(st.integers(12, 90), st.integers(12, 90), st.sampled_from([1.0, 0.77, 0.6, 0.31]), st.data())
 @settings(deadline=None, max_examples=150)
 def test_cells_of_a_window_are_those_of_openvino(
-    compiled: Kernels,
-    on_openvino: Kernels,
+    compiled: DetectorOps,
+    on_openvino: DetectorOps,
     height: int,
     width: int,
     scale: float,
@@ -87,7 +87,7 @@ def test_cells_of_a_window_are_those_of_openvino(
 
 
 def test_cells_of_photographs_are_those_of_openvino(
-    compiled: Kernels, on_openvino: Kernels, views: Views
+    compiled: DetectorOps, on_openvino: DetectorOps, views: Views
 ) -> None:
     found = 0
     for image in views(12):
@@ -135,7 +135,7 @@ def test_guesses_in_bfloat16_decide_nothing(views: Views) -> None:
 @given(st.integers(0, 60), st.integers(0, 2**32), st.sampled_from([0.5, 0.7]))
 @settings(deadline=None)
 def test_suppression_keeps_what_numpys_keeps(
-    compiled: Kernels, count: int, seed: int, threshold: float
+    compiled: DetectorOps, count: int, seed: int, threshold: float
 ) -> None:
     chance = np.random.default_rng(seed)
     corners = chance.uniform(-20, 40, (count, 2))
@@ -159,7 +159,7 @@ def test_an_order_that_is_none_never_reaches_the_compiled_code() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 9, 10, 11, 37])
 def test_candidates_get_the_scores_of_openvino_however_many(
-    compiled: Kernels, on_openvino: Kernels, views: Views, count: int
+    compiled: DetectorOps, on_openvino: DetectorOps, views: Views, count: int
 ) -> None:
     chance = np.random.default_rng(count)
     for image in views(6):
@@ -183,7 +183,7 @@ def test_candidates_get_the_scores_of_openvino_however_many(
 
 
 def test_sums_stay_exact_where_the_integral_image_wraps_around(
-    compiled: Kernels, on_openvino: Kernels
+    compiled: DetectorOps, on_openvino: DetectorOps
 ) -> None:
     picture = AreaResizer(np.full((3000, 3000, 3), 255, np.uint8))  # 2.3e9 a channel, over 2**31
     corners = np.array([[2900, 2900, 3000, 3000], [0, 0, 3000, 3000]], np.int32)
@@ -192,7 +192,7 @@ def test_sums_stay_exact_where_the_integral_image_wraps_around(
 
 
 def test_what_does_not_lie_in_the_picture_never_reaches_the_compiled_code(
-    compiled: Kernels,
+    compiled: DetectorOps,
 ) -> None:
     picture = AreaResizer(noise(50, 60))
     for corner in ([0, 0, 61, 50], [0, 0, 60, 51], [-1, 0, 9, 9], [5, 5, 5, 9], [9, 9, 5, 12]):

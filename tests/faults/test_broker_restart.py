@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from fer_client.config import BrokerConfig
-from fer_worker.admin.supervisor_client import Operator
+from fer_worker.admin.supervisor_client import SupervisorClient
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import plain_jpeg
 from tests.faults.load import steady_load
@@ -127,6 +127,6 @@ def test_commands_wait_for_a_broker_that_is_still_starting(
     node.stop()
     starting = threading.Thread(target=node.start)
     starting.start()
-    with Operator(own_broker, wait_s=60) as operator:
+    with SupervisorClient(own_broker, wait_s=60) as operator:
         assert operator.statuses() == []
     starting.join()

@@ -19,7 +19,7 @@ HANG_TIMEOUT_S = 3
 OPTIONS = ("--processes=2", "--threads=1", "--prefetch=4", f"--hang-timeout={HANG_TIMEOUT_S}")
 
 
-def test_frame_that_never_ends_is_buried_and_those_beside_it_are_answered(
+def test_frame_that_never_ends_is_dead_lettered_and_those_beside_it_are_answered(
     broker: BrokerConfig, tmp_path: Path
 ) -> None:
     with (

@@ -13,7 +13,7 @@ from functools import partial
 from fer_client.config import BrokerConfig
 from fer_client.errors import FerWorkerError, NoAnswerError
 from fer_schemas import ScaleCommand
-from fer_worker.admin.supervisor_client import Operator
+from fer_worker.admin.supervisor_client import SupervisorClient
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.forwarder import Forwarder
 from tests.soak.record import Record
@@ -118,7 +118,10 @@ class Faults:
         """Have as many workers as there may be, once the supervisor hears of it."""
 
         def restored() -> bool:
-            with suppress(NoAnswerError), Operator(self._scene.broker, wait_s=60) as operator:
+            with (
+                suppress(NoAnswerError),
+                SupervisorClient(self._scene.broker, wait_s=60) as operator,
+            ):
                 command = ScaleCommand(processes=MAX_PROCESSES)
                 return all(reply.complete for reply in operator.scale(command, timeout_s=60))
             return False
@@ -146,7 +149,7 @@ class Faults:
 
     def _scale(self) -> None:
         command = ScaleCommand(processes=self._chance.randint(1, MAX_PROCESSES))
-        with suppress(FerWorkerError), Operator(self._scene.broker, wait_s=60) as operator:
+        with suppress(FerWorkerError), SupervisorClient(self._scene.broker, wait_s=60) as operator:
             # The next fault is not to wait until all are ready.
             next(operator.scale(command, timeout_s=1), None)
 

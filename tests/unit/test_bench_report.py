@@ -5,12 +5,19 @@ from collections import Counter
 from rich.console import Console
 
 from fer_worker.cli.bench_report import render_steps, row, write_csv
-from fer_worker.tools.loadtest.measurement import Closed, Failure, Open, Pace, Step, Window
+from fer_worker.tools.loadtest.measurement import (
+    ClosedLoop,
+    Failure,
+    OpenLoop,
+    Step,
+    Window,
+    Workload,
+)
 from tests.unit.test_windows import sample
 
 
 def step(
-    pace: Pace,
+    pace: Workload,
     latency: float | None = 100.0,
     *,
     stable: bool = True,
@@ -30,7 +37,7 @@ def shown(*steps: Step) -> str:
 
 
 def test_row_is_flat_and_has_every_figure() -> None:
-    figures = row(step(Closed(4), no_answer=2))
+    figures = row(step(ClosedLoop(4), no_answer=2))
     assert (figures["concurrency"], figures["rate"]) == (4, None)
     assert (figures["frames_per_s"], figures["batches_per_s"]) == (40, 10)
     assert [figures[f"p{percent}_ms"] for percent in (50, 90, 95, 99)] == [100] * 4
@@ -44,14 +51,14 @@ def test_row_is_flat_and_has_every_figure() -> None:
 
 
 def test_row_of_a_step_without_answers_has_nothing_where_nothing_was_measured() -> None:
-    figures = row(step(Open(2.5), None, stable=False))
+    figures = row(step(OpenLoop(2.5), None, stable=False))
     assert (figures["concurrency"], figures["rate"]) == (None, 2.5)
     assert figures["frames_per_s"] == 0
     assert figures["p95_ms"] is figures["detect_ms"] is None
 
 
 def test_csv_has_a_row_a_step_and_reads_back() -> None:
-    steps = [step(Closed(1)), step(Closed(2), None)]
+    steps = [step(ClosedLoop(1)), step(ClosedLoop(2), None)]
     file = io.StringIO()
     write_csv(file, steps)
     rows = list(csv.DictReader(io.StringIO(file.getvalue())))
@@ -62,8 +69,8 @@ def test_csv_has_a_row_a_step_and_reads_back() -> None:
 
 def test_tables_fit_a_terminal_of_80_columns_whatever_the_figures_are() -> None:
     text = shown(
-        step(Closed(1)),
-        step(Closed(1024), 12_345.0, stable=False, no_answer=1234, partial=123),
+        step(ClosedLoop(1)),
+        step(ClosedLoop(1024), 12_345.0, stable=False, no_answer=1234, partial=123),
     )
     assert "…" not in text
     assert "12,345" in text
@@ -71,7 +78,7 @@ def test_tables_fit_a_terminal_of_80_columns_whatever_the_figures_are() -> None:
 
 
 def test_tables_say_where_nothing_was_measured() -> None:
-    text = shown(step(Open(100), None, stable=False, interrupted=True))
+    text = shown(step(OpenLoop(100), None, stable=False, interrupted=True))
     assert "by rate" in text
     assert "interrupted" in text
     assert "not stable" not in text
@@ -79,4 +86,4 @@ def test_tables_say_where_nothing_was_measured() -> None:
 
 def test_tables_say_where_clocks_differ() -> None:
     ahead = Window(1.0, [sample(queue=60.0)], 1)
-    assert "clocks differ" in shown(Step(Closed(1), 3, True, ahead, Counter()))
+    assert "clocks differ" in shown(Step(ClosedLoop(1), 3, True, ahead, Counter()))

@@ -43,8 +43,10 @@ def test_to_requestd_request_has_its_senders_headers_only() -> None:
         "x-delivery-count": 7,
         "CC": ["elsewhere"],
     }
-    buried = delivery(b"body", headers=headers, message_id="m", correlation_id="c", reply_to="r")
-    message = to_request(buried, Topology("site-a"))
+    dead_lettered = delivery(
+        b"body", headers=headers, message_id="m", correlation_id="c", reply_to="r"
+    )
+    message = to_request(dead_lettered, Topology("site-a"))
     assert (message.exchange, message.routing_key) == ("site-a.requests", "frames")
     assert message.body == b"body"
     assert message.properties.headers == {"mine": 1, "x-mine": 2}

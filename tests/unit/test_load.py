@@ -20,13 +20,13 @@ from fer_client.errors import (
 from fer_schemas import BatchResult, Frame
 from fer_worker.tools.loadtest.generator import Load
 from fer_worker.tools.loadtest.measurement import (
-    Closed,
+    ClosedLoop,
     Failure,
-    Open,
-    Pace,
+    OpenLoop,
     Rules,
     Step,
     Window,
+    Workload,
 )
 
 Answer = BatchResult | FerWorkerError
@@ -57,7 +57,7 @@ def at_once(answer: Answer) -> Callable[[Sequence[Frame]], "Future[BatchResult]"
 
 
 def load(
-    pace: Pace, submit: Callable[[Sequence[Frame]], "Future[BatchResult]"], rules: Rules = QUICK
+    pace: Workload, submit: Callable[[Sequence[Frame]], "Future[BatchResult]"], rules: Rules = QUICK
 ) -> Step:
     return Load(pace, submit, repeat(BATCH), rules).run()
 
@@ -98,7 +98,7 @@ def slow() -> Iterator[Slow]:
 
 
 def test_samples_have_what_the_results_say() -> None:
-    step = load(Closed(1), at_once(result()))
+    step = load(ClosedLoop(1), at_once(result()))
     batch = step.last.samples[0]
     assert (batch.frames, batch.process) == (2, "host/1")
     assert (batch.queue, batch.worker) == (2, 8)
@@ -108,12 +108,12 @@ def test_samples_have_what_the_results_say() -> None:
 
 
 def test_concurrency_is_reached_and_never_passed(slow: Slow) -> None:
-    load(Closed(5), slow.submit)
+    load(ClosedLoop(5), slow.submit)
     assert slow.most == 5
 
 
 def test_rate_that_is_too_much_fills_no_more_than_the_room_there_is(slow: Slow) -> None:
-    load(Open(1_000_000, in_flight=7), slow.submit)
+    load(OpenLoop(1_000_000, in_flight=7), slow.submit)
     assert slow.most == 7
 
 
@@ -122,7 +122,7 @@ def test_latency_counts_from_the_moment_at_which_a_batch_was_due() -> None:
         time.sleep(0.02)  # twenty times as long as there is time for
         return ended(result())
 
-    step = load(Open(1000), submit, Rules(window_s=0.2, max_windows=3))
+    step = load(OpenLoop(1000), submit, Rules(window_s=0.2, max_windows=3))
     first, *_, last = step.last.samples
     behind = (len(step.last.samples) - 1) * (20 - 1)
     assert last.client - first.client >= behind
@@ -131,20 +131,20 @@ def test_latency_counts_from_the_moment_at_which_a_batch_was_due() -> None:
 
 
 def test_step_ends_when_its_windows_agree() -> None:
-    step = load(Closed(1), at_once(result()), Rules(window_s=0.02, stability=1e9))
+    step = load(ClosedLoop(1), at_once(result()), Rules(window_s=0.02, stability=1e9))
     assert (step.stable, step.windows) == (True, 3)
     assert step.last.seconds >= 3 * 0.02
 
 
 def test_step_that_never_agrees_ends_after_the_most_windows() -> None:
-    step = load(Closed(1), at_once(result()), Rules(0.01, stability=1e-9, max_windows=5))
+    step = load(ClosedLoop(1), at_once(result()), Rules(0.01, stability=1e-9, max_windows=5))
     assert (step.stable, step.windows) == (False, 5)
 
 
 def test_each_window_is_told_once_it_closes() -> None:
     told: list[tuple[int, Window]] = []
     Load(
-        Closed(1),
+        ClosedLoop(1),
         at_once(result()),
         repeat(BATCH),
         Rules(0.01, 1e-9, 4),
@@ -167,13 +167,13 @@ def test_each_window_is_told_once_it_closes() -> None:
 )
 def test_batches_that_fail_are_counted_and_in_no_figure(answer: Answer, failure: Failure) -> None:
     answers = deque([answer] * 3)
-    step = load(Closed(1), lambda _: ended(answers.popleft() if answers else result()))
+    step = load(ClosedLoop(1), lambda _: ended(answers.popleft() if answers else result()))
     assert step.failures == {failure: 3}
     assert step.last.samples
 
 
 def test_step_ends_where_nothing_is_analysed_any_more() -> None:
-    step = load(Closed(2), at_once(NoAnswerError("")), Rules(window_s=0.02, max_windows=1000))
+    step = load(ClosedLoop(2), at_once(NoAnswerError("")), Rules(window_s=0.02, max_windows=1000))
     assert step.windows == 3
     assert step.last.samples == []
     assert step.failures[Failure.NO_ANSWER] > 0
@@ -181,11 +181,13 @@ def test_step_ends_where_nothing_is_analysed_any_more() -> None:
 
 def test_broker_that_refuses_ends_it() -> None:
     with pytest.raises(BrokerRefusedError):
-        load(Closed(1), at_once(BrokerRefusedError("")))
+        load(ClosedLoop(1), at_once(BrokerRefusedError("")))
 
 
-@pytest.mark.parametrize("pace", [Closed(3), Open(200)])
-def test_stop_sends_nothing_more_and_waits_for_what_is_under_way(pace: Pace, slow: Slow) -> None:
+@pytest.mark.parametrize("pace", [ClosedLoop(3), OpenLoop(200)])
+def test_stop_sends_nothing_more_and_waits_for_what_is_under_way(
+    pace: Workload, slow: Slow
+) -> None:
     sent = 0
 
     def submit(frames: Sequence[Frame]) -> "Future[BatchResult]":
@@ -204,7 +206,7 @@ def test_stop_sends_nothing_more_and_waits_for_what_is_under_way(pace: Pace, slo
 
 
 def test_stop_before_the_first_answer_leaves_nothing_measured(slow: Slow) -> None:
-    early = Load(Closed(2), slow.submit, repeat(BATCH), QUICK)
+    early = Load(ClosedLoop(2), slow.submit, repeat(BATCH), QUICK)
     early.stop()
     step = early.run()
     assert (step.windows, step.last.samples, slow.most) == (0, [], 0)

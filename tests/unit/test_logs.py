@@ -12,8 +12,8 @@ from fer_worker.logging_setup import (
     FIRST_LINES,
     MOST_TEMPLATES,
     CountingHandler,
-    about,
     formatter,
+    log_context,
 )
 from tests.waiting import wait_until
 
@@ -26,7 +26,7 @@ def record(text: str, *arguments: object, **fields: object) -> logging.LogRecord
 
 
 def test_line_of_text_has_its_correlation_id_at_its_end() -> None:
-    line = formatter("host/1", "text").format(record("taken from %s", "q", **about("6f1a")))
+    line = formatter("host/1", "text").format(record("taken from %s", "q", **log_context("6f1a")))
     assert re.fullmatch(
         r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    \[host/1\] taken from q "
         r"correlation_id=6f1a",
@@ -36,13 +36,17 @@ def test_line_of_text_has_its_correlation_id_at_its_end() -> None:
 
 def test_line_about_no_request_names_none() -> None:
     assert "correlation_id" not in formatter("host/1", "text").format(record("x"))
-    assert "correlation_id" not in formatter("host/1", "json").format(record("x", **about(None)))
+    assert "correlation_id" not in formatter("host/1", "json").format(
+        record("x", **log_context(None))
+    )
 
 
 def test_text_of_a_sender_forges_no_line_and_no_colour() -> None:
-    line = formatter("host/1", "text").format(record("buried %s", FORGED, **about("a\nb")))
+    line = formatter("host/1", "text").format(
+        record("dead-lettered %s", FORGED, **log_context("a\nb"))
+    )
     assert line.endswith(
-        "buried door-1\\n2026-11-23T10:00:00Z INFO all is well\\x1b[31m\\u202e\\x00 ünïcode "
+        "dead-lettered door-1\\n2026-11-23T10:00:00Z INFO all is well\\x1b[31m\\u202e\\x00 ünïcode "
         "correlation_id=a\\nb"
     )
 
@@ -62,7 +66,9 @@ def test_text_of_an_exception_forges_no_line_either() -> None:
 
 
 def test_json_has_a_field_for_each_thing() -> None:
-    line = formatter("host/1", "json").format(record("buried %s", FORGED, **about("a\nb")))
+    line = formatter("host/1", "json").format(
+        record("dead-lettered %s", FORGED, **log_context("a\nb"))
+    )
     assert line.isascii()
     assert line.isprintable()
     fields = json.loads(line)
@@ -70,7 +76,7 @@ def test_json_has_a_field_for_each_thing() -> None:
     assert fields == {
         "level": "INFO",
         "logger": "worker.x",
-        "message": f"buried {FORGED}",
+        "message": f"dead-lettered {FORGED}",
         "worker": "host/1",
         "correlation_id": "a\nb",
     }
@@ -106,13 +112,13 @@ class Log:
 def test_first_ten_lines_of_a_template_are_written_and_the_rest_is_counted() -> None:
     log = Log()
     for number in range(1000):
-        log.logger.warning("buried %d", number, extra=about(str(number)))
-    assert log.lines == [f"worker.x WARNING buried {number}" for number in range(10)]
+        log.logger.warning("dead-lettered %d", number, extra=log_context(str(number)))
+    assert log.lines == [f"worker.x WARNING dead-lettered {number}" for number in range(10)]
     log.handler.setFormatter(formatter("host/1", "json"))
     log.handler.close()
     told = json.loads(log.lines[10])
     assert re.fullmatch(
-        r"… and 990 more like it in \d+(\.\d)? s, the last: buried 999", told["message"]
+        r"… and 990 more like it in \d+(\.\d)? s, the last: dead-lettered 999", told["message"]
     )
     assert (told["level"], told["logger"]) == ("WARNING", "worker.x")
     assert told["correlation_id"] == "999"
@@ -122,23 +128,23 @@ def test_first_ten_lines_of_a_template_are_written_and_the_rest_is_counted() -> 
 def test_counted_lines_are_told_when_nothing_more_comes() -> None:
     log = Log(window_s=0.2)
     for number in range(1000):
-        log.logger.warning("buried %d", number)
+        log.logger.warning("dead-lettered %d", number)
     wait_until(lambda: log.accounts_for(1000), what="every line is written or counted")
 
 
 def test_new_window_begins_with_lines_again() -> None:
     log = Log(window_s=0.2)
     for number in range(1000):
-        log.logger.warning("buried %d", number)
+        log.logger.warning("dead-lettered %d", number)
     wait_until(lambda: log.accounts_for(1000), what="the window has ended")
-    log.logger.warning("buried %s", "after it")
-    assert log.lines[-1] == "worker.x WARNING buried after it"
+    log.logger.warning("dead-lettered %s", "after it")
+    assert log.lines[-1] == "worker.x WARNING dead-lettered after it"
 
 
 def test_what_is_written_ten_times_needs_no_number() -> None:
     log = Log()
     for number in range(FIRST_LINES):
-        log.logger.warning("buried %d", number)
+        log.logger.warning("dead-lettered %d", number)
     log.handler.close()
     assert len(log.lines) == FIRST_LINES
 
@@ -178,9 +184,9 @@ import logging
 from fer_worker.logging_setup import setup_logs
 setup_logs("host/1")
 for number in range(1000):
-    logging.warning("buried %d", number)
+    logging.warning("dead-lettered %d", number)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     *_, last = done.stderr.splitlines()
-    assert re.search(r"… and 990 more like it in \d+(\.\d)? s, the last: buried 999$", last)
+    assert re.search(r"… and 990 more like it in \d+(\.\d)? s, the last: dead-lettered 999$", last)
     assert done.stderr.count("\n") == 11

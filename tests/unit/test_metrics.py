@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 from fer_worker.metrics import (
     BUCKETS_S,
     STAGES,
-    Counts,
     Histogram,
-    Meter,
-    Recent,
+    MetricsRecorder,
+    MetricsSnapshot,
+    SlidingWindow,
     resident_bytes,
 )
 
@@ -18,7 +18,7 @@ SECONDS = st.floats(0, 100, allow_nan=False)
 
 
 def histogram(*durations_s: float) -> Histogram:
-    meter = Meter()
+    meter = MetricsRecorder()
     for seconds in durations_s:
         meter.answered("success", queued_s=None, publish_s=0.0, took_s=seconds)
     return meter.counts.took
@@ -57,13 +57,13 @@ def test_a_duration_on_a_bound_is_within_it() -> None:
 
 
 def test_a_meter_counts_for_many_threads() -> None:
-    meter = Meter()
+    meter = MetricsRecorder()
 
     def work() -> None:
         for _ in range(1000):
             meter.frame(2, decode_s=0.001, detect_s=0.01, classify_s=0.002)
             meter.answered("success", queued_s=0.001, publish_s=0.001, took_s=0.02)
-            meter.buried("malformed_body")
+            meter.dead_lettered("malformed_body")
             meter.worked(0.5)
 
     threads = [threading.Thread(target=work) for _ in range(4)]
@@ -73,28 +73,28 @@ def test_a_meter_counts_for_many_threads() -> None:
         thread.join()
     counts = meter.counts
     assert counts.totals == {"frames": 4000, "faces": 8000}
-    assert counts.requests == {"success": 4000, "buried": 4000}
-    assert counts.buried == {"malformed_body": 4000}
+    assert counts.requests == {"success": 4000, "dead_lettered": 4000}
+    assert counts.dead_lettered == {"malformed_body": 4000}
     assert {counts.stages[stage].count for stage in STAGES} == {4000}
     assert counts.busy_s == 2000
 
 
 def test_counts_are_a_snapshot() -> None:
-    meter = Meter()
+    meter = MetricsRecorder()
     before = meter.counts
     meter.add("faces", 3)
-    assert before == Counts()
+    assert before == MetricsSnapshot()
     assert (meter.counts - before).totals == {"faces": 3}
 
 
-def frames(number: int) -> Counts:
-    meter = Meter()
+def frames(number: int) -> MetricsSnapshot:
+    meter = MetricsRecorder()
     meter.add("frames", number)
     return meter.counts
 
 
 def test_recent_tells_what_came_within_the_last_seconds() -> None:
-    recent = Recent()
+    recent = SlidingWindow()
     for second in range(300):
         recent.add(float(second), frames(10 * second))
     for span_s in (5.0, 60.0):
@@ -103,8 +103,8 @@ def test_recent_tells_what_came_within_the_last_seconds() -> None:
 
 
 def test_recent_of_a_young_process_says_how_long_it_has_looked() -> None:
-    recent = Recent()
-    assert recent.over() == (Counts(), 0.0)
+    recent = SlidingWindow()
+    assert recent.over() == (MetricsSnapshot(), 0.0)
     recent.add(100.0, frames(0))
     recent.add(102.0, frames(4))
     counts, seconds = recent.over()
@@ -112,10 +112,10 @@ def test_recent_of_a_young_process_says_how_long_it_has_looked() -> None:
 
 
 def test_recent_keeps_a_look_a_second_however_many_there_are() -> None:
-    recent = Recent()
+    recent = SlidingWindow()
     for look in range(100_000):
         recent.add(look / 100, frames(look))
-    assert len(recent._looks) <= Recent.SPAN_S + 2
+    assert len(recent._looks) <= SlidingWindow.SPAN_S + 2
     counts, seconds = recent.over(10.0)
     assert counts.totals["frames"] / seconds == pytest.approx(100, rel=0.01)
 

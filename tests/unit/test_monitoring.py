@@ -10,14 +10,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from fer_client.errors import FerWorkerError
 from fer_schemas import ProcessStatus, SupervisorStatus
 from fer_worker.inference.types import EngineOptions
-from fer_worker.metrics import Counts, Meter
+from fer_worker.metrics import MetricsRecorder, MetricsSnapshot
 from fer_worker.supervision.health_server import LIVE_S, HealthServer, Snapshot
 
 
 def overview(
     *states: str,
     desired: int = 1,
-    counts: Counts | None = None,
+    counts: MetricsSnapshot | None = None,
     unroutable: int = 0,
     connected: bool = True,
     age_s: float = 0.0,
@@ -46,7 +46,7 @@ def overview(
         resident_bytes=500,
         processes=processes,
     )
-    shown = Snapshot(status, counts or Counts(), EngineOptions(), 2, unroutable, connected)
+    shown = Snapshot(status, counts or MetricsSnapshot(), EngineOptions(), 2, unroutable, connected)
     object.__setattr__(shown, "published", shown.published - age_s)
     return shown
 
@@ -79,25 +79,23 @@ def values(family: Metric, label: str) -> dict[str, float]:
 
 
 def test_metrics_say_what_was_counted(monitor: HealthServer) -> None:
-    meter = Meter()
+    meter = MetricsRecorder()
     meter.frame(2, decode_s=0.004, detect_s=0.02, classify_s=0.001)
     meter.answered("success", queued_s=0.01, publish_s=0.002, took_s=0.03)
     meter.answered("expired", queued_s=None, publish_s=0.002, took_s=0.002)
-    meter.buried("poison_message")
-    meter.add("superseded")
+    meter.dead_lettered("poison_message")
     meter.worked(1.5)
     monitor.publish(overview("ready", "ready", "draining", counts=meter.counts, unroutable=1))
     found = metrics(monitor)
     outcomes = values(found["fer_worker_requests"], "outcome")
-    assert outcomes == {"success": 1, "expired": 1, "buried": 1}
-    assert values(found["fer_worker_buried"], "reason") == {"poison_message": 1}
+    assert outcomes == {"success": 1, "expired": 1, "dead_lettered": 1}
+    assert values(found["fer_worker_dead_letters"], "reason") == {"poison_message": 1}
     assert values(found["fer_worker_processes"], "state") == {"ready": 2, "draining": 1}
     resident = values(found["fer_worker_resident_memory_bytes"], "role")
     assert resident == {"supervisor": 500, "workers": 3000}
     single = {name: family.samples[0].value for name, family in found.items()}
     assert single["fer_worker_frames"] == 1
     assert single["fer_worker_faces"] == 2
-    assert single["fer_worker_superseded"] == 1
     assert single["fer_worker_busy_seconds"] == 1.5
     assert single["fer_worker_restarts"] == 2
     assert single["fer_worker_in_flight"] == 9
@@ -107,7 +105,7 @@ def test_metrics_say_what_was_counted(monitor: HealthServer) -> None:
 
 
 def test_histograms_are_cumulative_and_whole(monitor: HealthServer) -> None:
-    meter = Meter()
+    meter = MetricsRecorder()
     for took_s in (0.004, 0.02, 50.0):
         meter.answered("success", queued_s=None, publish_s=0.001, took_s=took_s)
     monitor.publish(overview("ready", counts=meter.counts))
@@ -125,7 +123,7 @@ def test_histograms_are_cumulative_and_whole(monitor: HealthServer) -> None:
 def test_every_label_is_there_before_anything_happens(monitor: HealthServer) -> None:
     monitor.publish(overview())
     found = metrics(monitor)
-    reasons = {sample.labels["reason"] for sample in found["fer_worker_buried"].samples}
+    reasons = {sample.labels["reason"] for sample in found["fer_worker_dead_letters"].samples}
     assert {"poison_message", "malformed_body"} <= reasons
     assert len(found["fer_worker_requests"].samples) == 5
 

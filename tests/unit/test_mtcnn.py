@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.detector import detect_faces
 from fer_worker.inference.mtcnn.largest_first import detect_largest_face
-from fer_worker.inference.mtcnn.numpy_operations import Network, NumpyKernels
+from fer_worker.inference.mtcnn.numpy_operations import Network, NumpyOps
 
 Floats = NDArray[np.float32]
 IMAGE = np.random.default_rng(0).integers(0, 256, (160, 200, 3), np.uint8)
@@ -55,7 +55,7 @@ def proposing_nothing(pictures: Floats) -> list[Floats]:
 
 
 def test_without_proposals_nobody_else_is_asked() -> None:
-    kernels = NumpyKernels(proposing_nothing, never, never)
+    kernels = NumpyOps(proposing_nothing, never, never)
     faces = detect_faces(IMAGE, kernels, min_face_size=20)
     assert faces.boxes.shape == (0, 4)
     assert len(faces) == 0
@@ -63,13 +63,13 @@ def test_without_proposals_nobody_else_is_asked() -> None:
 
 @pytest.mark.parametrize("shape", [(19, 300, 3), (300, 19, 3), (1, 1, 3)])
 def test_in_a_frame_smaller_than_the_smallest_face_nobody_is_asked(shape: tuple[int, ...]) -> None:
-    faces = detect_faces(np.zeros(shape, np.uint8), NumpyKernels(never, never, never), 20)
+    faces = detect_faces(np.zeros(shape, np.uint8), NumpyOps(never, never, never), 20)
     assert len(faces) == 0
 
 
 def test_what_the_second_network_refuses_the_third_does_not_see() -> None:
     asked: list[tuple[int, ...]] = []
-    kernels = NumpyKernels(proposing(every=1000), answering(0.7, asked), never)
+    kernels = NumpyOps(proposing(every=1000), answering(0.7, asked), never)
     assert len(detect_faces(IMAGE, kernels, min_face_size=20)) == 0
     assert [shape[1:] for shape in asked] == [(3, 24, 24)]
 
@@ -77,7 +77,7 @@ def test_what_the_second_network_refuses_the_third_does_not_see() -> None:
 def test_candidates_are_scored_in_batches_of_a_bounded_size() -> None:
     refined: list[tuple[int, ...]] = []
     # Every fourth cell: their boxes overlap too little to suppress each other.
-    kernels = NumpyKernels(proposing(every=4), answering(0.9, refined), answering(0.9, []))
+    kernels = NumpyOps(proposing(every=4), answering(0.9, refined), answering(0.9, []))
     image = np.zeros((600, 800, 3), np.uint8)
     detect_faces(image, kernels, min_face_size=20)
     assert len(refined) > 1
@@ -86,7 +86,7 @@ def test_candidates_are_scored_in_batches_of_a_bounded_size() -> None:
 
 
 def test_faces_come_largest_first_with_the_last_networks_scores() -> None:
-    kernels = NumpyKernels(proposing(every=1000), answering(0.9, []), answering(0.8, []))
+    kernels = NumpyOps(proposing(every=1000), answering(0.9, []), answering(0.8, []))
     # One cell a level, all in one corner; the last suppression leaves the ones not inside another.
     faces = detect_faces(IMAGE, kernels, min_face_size=20)
     areas = np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1)
@@ -99,7 +99,7 @@ def test_the_unsure_ones_change_nothing_in_the_others() -> None:
     def output(pictures: Floats) -> list[Floats]:
         return said(np.linspace(0.71, 0.99, len(pictures)), of_output=True)
 
-    kernels = NumpyKernels(proposing(every=8), answering(0.9, []), output)
+    kernels = NumpyOps(proposing(every=8), answering(0.9, []), output)
     every = detect_faces(IMAGE, kernels, min_face_size=20)
     sure = detect_faces(IMAGE, kernels, min_face_size=20, min_probability=0.9)
     assert 0 < len(sure) < len(every)
@@ -108,7 +108,7 @@ def test_the_unsure_ones_change_nothing_in_the_others() -> None:
 
 @pytest.mark.parametrize("detect", [detect_faces, detect_largest_face])
 def test_landmarks_are_pixels_of_the_picture_between_the_candidates_corners(detect: Any) -> None:
-    kernels = NumpyKernels(proposing(every=1000), answering(0.9, []), answering(0.8, []))
+    kernels = NumpyOps(proposing(every=1000), answering(0.9, []), answering(0.8, []))
     faces = detect(IMAGE, kernels, min_face_size=20)
     assert faces.landmarks.shape == (len(faces), 5, 2)
     # The first pixel counts as 1 in a box, and the last belongs to it.

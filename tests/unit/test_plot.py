@@ -4,13 +4,13 @@ from pathlib import Path
 import cv2
 import pytest
 
-from fer_worker.tools.loadtest.measurement import STAGES, Closed, Open, Sample, Step, Window
+from fer_worker.tools.loadtest.measurement import STAGES, ClosedLoop, OpenLoop, Sample, Step, Window
 from fer_worker.tools.loadtest.plot import draw, side_by_side
 from tests.unit.test_windows import sample
 
 
 def step(number: int, *samples: Sample, stable: bool = True) -> Step:
-    return Step(Closed(number), 3, stable, Window(1.0, list(samples), len(samples)), Counter())
+    return Step(ClosedLoop(number), 3, stable, Window(1.0, list(samples), len(samples)), Counter())
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_picture_is_a_png_of_all_steps(tmp_path: Path) -> None:
 
 
 def test_one_step_is_enough_for_a_picture(tmp_path: Path) -> None:
-    rated = Step(Open(2.5), 3, True, Window(1.0, [sample()], 1), Counter())
+    rated = Step(OpenLoop(2.5), 3, True, Window(1.0, [sample()], 1), Counter())
     draw([rated], "bench", tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000
 

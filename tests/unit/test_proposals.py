@@ -6,7 +6,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn import numpy_operations as numpy_kernels
-from fer_worker.inference.mtcnn.numpy_operations import Network, NumpyKernels
+from fer_worker.inference.mtcnn.numpy_operations import Network, NumpyOps
 from fer_worker.inference.mtcnn.proposals import propose
 from fer_worker.inference.mtcnn.pyramid import AreaResizer
 
@@ -22,11 +22,11 @@ def by_pixels(pictures: Floats) -> list[Floats]:
     return [maps, np.zeros((1, 4, *probability.shape[1:]), np.float32)]
 
 
-def with_pnet(pnet: Network) -> NumpyKernels:
+def with_pnet(pnet: Network) -> NumpyOps:
     def never(_: Floats) -> list[Floats]:
         raise AssertionError("asked")
 
-    return NumpyKernels(pnet, never, never)
+    return NumpyOps(pnet, never, never)
 
 
 @pytest.mark.parametrize("tile", [24, 34, 64, 100])

@@ -6,8 +6,8 @@ import pytest
 
 from fer_worker.quantiles import percentile
 from fer_worker.tools.loadtest.measurement import (
-    Closed,
-    Open,
+    ClosedLoop,
+    OpenLoop,
     Sample,
     Step,
     Window,
@@ -30,7 +30,7 @@ def window(batches: int, latency: float = 100.0, failed: int = 0) -> Window:
 
 
 def step(windows: Sequence[Window]) -> Step:
-    return Step(Closed(1), len(windows), True, merge(windows), Counter())
+    return Step(ClosedLoop(1), len(windows), True, merge(windows), Counter())
 
 
 @pytest.mark.parametrize(
@@ -76,36 +76,36 @@ def test_windows_merge_into_one() -> None:
 
 def test_three_windows_that_agree_are_stable_whatever_came_before() -> None:
     windows = [window(50, 900.0), window(10, 100.0), window(11, 104.0), window(10, 96.0)]
-    assert is_stable(windows, Closed(1), 0.1)
-    assert not is_stable(windows[:3], Closed(1), 0.1)
+    assert is_stable(windows, ClosedLoop(1), 0.1)
+    assert not is_stable(windows[:3], ClosedLoop(1), 0.1)
 
 
 def test_two_windows_are_never_stable() -> None:
-    assert not is_stable([window(10)] * 2, Closed(1), 0.1)
-    assert not is_stable([], Closed(1), 0.1)
+    assert not is_stable([window(10)] * 2, ClosedLoop(1), 0.1)
+    assert not is_stable([], ClosedLoop(1), 0.1)
 
 
 def test_windows_whose_throughput_differs_are_not_stable() -> None:
-    assert not is_stable([window(10), window(10), window(13)], Closed(1), 0.1)
-    assert is_stable([window(10), window(10), window(13)], Closed(1), 0.25)
+    assert not is_stable([window(10), window(10), window(13)], ClosedLoop(1), 0.1)
+    assert is_stable([window(10), window(10), window(13)], ClosedLoop(1), 0.25)
 
 
 def test_windows_whose_p95_differs_are_not_stable() -> None:
-    assert not is_stable([window(10), window(10), window(10, 140.0)], Closed(1), 0.1)
+    assert not is_stable([window(10), window(10), window(10, 140.0)], ClosedLoop(1), 0.1)
 
 
 def test_window_without_an_answer_is_not_stable() -> None:
-    assert not is_stable([window(10), window(10), window(0)], Closed(1), 10)
+    assert not is_stable([window(10), window(10), window(0)], ClosedLoop(1), 10)
 
 
 def test_rate_that_is_not_kept_is_not_stable_however_alike_the_windows_are() -> None:
     alike = [window(10)] * 3
-    assert is_stable(alike, Open(11), 0.1)
-    assert not is_stable(alike, Open(12), 0.1)
+    assert is_stable(alike, OpenLoop(11), 0.1)
+    assert not is_stable(alike, OpenLoop(12), 0.1)
 
 
 def test_batches_that_fail_keep_the_rate() -> None:
-    assert is_stable([window(10, failed=2)] * 3, Open(12), 0.1)
+    assert is_stable([window(10, failed=2)] * 3, OpenLoop(12), 0.1)
 
 
 def test_three_windows_without_a_sample_are_silent() -> None:

@@ -43,7 +43,7 @@ def setup_logs(worker: str, level: int = logging.INFO, log_format: LogFormat = "
     logging.getLogger("pika").setLevel(logging.CRITICAL)
 
 
-def about(correlation_id: str | None) -> Mapping[str, str]:
+def log_context(correlation_id: str | None) -> Mapping[str, str]:
     """What a line about a request is given as `extra`: the correlation id, where there is one."""
     return {} if correlation_id is None else {"correlation_id": correlation_id}
 
@@ -198,5 +198,7 @@ class CountingHandler(logging.StreamHandler[TextIO]):
         text = f"… and {more} more like it in {round(took_s, 1):g} s, the last: {window.last_text}"
         fields = {"name": logger, "levelno": level, "levelname": logging.getLevelName(level)}
         super().emit(
-            logging.makeLogRecord({**fields, "msg": text, **about(window.last_correlation_id)})
+            logging.makeLogRecord(
+                {**fields, "msg": text, **log_context(window.last_correlation_id)}
+            )
         )

@@ -19,7 +19,7 @@ STAGES: Final = ("queued", "decode", "detect", "classify", "publish")
 """Where time goes: `decode`, `detect` and `classify` of a frame; `queued` (from `sent_at` to
 delivery) and `publish` (from result to confirmed outcome) of a request."""
 
-Total = Literal["frames", "faces", "redeliveries", "reconnects", "superseded"]
+Total = Literal["frames", "faces", "redeliveries", "reconnects"]
 
 BUCKETS_S: Final = (
     *(digits * 10.0**power for power in (-3, -2, -1, 0) for digits in (1, 1.5, 2, 3, 5, 7)),
@@ -75,13 +75,13 @@ def _no_durations() -> dict[str, Histogram]:
 
 
 @dataclass(frozen=True)
-class Counts:
+class MetricsSnapshot:
     """What was done, since a process began or between two moments. Picklable."""
 
     requests: Counter[str] = field(default_factory=Counter)
-    """Requests that ended, by outcome: the status of their result, or `buried`."""
-    buried: Counter[str] = field(default_factory=Counter)
-    """Requests that were buried, by error code."""
+    """Requests that ended, by outcome: the status of their result, or `dead-lettered`."""
+    dead_lettered: Counter[str] = field(default_factory=Counter)
+    """Requests that were dead-lettered, by error code."""
     totals: Counter[Total] = field(default_factory=Counter)
     stages: Mapping[str, Histogram] = field(default_factory=_no_durations)
     took: Histogram = Histogram()
@@ -89,20 +89,20 @@ class Counts:
     busy_s: float = 0.0
     """Seconds that threads of the pool were at work, whatever came of it."""
 
-    def __add__(self, other: "Counts") -> "Counts":
-        return Counts(
+    def __add__(self, other: "MetricsSnapshot") -> "MetricsSnapshot":
+        return MetricsSnapshot(
             self.requests + other.requests,
-            self.buried + other.buried,
+            self.dead_lettered + other.dead_lettered,
             self.totals + other.totals,
             {stage: self.stages[stage] + other.stages[stage] for stage in STAGES},
             self.took + other.took,
             self.busy_s + other.busy_s,
         )
 
-    def __sub__(self, earlier: "Counts") -> "Counts":
-        return Counts(
+    def __sub__(self, earlier: "MetricsSnapshot") -> "MetricsSnapshot":
+        return MetricsSnapshot(
             self.requests - earlier.requests,
-            self.buried - earlier.buried,
+            self.dead_lettered - earlier.dead_lettered,
             self.totals - earlier.totals,
             {stage: self.stages[stage] - earlier.stages[stage] for stage in STAGES},
             self.took - earlier.took,
@@ -126,25 +126,25 @@ class _Durations:
         return Histogram(tuple(self._counts), self._sum_s)
 
 
-class Meter:
+class MetricsRecorder:
     """Counts what a process does. For any thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests: Counter[str] = Counter()
-        self._buried: Counter[str] = Counter()
+        self._dead_lettered: Counter[str] = Counter()
         self._totals: Counter[Total] = Counter()
         self._stages = {stage: _Durations() for stage in STAGES}
         self._took = _Durations()
         self._busy_s = 0.0
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> MetricsSnapshot:
         """What was counted so far."""
         with self._lock:
-            return Counts(
+            return MetricsSnapshot(
                 self._requests.copy(),
-                self._buried.copy(),
+                self._dead_lettered.copy(),
                 self._totals.copy(),
                 {stage: durations.histogram for stage, durations in self._stages.items()},
                 self._took.histogram,
@@ -188,11 +188,11 @@ class Meter:
             self._stages["publish"].add(publish_s)
             self._took.add(took_s)
 
-    def buried(self, reason: str) -> None:
-        """Count a request that was buried, by error code."""
+    def dead_lettered(self, reason: str) -> None:
+        """Count a request that was dead-lettered, by error code."""
         with self._lock:
-            self._requests["buried"] += 1
-            self._buried[reason] += 1
+            self._requests["dead_lettered"] += 1
+            self._dead_lettered[reason] += 1
 
 
 def resident_bytes(pid: int | str = "self") -> int:
@@ -204,15 +204,15 @@ def resident_bytes(pid: int | str = "self") -> int:
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
-class Recent:
+class SlidingWindow:
     """Counts of one process over the last minute, a look a second."""
 
     SPAN_S: Final = 60.0
 
     def __init__(self) -> None:
-        self._looks: deque[tuple[float, Counts]] = deque()
+        self._looks: deque[tuple[float, MetricsSnapshot]] = deque()
 
-    def add(self, moment_s: float, counts: Counts) -> None:
+    def add(self, moment_s: float, counts: MetricsSnapshot) -> None:
         """Take down what was counted up to a moment on the monotonic clock."""
         looks = self._looks
         if len(looks) > 1 and moment_s - looks[-2][0] < 1.0:
@@ -221,10 +221,10 @@ class Recent:
         while looks[0][0] < moment_s - self.SPAN_S:
             looks.popleft()
 
-    def over(self, span_s: float = SPAN_S) -> tuple[Counts, float]:
+    def over(self, span_s: float = SPAN_S) -> tuple[MetricsSnapshot, float]:
         """Return what was counted in the last seconds, and how many seconds that really were."""
         if not self._looks:
-            return Counts(), 0.0
+            return MetricsSnapshot(), 0.0
         last, counts = self._looks[-1]
         since, earlier = next(look for look in self._looks if look[0] >= last - span_s)
         return counts - earlier, last - since

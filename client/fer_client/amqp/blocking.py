@@ -45,7 +45,7 @@ def connect(config: BrokerConfig, name: str, wait_s: float) -> BlockingConnectio
         time.sleep(PAUSE_S)
 
 
-def hang_up(connection: BlockingConnection, error: BaseException | None) -> None:
+def close_quietly(connection: BlockingConnection, error: BaseException | None) -> None:
     """Close a connection that is of no use any more, or not after an `error` such as Ctrl-C.
 
     That may have come in the middle of one of pika's steps, and its close would wait for the end of
@@ -55,7 +55,7 @@ def hang_up(connection: BlockingConnection, error: BaseException | None) -> None
         connection.close()
 
 
-def what_broke(error: AMQPError) -> BrokerError:
+def translate(error: AMQPError) -> BrokerError:
     """Say in one line why a connection that was open is of no use any more."""
     if (refusal := explain_refusal(error)) is not None:
         return BrokerRefusedError(refusal)

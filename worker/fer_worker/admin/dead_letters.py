@@ -1,4 +1,4 @@
-"""What was buried in `fer.frames.dead`: look at it, send it to the workers again, or remove it."""
+"""Dead letters, in `fer.frames.dead`: look at them, send them to the workers again, remove them."""
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from fer_client.errors import (
     QueueFullError,
 )
 from fer_schemas import BatchRequest
-from fer_worker.admin.queue_browser import Browser
+from fer_worker.admin.queue_browser import QueueBrowser
 from fer_worker.limits import DEFAULT_LIMITS
 from fer_worker.serving.dead_letter import (
     DEAD_LETTERED_AT,
@@ -38,12 +38,12 @@ ID_BYTES = 6
 
 @dataclass(frozen=True)
 class DeadLetter:
-    """What is known of a buried request without its body. None where nobody said so."""
+    """What is known of a dead-lettered request without its body. None where nobody said so."""
 
     id: str
-    buried_at: str | None
+    dead_lettered_at: str | None
     """ISO 8601."""
-    buried_by: str | None
+    dead_lettered_by: str | None
     """host/pid of the worker or supervisor."""
     first_queue: str | None
     """Where it was taken from."""
@@ -71,10 +71,10 @@ class OpenedLetter:
     request: BatchRequest | None
     """The body decoded."""
     fault: MessageError | None
-    """Why it cannot be decoded; a worker of this version would bury it again for that."""
+    """Why it cannot be decoded; a worker of this version would dead-letter it again for that."""
 
 
-class DeadLetters(Browser):
+class DeadLetters(QueueBrowser):
     """The dead letters of one namespace, for one of the methods below. A context manager."""
 
     def __init__(self, broker: BrokerConfig, wait_s: float = 10.0) -> None:
@@ -157,7 +157,7 @@ class DeadLetters(Browser):
 def identify(delivery: Delivery) -> str:
     """Name a dead letter in a few digits, the same at every look.
 
-    They stand for the `message_id` that it was given when it was buried; for the body, where
+    They stand for the `message_id` that it was given when it was dead-lettered; for the body, where
     something else put it into the queue without one.
     """
     name = delivery.message_id
@@ -171,8 +171,8 @@ def _summary(delivery: Delivery) -> DeadLetter:
     returns = headers.get("x-delivery-count") if delivery.redelivered else None
     return DeadLetter(
         id=identify(delivery),
-        buried_at=_text(headers.get(DEAD_LETTERED_AT)),
-        buried_by=_text(headers.get(DEAD_LETTERED_BY)),
+        dead_lettered_at=_text(headers.get(DEAD_LETTERED_AT)),
+        dead_lettered_by=_text(headers.get(DEAD_LETTERED_BY)),
         first_queue=_text(headers.get(FIRST_QUEUE)),
         code=_text(headers.get(REASON)),
         message=_text(headers.get(REASON_TEXT)),

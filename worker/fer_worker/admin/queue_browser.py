@@ -18,7 +18,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from pika.spec import Basic
 from pika.spec import Queue as QueueMethod
 
-from fer_client.amqp.blocking import connect, hang_up, what_broke
+from fer_client.amqp.blocking import close_quietly, connect, translate
 from fer_client.amqp.consumer import Delivery, delivery_of
 from fer_client.amqp.topology import Queue, Topology
 from fer_client.config import BrokerConfig
@@ -45,7 +45,7 @@ class _Consumer(NamedTuple):
     tag: str
 
 
-class Browser:
+class QueueBrowser:
     """Reads one queue over a connection of its own. A context manager.
 
     Whatever was read and not acked is in the queue again once the connection is closed, however
@@ -86,7 +86,7 @@ class Browser:
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Close, and turn what pika raised into an error of ours."""
         try:
-            hang_up(self.connection, error)
+            close_quietly(self.connection, error)
         except AMQPError as closing:
             error = error or closing
         if isinstance(error, AMQPError):
@@ -206,4 +206,4 @@ class Browser:
 def _translate(error: AMQPError) -> FerWorkerError:
     if isinstance(error, ChannelClosedByBroker) and error.reply_code == NOT_FOUND:
         return FerWorkerError(f"no worker has run here yet: {error.reply_text}")
-    return what_broke(error)
+    return translate(error)

@@ -15,7 +15,7 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedT
 from pika.frame import Method
 from pydantic import ValidationError
 
-from fer_client.amqp.blocking import connect, hang_up, what_broke
+from fer_client.amqp.blocking import close_quietly, connect, translate
 from fer_client.amqp.codec import encode_json
 from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
@@ -39,7 +39,7 @@ class QueueDepth:
     consumers: int | None
 
 
-class Operator:
+class SupervisorClient:
     """One conversation with the supervisors. A context manager.
 
     Raises:
@@ -64,17 +64,17 @@ class Operator:
             self._channel.queue_declare(self._reply_queue, exclusive=True)
             self._channel.basic_consume(self._reply_queue, self._on_answer, auto_ack=True)
         except AMQPError as error:
-            raise what_broke(error) from error
+            raise translate(error) from error
 
-    def __enter__(self) -> "Operator":
+    def __enter__(self) -> "SupervisorClient":
         return self
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Hang up, and turn what pika raised into an error of ours."""
         with contextlib.suppress(ConnectionBlockedTimeout):  # it hears no goodbye either
-            hang_up(self._connection, error)
+            close_quietly(self._connection, error)
         if isinstance(error, AMQPError):
-            raise what_broke(error) from error
+            raise translate(error) from error
 
     def statuses(self) -> list[SupervisorStatus]:
         """Ask every supervisor how it is; those that answer within `ROSTER_S`, by host and pid.

@@ -11,12 +11,12 @@ from fer_client.amqp.codec import decode_result
 from fer_client.amqp.consumer import Delivery
 from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
-from fer_worker.admin.queue_browser import Browser
+from fer_worker.admin.queue_browser import QueueBrowser
 from fer_worker.serving.responder import INTENDED_QUEUE
 
 
 @dataclass(frozen=True)
-class UnreadResult:
+class UndeliveredResult:
     """What is known of a result nobody reads. None where nobody said so."""
 
     published_at: str | None
@@ -28,7 +28,7 @@ class UnreadResult:
     """The queue it could not reach; None where the request named none."""
 
 
-class UnreadResults(Browser):
+class UndeliveredResults(QueueBrowser):
     """The unread results of one namespace, for one of the methods below. A context manager."""
 
     def __init__(self, broker: BrokerConfig, wait_s: float = 10.0) -> None:
@@ -40,7 +40,7 @@ class UnreadResults(Browser):
         """
         super().__init__(broker, Topology(broker.namespace).results, wait_s)
 
-    def oldest(self, limit: int) -> tuple[Sequence[UnreadResult], int]:
+    def oldest(self, limit: int) -> tuple[Sequence[UndeliveredResult], int]:
         """Return the oldest `limit` results in their order, and how many there are in all."""
         return self.survey(limit, _summary)
 
@@ -61,12 +61,12 @@ class UnreadResults(Browser):
         return taken
 
 
-def _summary(delivery: Delivery) -> UnreadResult:
+def _summary(delivery: Delivery) -> UndeliveredResult:
     camera_id, status = None, None
     with contextlib.suppress(ValueError):
         result = decode_result(delivery.body)
         camera_id, status = result.camera_id, result.status.value
-    return UnreadResult(
+    return UndeliveredResult(
         published_at=_iso_8601(delivery.properties.timestamp),
         correlation_id=delivery.correlation_id,
         camera_id=camera_id,

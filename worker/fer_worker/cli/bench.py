@@ -24,13 +24,13 @@ from fer_worker.cli.options import broker_options
 from fer_worker.cli.ranges import SECONDS, NumberRange
 from fer_worker.tools.loadtest.generator import Load
 from fer_worker.tools.loadtest.measurement import (
-    Closed,
+    ClosedLoop,
     Failure,
-    Open,
-    Pace,
+    OpenLoop,
     Rules,
     Step,
     Window,
+    Workload,
 )
 from fer_worker.tools.media import (
     FRAME_OVERHEAD_BYTES,
@@ -225,12 +225,12 @@ def _paces(
     rate: tuple[float, ...] | None,
     frames: Sequence[MediaFrame],
     batch_size: int,
-) -> list[Pace]:
+) -> list[Workload]:
     if rate is None:
-        return [Closed(number) for number in concurrency or DEFAULT_CONCURRENCY]
+        return [ClosedLoop(number) for number in concurrency or DEFAULT_CONCURRENCY]
     largest = max(len(frame.jpeg) for frame in frames) * batch_size
-    in_flight = min(max(HELD_BYTES // min(largest, MAX_MESSAGE_BYTES), 1), Open.in_flight)
-    return [Open(number, in_flight) for number in rate]
+    in_flight = min(max(HELD_BYTES // min(largest, MAX_MESSAGE_BYTES), 1), OpenLoop.in_flight)
+    return [OpenLoop(number, in_flight) for number in rate]
 
 
 @contextmanager
@@ -253,7 +253,7 @@ def _stopped_by_signals(load: Load, received: list[int], progress: Status) -> It
             signal.signal(number, handler)
 
 
-def _show(progress: Status, pace: Pace, rules: Rules, number: int, window: Window) -> None:
+def _show(progress: Status, pace: Workload, rules: Rules, number: int, window: Window) -> None:
     tail = window.percentile(95)
     progress.update(
         f"{pace.kind} {pace.number:g}, window {number} of at most {rules.max_windows}: "

@@ -18,7 +18,7 @@ from fer_schemas import EngineInfo
 from fer_worker.cli.files import check_extra, check_writable
 from fer_worker.cli.tables import NOTHING
 from fer_worker.quantiles import PERCENTILES
-from fer_worker.tools.loadtest.measurement import STAGES, Closed, Failure, Open, Step
+from fer_worker.tools.loadtest.measurement import STAGES, ClosedLoop, Failure, OpenLoop, Step
 
 Row = dict[str, float | int | bool | None]
 
@@ -79,7 +79,7 @@ def row(step: Step) -> Row:
     """Make one flat row of a step; None where nothing was analysed, or the pace is the other."""
     last = step.last
     return {
-        **dict.fromkeys((Closed.kind, Open.kind)),
+        **dict.fromkeys((ClosedLoop.kind, OpenLoop.kind)),
         step.pace.kind: step.pace.number,
         "stable": step.stable,
         "windows": step.windows,

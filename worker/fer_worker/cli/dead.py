@@ -1,4 +1,4 @@
-"""`fer-worker dead`: what was buried and why; send it to the workers again, or remove it."""
+"""`fer-worker dead`: what was dead-lettered and why; send it to the workers again, or remove it."""
 
 import json
 import sys
@@ -28,7 +28,7 @@ LONGEST_VALUE = 500
 
 @click.group()
 def dead() -> None:
-    """Look at the requests that were buried, send them to the workers again, or remove them."""
+    """Look at dead letters, send them to the workers again, or remove them."""
 
 
 def which_letters(command: Callable[..., None]) -> Callable[..., None]:
@@ -49,7 +49,7 @@ def which_letters(command: Callable[..., None]) -> Callable[..., None]:
 @list_options
 @broker_options
 def list_(broker: BrokerConfig, limit: int, as_json: bool) -> None:
-    """Say what was buried, when, why and from whom, the oldest first. Nothing is removed.
+    """Say what was dead-lettered, when, why and from whom, the oldest first. Nothing is removed.
 
     docs/protocol.md says what each code means and what to do.
     """
@@ -86,7 +86,7 @@ def requeue(broker: BrokerConfig, ids: tuple[str, ...] | None) -> None:
     """Publish dead letters to the workers again, as they were sent, the oldest first.
 
     Each leaves the dead only after the broker has confirmed its new copy. One that is still bad
-    is buried again.
+    is dead-lettered again.
     """
     with DeadLetters(broker) as letters:
         _count(letters.requeue(ids), "requeued")
@@ -135,7 +135,7 @@ def _what(letter: DeadLetter) -> Text:
     times = "once" if letter.deliveries == 1 else f"{letter.deliveries} times"
     lines = [
         Text(letter.id, style="bold"),
-        moment(letter.buried_at),
+        moment(letter.dead_lettered_at),
         plain(letter.content_type or "no content type"),
         Text(f"{decimal(letter.body_bytes)}, read {times}"),
     ]
@@ -144,7 +144,7 @@ def _what(letter: DeadLetter) -> Text:
 
 def _why(letter: DeadLetter) -> Text:
     if letter.code is None:
-        return Text("not buried by a worker", style="dim")
+        return Text("not dead-lettered by a worker", style="dim")
     return Text("\n").join([plain(letter.code, "red"), plain(letter.message or "")])
 
 
@@ -153,7 +153,7 @@ def _from_whom(letter: DeadLetter) -> Text:
         "camera": letter.camera_id,
         "correlation id": letter.correlation_id,
         "reply to": letter.reply_to,
-        "worker": letter.buried_by,
+        "worker": letter.dead_lettered_by,
     }
     lines = [
         Text.assemble((f"{name} ", "dim"), plain(value)) for name, value in named.items() if value
@@ -165,8 +165,8 @@ def _contents(letter: OpenedLetter) -> Group:
     summary = letter.summary
     facts: dict[str, object] = {
         "id": summary.id,
-        "buried at": summary.buried_at,
-        "buried by": summary.buried_by,
+        "dead-lettered at": summary.dead_lettered_at,
+        "dead-lettered by": summary.dead_lettered_by,
         "taken from": summary.first_queue,
         "reason": summary.code,
         "message": summary.message,

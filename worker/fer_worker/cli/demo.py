@@ -18,7 +18,7 @@ from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_client.errors import EngineError, FerWorkerError
 from fer_schemas import BatchResult
-from fer_worker.admin.supervisor_client import Operator
+from fer_worker.admin.supervisor_client import SupervisorClient
 from fer_worker.cli.annotation import Annotator, check_copies
 from fer_worker.cli.options import engine_arguments, engine_options
 from fer_worker.cli.tables import render_results
@@ -118,7 +118,7 @@ def _wait_until_ready(
     config: BrokerConfig, processes: int, supervisor: subprocess.Popen[bytes], log: Path
 ) -> None:
     deadline = time.monotonic() + START_TIMEOUT_S
-    with Operator(config) as operator:
+    with SupervisorClient(config) as operator:
         while time.monotonic() < deadline:
             statuses = operator.statuses()
             states = [process.state for status in statuses for process in status.processes]

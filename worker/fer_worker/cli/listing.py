@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from fer_worker.admin.dead_letters import DeadLetter
-from fer_worker.admin.undelivered_results import UnreadResult
+from fer_worker.admin.undelivered_results import UndeliveredResult
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-Row = TypeVar("Row", DeadLetter, UnreadResult)
+Row = TypeVar("Row", DeadLetter, UndeliveredResult)
 
 
 def list_options(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:

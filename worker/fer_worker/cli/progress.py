@@ -28,7 +28,7 @@ KEPT_LATENCIES = 10_000
 """Of the latest batches: percentiles of a camera's run are those of its last hours."""
 
 
-class Tally:
+class RunStats:
     """Counts frames and faces, and keeps latencies."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class Tally:
             f"latency p50 {self._latency(50)}, p95 {self._latency(95)}"
         )
 
-    def glance(self) -> str:
+    def summary_line(self) -> str:
         """Say what is of interest while it goes on."""
         return (
             f"{self.sent} sent, {self.answered} answered, {self.faces} faces, "
@@ -90,19 +90,19 @@ class Tally:
 class _Glance(ProgressColumn):
     """The tally as it is now; asked for ten times a second, whatever the answers do."""
 
-    def __init__(self, tally: Tally, interruption: Interruption) -> None:
+    def __init__(self, tally: RunStats, interruption: Interruption) -> None:
         super().__init__()
         self._tally = tally
         self._interruption = interruption
 
     def render(self, task: Task) -> Text:
         stopping = "; stopping (Ctrl-C: at once)" if self._interruption else ""
-        return Text(self._tally.glance() + stopping)
+        return Text(self._tally.summary_line() + stopping)
 
 
 @contextmanager
 def shown(
-    tally: Tally, total: int | None, interruption: Interruption
+    tally: RunStats, total: int | None, interruption: Interruption
 ) -> Iterator[Callable[[], None]]:
     """Show a tally on stderr while it grows, if that is a terminal.
 

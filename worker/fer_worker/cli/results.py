@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fer_client.config import BrokerConfig
 from fer_client.errors import FerWorkerError
-from fer_worker.admin.undelivered_results import UnreadResult, UnreadResults
+from fer_worker.admin.undelivered_results import UndeliveredResult, UndeliveredResults
 from fer_worker.cli.listing import list_options, print_list
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.tables import NOTHING, moment, plain
@@ -29,7 +29,7 @@ def results() -> None:
 @broker_options
 def list_(broker: BrokerConfig, limit: int, as_json: bool) -> None:
     """Say which results found no reader, the oldest first. Nothing is removed."""
-    with UnreadResults(broker) as unread:
+    with UndeliveredResults(broker) as unread:
         shown, total = unread.oldest(limit)
     print_list(shown, total, None if as_json else _table, "results without a reader")
 
@@ -50,7 +50,7 @@ def take(broker: BrokerConfig, limit: int | None, output: Path | None) -> None:
     A line is the result as it was published, and in x-reply-to the queue that it could not reach.
     A result leaves its queue only after its line is written and flushed.
     """
-    with UnreadResults(broker) as unread, _opened(output) as stream:
+    with UndeliveredResults(broker) as unread, _opened(output) as stream:
 
         def write(lines: list[str]) -> None:
             stream.write("".join(f"{line}\n" for line in lines).encode())
@@ -80,7 +80,7 @@ def _ends_with_newline(stream: BinaryIO) -> bool:
     return stream.read(1) == b"\n"
 
 
-def _table(unread: Sequence[UnreadResult]) -> Table:
+def _table(unread: Sequence[UndeliveredResult]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, padding=0)
     table.add_column("published", no_wrap=True)
     for name in ("correlation id", "camera", "status", "x-reply-to"):

@@ -8,7 +8,7 @@ import click
 from fer_client.config import BrokerConfig
 from fer_client.errors import FerWorkerError
 from fer_schemas import ScaleCommand, ScaleReply
-from fer_worker.admin.supervisor_client import Operator
+from fer_worker.admin.supervisor_client import SupervisorClient
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.ranges import SECONDS_OR_NONE
 
@@ -49,7 +49,7 @@ def scale(broker: BrokerConfig, amount: ScaleCommand, host: str | None, timeout:
     """
     command = amount.model_copy(update={"host": host})
     refused = False
-    with Operator(broker) as operator:
+    with SupervisorClient(broker) as operator:
         for reply in operator.scale(command, timeout):
             refused |= reply.error is not None
             click.echo(_line(reply), err=reply.error is not None)

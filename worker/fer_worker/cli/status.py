@@ -18,7 +18,7 @@ from rich.text import Text
 from fer_client.config import BrokerConfig
 from fer_client.errors import BrokerUnavailableError
 from fer_schemas import Percentiles, ProcessStatus, SupervisorStatus
-from fer_worker.admin.supervisor_client import Operator, QueueDepth
+from fer_worker.admin.supervisor_client import QueueDepth, SupervisorClient
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.tables import NOTHING, plain
 
@@ -64,7 +64,7 @@ def status(broker: BrokerConfig, as_json: bool, watch: bool) -> None:
 
 
 def _look(broker: BrokerConfig, wait_s: float = 10.0) -> _Look:
-    with Operator(broker, wait_s) as operator:
+    with SupervisorClient(broker, wait_s) as operator:
         depths = operator.depths()  # first: an alarm lets nothing through once something is sent
         return _Look(operator.statuses(), depths, operator.blocked)
 

@@ -18,7 +18,7 @@ from fer_schemas import MAX_NAME_LENGTH, FaceSelection
 from fer_worker.cli.annotated_video import CODECS, VideoAnnotator
 from fer_worker.cli.annotation import Annotator, check_copies
 from fer_worker.cli.options import broker_options
-from fer_worker.cli.progress import Tally, shown
+from fer_worker.cli.progress import RunStats, shown
 from fer_worker.cli.ranges import SECONDS, NumberRange
 from fer_worker.tools.face_table import ROW_SUFFIXES, RowWriter, rows_of
 from fer_worker.tools.interruption import Interruption
@@ -144,7 +144,7 @@ def submit(
     for path in (output, annotate):
         if path is not None and path.is_file() and not overwrite:
             raise FerWorkerError(f"{path} exists already; --overwrite replaces it")
-    interruption, tally = Interruption(), Tally()
+    interruption, tally = Interruption(), RunStats()
     failures: set[int] = set()  # exit codes; the errors themselves would hold on to pictures
     try:
         with ExitStack() as stack:

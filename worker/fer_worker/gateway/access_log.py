@@ -7,7 +7,7 @@ from typing import Final
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from fer_worker.logging_setup import about
+from fer_worker.logging_setup import log_context
 
 log = logging.getLogger(__name__)
 
@@ -46,5 +46,5 @@ class AccessLog:
                 scope["path"][:LONGEST_PATH],
                 status,
                 1000 * (time.perf_counter() - began),
-                extra=about(scope.get("state", {}).get("correlation_id")),
+                extra=log_context(scope.get("state", {}).get("correlation_id")),
             )

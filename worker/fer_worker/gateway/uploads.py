@@ -166,11 +166,11 @@ class ByteBudget:
 async def _while_connected(request: Request, result: "asyncio.Future[BatchResult]") -> BatchResult:
     """Wait for a result as long as there is somebody to read it; after that it is cancelled."""
 
-    async def hang_up() -> None:
+    async def close_quietly() -> None:
         while (await request.receive())["type"] != "http.disconnect":
             pass
 
-    gone = asyncio.create_task(hang_up())
+    gone = asyncio.create_task(close_quietly())
     try:
         await asyncio.wait((result, gone), return_when=asyncio.FIRST_COMPLETED)
         if not result.done():

@@ -25,9 +25,9 @@ from fer_worker.inference.emotion import EmotionNetwork, classify_faces
 from fer_worker.inference.mtcnn.boxes import Floats
 from fer_worker.inference.mtcnn.detector import detect_faces
 from fer_worker.inference.mtcnn.largest_first import detect_largest_face
-from fer_worker.inference.mtcnn.native import CompiledKernels, Library, find_library
-from fer_worker.inference.mtcnn.numpy_operations import NumpyKernels
-from fer_worker.inference.mtcnn.operations import Kernels
+from fer_worker.inference.mtcnn.native import Library, NativeOps, find_library
+from fer_worker.inference.mtcnn.numpy_operations import NumpyOps
+from fer_worker.inference.mtcnn.operations import DetectorOps
 from fer_worker.inference.mtcnn.pyramid import CELL
 from fer_worker.inference.types import Analysis, EngineOptions, Face
 
@@ -113,7 +113,7 @@ class OpenVinoEngine:
         )
 
 
-def _load(options: EngineOptions, threads: int) -> tuple[Kernels, EmotionNetwork]:
+def _load(options: EngineOptions, threads: int) -> tuple[DetectorOps, EmotionNetwork]:
     core = openvino.Core()
     library = None
     if options.kernels != "openvino":
@@ -126,8 +126,8 @@ def _load(options: EngineOptions, threads: int) -> tuple[Kernels, EmotionNetwork
     return detector, BatchNetwork(core, models.FOLDER / "emotion.onnx", threads, alone=True)
 
 
-def _compiled(core: openvino.Core, library: Library) -> CompiledKernels:
-    kernels = CompiledKernels(
+def _compiled(core: openvino.Core, library: Library) -> NativeOps:
+    kernels = NativeOps(
         library,
         *(_weights(core, models.FOLDER / f"{name}.onnx") for name in ("pnet", "rnet", "onet")),
     )
@@ -135,8 +135,8 @@ def _compiled(core: openvino.Core, library: Library) -> CompiledKernels:
     return kernels
 
 
-def _on_openvino(core: openvino.Core, threads: int) -> NumpyKernels:
-    return NumpyKernels(
+def _on_openvino(core: openvino.Core, threads: int) -> NumpyOps:
+    return NumpyOps(
         OpenVinoNetwork(core, models.FOLDER / "pnet.onnx", threads),
         *(
             BatchNetwork(core, models.FOLDER / f"{name}.onnx", threads, alone=False)

@@ -12,7 +12,7 @@ from fer_client.amqp.consumer import Consumer, Delivery
 from fer_client.errors import MessageError
 from fer_schemas import BatchRequest, BatchResult, ErrorCode
 from fer_worker.limits import Limits
-from fer_worker.metrics import Meter
+from fer_worker.metrics import MetricsRecorder
 from fer_worker.serving.request_checks import RequestChecks
 from fer_worker.serving.request_decoder import decode_request
 from fer_worker.serving.responder import Responder
@@ -25,7 +25,12 @@ class DeadLetterConsumer:
     """Answers requests that the broker dead-lettered."""
 
     def __init__(
-        self, queue: str, responder: Responder, checks: RequestChecks, supervisor: str, meter: Meter
+        self,
+        queue: str,
+        responder: Responder,
+        checks: RequestChecks,
+        supervisor: str,
+        meter: MetricsRecorder,
     ) -> None:
         """Store the parts.
 
@@ -65,7 +70,7 @@ class DeadLetterConsumer:
             )
         except MessageError as error:
             await self._responder.dead_letter(delivery, error)
-            self._meter.buried(error.code.value)
+            self._meter.dead_lettered(error.code.value)
         delivery.ack()
 
     async def _result(self, delivery: Delivery) -> BatchResult:

@@ -17,7 +17,7 @@ from fer_schemas import (
 from fer_worker.inference.jpeg import count_pixels, decode_frame
 from fer_worker.inference.types import Engine, Face
 from fer_worker.limits import FrameLimits, Limits
-from fer_worker.logging_setup import about
+from fer_worker.logging_setup import log_context
 from fer_worker.serving.result_builder import FrameOutcome
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def analyze_frame(
     except FrameError as error:
         return _failed(frame, index, error.code, error.message)
     except Exception:
-        log.exception("frame %d: unexpected fault", index, extra=about(correlation_id))
+        log.exception("frame %d: unexpected fault", index, extra=log_context(correlation_id))
         return _failed(frame, index, ErrorCode.INTERNAL_ERROR, "the worker failed on this frame")
     return FrameOutcome(
         frame=FrameResult(

@@ -19,8 +19,8 @@ from fer_client.errors import MessageError
 from fer_schemas import BatchRequest, BatchResult, ErrorCode
 from fer_worker.inference.types import Engine
 from fer_worker.limits import Limits
-from fer_worker.logging_setup import about
-from fer_worker.metrics import Meter
+from fer_worker.logging_setup import log_context
+from fer_worker.metrics import MetricsRecorder
 from fer_worker.serving.deadlines import deadline_of
 from fer_worker.serving.frame_analysis import analyze_frame, check_pixels
 from fer_worker.serving.request_decoder import decode_request
@@ -49,7 +49,7 @@ class FramePool:
     """
 
     def __init__(
-        self, engine: Engine, threads: int, limits: Limits, worker: str, meter: Meter
+        self, engine: Engine, threads: int, limits: Limits, worker: str, meter: MetricsRecorder
     ) -> None:
         """Store the parts; threads start with the first work.
 
@@ -112,7 +112,7 @@ class FramePool:
         except MessageError:
             raise
         except BaseException as error:  # one such as SystemExit would end the loop
-            log.exception("unexpected fault", extra=about(work.delivery.correlation_id))
+            log.exception("unexpected fault", extra=log_context(work.delivery.correlation_id))
             raise MessageError(
                 ErrorCode.INTERNAL_ERROR, "the worker failed on this request"
             ) from error

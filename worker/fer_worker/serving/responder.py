@@ -18,7 +18,7 @@ from fer_client.amqp.topology import Topology
 from fer_client.backoff import Backoff
 from fer_client.errors import MessageError
 from fer_schemas import BatchResult, ContentType, ErrorCode, RequestError, Status
-from fer_worker.logging_setup import about
+from fer_worker.logging_setup import log_context
 from fer_worker.serving.dead_letter import dead_letter_copy, quarantine_copy
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class Responder:
             f"dead-lettered from %s: {error.code}: %s",
             delivery.queue,
             error.message,
-            extra=about(delivery.correlation_id),
+            extra=log_context(delivery.correlation_id),
         )
         await self._publish(dead_letter_copy(delivery, error, self._topology, self._worker))
         if error.code is not ErrorCode.FORBIDDEN_REPLY_TO:
@@ -98,7 +98,7 @@ class Responder:
 
     async def quarantine(self, delivery: Delivery) -> None:
         """Move a request aside that a worker had before and did not answer: it may be deadly."""
-        log.info("redelivered, moved to quarantine", extra=about(delivery.correlation_id))
+        log.info("redelivered, moved to quarantine", extra=log_context(delivery.correlation_id))
         await self._publish(quarantine_copy(delivery, self._topology))
 
     def _error_result(self, delivery: Delivery, error: MessageError) -> BatchResult:
@@ -117,7 +117,7 @@ class Responder:
         log.warning(
             "%s takes no messages; declaring it again",
             message.routing_key,
-            extra=about(message.correlation_id),
+            extra=log_context(message.correlation_id),
         )
         pauses = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
         self.unroutable += 1
@@ -150,14 +150,14 @@ class Responder:
                     queue,
                     "gone" if confirmation is Confirmation.RETURNED else "full",
                     self._topology.results.name,
-                    extra=about(reply.correlation_id),
+                    extra=log_context(reply.correlation_id),
                 )
                 return False
             await asyncio.sleep(pause_s)
 
 
 def _log(delivery: Delivery, result: BatchResult) -> None:
-    known, timings = about(delivery.correlation_id), result.timings_ms
+    known, timings = log_context(delivery.correlation_id), result.timings_ms
     if result.status is Status.EXPIRED:
         log.info("expired: %s", result.errors[0].message, extra=known)
     elif timings is not None:

@@ -17,8 +17,8 @@ from fer_client.config import BrokerConfig
 from fer_client.errors import MessageError
 from fer_schemas import BatchResult
 from fer_worker.limits import Limits
-from fer_worker.logging_setup import about
-from fer_worker.metrics import Meter
+from fer_worker.logging_setup import log_context
+from fer_worker.metrics import MetricsRecorder
 from fer_worker.serving.frame_pool import FramePool
 from fer_worker.serving.progress import Progress
 from fer_worker.serving.request_checks import RequestChecks
@@ -36,7 +36,7 @@ class Service:
         broker: BrokerConfig,
         prefetch: int,
         worker: str,
-        meter: Meter,
+        meter: MetricsRecorder,
         limits: Limits,
         on_change: Callable[[], None],
     ) -> None:
@@ -124,7 +124,7 @@ class Service:
         """Bring one request to its end: a reply, quarantine or a dead letter; then the ack."""
         self._in_flight += 1
         taken = time.perf_counter()
-        known = about(delivery.correlation_id)
+        known = log_context(delivery.correlation_id)
         log.debug("taken from %s: %d bytes", delivery.queue, len(delivery.body), extra=known)
         try:
             self._checks.check(delivery)
@@ -138,7 +138,7 @@ class Service:
                 self._count(result, taken, analysed)
         except MessageError as error:
             await responder.dead_letter(delivery, error)
-            self._meter.buried(error.code.value)
+            self._meter.dead_lettered(error.code.value)
         finally:
             self._in_flight -= 1
         delivery.ack()

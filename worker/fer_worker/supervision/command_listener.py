@@ -18,7 +18,7 @@ from fer_client.amqp.consumer import Consumer, Delivery
 from fer_client.amqp.publisher import Message, Publisher
 from fer_client.amqp.topology import Topology
 from fer_schemas import CONTROL_COMMAND, ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
-from fer_worker.logging_setup import about
+from fer_worker.logging_setup import log_context
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class CommandListener:
 
     def _read(self, delivery: Delivery) -> Command | None:
         """Read a command; None, with a line in the log, where it is none."""
-        known = about(delivery.correlation_id)
+        known = log_context(delivery.correlation_id)
         if delivery.exchange != self._topology.control:
             # Whoever may write to the default exchange may write to every queue.
             log.warning(

@@ -15,7 +15,7 @@ from fer_client.config import host_name
 from fer_client.errors import EngineError, MessageError
 from fer_schemas import RequestError
 from fer_worker.logging_setup import setup_logs
-from fer_worker.metrics import Meter, resident_bytes
+from fer_worker.metrics import MetricsRecorder, resident_bytes
 from fer_worker.serving.frame_pool import FramePool
 from fer_worker.serving.progress import Progress
 from fer_worker.supervision.message_stream import MessageStream
@@ -55,7 +55,7 @@ async def _examine(config: WorkerConfig, name: str, end: socket.socket) -> int:
     except EngineError as error:
         log.error("%s", error)
         return ExitCode.ENGINE_FAILED
-    meter = Meter()
+    meter = MetricsRecorder()
     pool = FramePool(engine, config.threads, config.limits, name, meter)
     reports = asyncio.create_task(_report_always(stream, pool, meter))
     while (request := await stream.receive()) is not None:
@@ -69,7 +69,7 @@ async def _examine(config: WorkerConfig, name: str, end: socket.socket) -> int:
     return ExitCode.DRAINED
 
 
-async def _report_always(stream: MessageStream, pool: FramePool, meter: Meter) -> None:
+async def _report_always(stream: MessageStream, pool: FramePool, meter: MetricsRecorder) -> None:
     while True:
         progress = Progress(consuming=True, working_since=pool.working_since)
         stream.send(CHILD_MESSAGE.dump_json(Report(progress, meter.counts, resident_bytes())))

@@ -28,7 +28,7 @@ from prometheus_client.registry import Collector
 from fer_client.errors import FerWorkerError
 from fer_schemas import ErrorCode, Status, SupervisorStatus
 from fer_worker.inference.types import EngineOptions
-from fer_worker.metrics import BUCKETS_S, Counts, Histogram, Total
+from fer_worker.metrics import BUCKETS_S, Histogram, MetricsSnapshot, Total
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -44,7 +44,7 @@ class Snapshot:
     """A supervisor and its processes at one moment."""
 
     status: SupervisorStatus
-    counts: Counts
+    counts: MetricsSnapshot
     """Of all processes there have been, and of the supervisor itself."""
     engine: EngineOptions
     threads: int
@@ -162,7 +162,9 @@ def families(snapshot: Snapshot) -> Iterable[Metric]:
     """Make the metrics of an snapshot."""
     status, counts = snapshot.status, snapshot.counts
     yield _counters("requests", "Requests that ended.", "outcome", OUTCOMES, counts.requests)
-    yield _counters("buried", "Requests that were buried.", "reason", REASONS, counts.buried)
+    yield _counters(
+        "dead_letters", "Requests that were dead-lettered.", "reason", REASONS, counts.dead_lettered
+    )
     for name, text in _TOTALS.items():
         yield CounterMetricFamily(PREFIX + name, text, value=counts.totals[name])
     restarts = "Processes that died and were replaced."
@@ -184,12 +186,11 @@ def families(snapshot: Snapshot) -> Iterable[Metric]:
 
 PREFIX: Final = "fer_worker_"
 
-OUTCOMES: Final = (*(status.value for status in Status), "buried")
+OUTCOMES: Final = (*(status.value for status in Status), "dead_lettered")
 REASONS: Final = tuple(code.value for code in ErrorCode)
 """Every label is there from the start: of a series that begins with 1 no rate can be told."""
 
 _TOTALS: Final[dict[Total, str]] = {
-    "superseded": "Batches answered expired since a newer one of their camera waited.",
     "frames": "Frames analysed.",
     "faces": "Faces found.",
     "redeliveries": "Deliveries that the broker had made before.",
@@ -206,7 +207,7 @@ def _counters(
     return family
 
 
-def _stages(counts: Counts) -> HistogramMetricFamily:
+def _stages(counts: MetricsSnapshot) -> HistogramMetricFamily:
     family = HistogramMetricFamily(
         f"{PREFIX}stage_seconds",
         "Seconds by stage: of a frame decode, detect, classify; of a request queued, publish.",

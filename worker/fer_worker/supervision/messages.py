@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, TypeAdapter
 
 from fer_schemas import BatchResult, RequestError
-from fer_worker.metrics import Counts
+from fer_worker.metrics import MetricsSnapshot
 from fer_worker.serving.progress import Progress
 
 
@@ -18,7 +18,7 @@ class Report:
     """How a process is; sent once a second, and when something changes."""
 
     progress: Progress
-    counts: Counts
+    counts: MetricsSnapshot
     resident_bytes: int
     draining: bool = False
     kind: Literal["report"] = "report"

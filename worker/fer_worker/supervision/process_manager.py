@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from fer_schemas import ProcessStatus
-from fer_worker.metrics import Counts
+from fer_worker.metrics import MetricsSnapshot
 from fer_worker.supervision.child_process import explain_exit
 from fer_worker.supervision.worker_config import ExitCode, WorkerConfig
 from fer_worker.supervision.worker_handle import Slot, WorkerHandle
@@ -40,7 +40,7 @@ class ProcessManager:
         self._workers: dict[WorkerHandle, asyncio.Task[None]] = {}
         self._slots: list[Slot] = []
         """Of processes that died, to be filled again."""
-        self._past = Counts()
+        self._past = MetricsSnapshot()
         """Of processes that are no more."""
         self._shutting_down = False
         self._ever_warm = False
@@ -64,7 +64,7 @@ class ProcessManager:
         return tuple(worker.status for worker in self._workers)
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> MetricsSnapshot:
         """All that was done, also by processes that are no more."""
         return sum((worker.counts for worker in self._workers), start=self._past)
 

@@ -19,8 +19,8 @@ from fer_client.amqp.consumer import Consumer, Delivery
 from fer_client.backoff import Backoff
 from fer_client.errors import MessageError
 from fer_schemas import BatchRequest, BatchResult, ContentType, ErrorCode, Frame, Status
-from fer_worker.logging_setup import about
-from fer_worker.metrics import Meter
+from fer_worker.logging_setup import log_context
+from fer_worker.metrics import MetricsRecorder
 from fer_worker.serving.request_checks import RequestChecks
 from fer_worker.serving.responder import Responder
 from fer_worker.supervision.child_process import ChildProcess, explain_exit
@@ -63,7 +63,7 @@ class Quarantine:
         config: WorkerConfig,
         responder: Responder,
         checks: RequestChecks,
-        meter: Meter,
+        meter: MetricsRecorder,
     ) -> None:
         """Store the parts.
 
@@ -103,7 +103,7 @@ class Quarantine:
     async def _handle(self, delivery: Delivery) -> None:
         """Bring one request to its end, or send it back."""
         taken = time.perf_counter()
-        known = about(delivery.correlation_id)
+        known = log_context(delivery.correlation_id)
         log.debug("taken from %s: %d bytes", delivery.queue, len(delivery.body), extra=known)
         try:
             self._checks.check(delivery)
@@ -116,14 +116,14 @@ class Quarantine:
             )
         except MessageError as error:
             await self._responder.dead_letter(delivery, error)
-            self._meter.buried(error.code.value)
+            self._meter.dead_lettered(error.code.value)
         except _HostError as error:
             pause_s = self._pauses.next()
             log.error(
                 "this host cannot examine: %s. The request goes back in %.0f s",
                 error,
                 pause_s,
-                extra=about(delivery.correlation_id),
+                extra=log_context(delivery.correlation_id),
             )
             await asyncio.sleep(pause_s)
             delivery.requeue()
@@ -147,7 +147,7 @@ class Quarantine:
                     death,
                     DEATHS,
                     error,
-                    extra=about(delivery.correlation_id),
+                    extra=log_context(delivery.correlation_id),
                 )
         try:
             result = await self._ask(_control_request())

@@ -19,7 +19,7 @@ from fer_client.config import host_name
 from fer_client.errors import BrokerRefusedError
 from fer_schemas import ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
 from fer_worker import __version__
-from fer_worker.metrics import Meter, resident_bytes
+from fer_worker.metrics import MetricsRecorder, resident_bytes
 from fer_worker.platform import has_controlling_terminal
 from fer_worker.serving.dead_letter_consumer import DeadLetterConsumer
 from fer_worker.serving.request_checks import RequestChecks
@@ -71,7 +71,7 @@ class Supervisor:
         self._host = host_name()
         self._name = f"{self._host}/{os.getpid()}"
         self._topology = Topology(config.broker.namespace)
-        self._meter = Meter()
+        self._meter = MetricsRecorder()
         self._processes = ProcessManager(config, processes, on_change=self._wake)
         self._changed = asyncio.Event()
         self._turn = asyncio.Event()

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from fer_client.backoff import Backoff
 from fer_schemas import Percentiles, ProcessStatus
-from fer_worker.metrics import Counts, Histogram, Recent
+from fer_worker.metrics import Histogram, MetricsSnapshot, SlidingWindow
 from fer_worker.serving.progress import Progress
 from fer_worker.supervision.child_process import ChildProcess
 from fer_worker.supervision.messages import DRAIN, Examination, Report
@@ -66,7 +66,7 @@ class WorkerHandle(ChildProcess):
     kill_at: float | None = None
     """When it is killed, on the monotonic clock, once it was told to leave."""
     drain_limit_s: float
-    recent: Recent
+    recent: SlidingWindow
 
     @classmethod
     async def start_in(cls, slot: Slot, config: WorkerConfig) -> Self:
@@ -78,7 +78,7 @@ class WorkerHandle(ChildProcess):
         worker = await cls.start(run_worker, config)
         worker.slot = slot
         worker.drain_limit_s = config.drain_timeout_s + KILL_GRACE_S
-        worker.recent = Recent()
+        worker.recent = SlidingWindow()
         return worker
 
     @property
@@ -101,9 +101,9 @@ class WorkerHandle(ChildProcess):
         return "ready" if self.report.progress.ready else "not_ready"
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> MetricsSnapshot:
         """All that it has reported to have done."""
-        return self.report.counts if self.report else Counts()
+        return self.report.counts if self.report else MetricsSnapshot()
 
     @property
     def progress(self) -> Progress:

@@ -17,7 +17,7 @@ from fer_client.errors import BrokerRefusedError, EngineError
 from fer_worker.inference.factory import warm_up
 from fer_worker.inference.types import Engine
 from fer_worker.logging_setup import setup_logs
-from fer_worker.metrics import Meter, resident_bytes
+from fer_worker.metrics import MetricsRecorder, resident_bytes
 from fer_worker.serving.frame_pool import FramePool
 from fer_worker.serving.service import Service
 from fer_worker.supervision.message_stream import MessageStream
@@ -68,7 +68,7 @@ class _Worker:
     def __init__(self, config: WorkerConfig, worker: str) -> None:
         self._config = config
         self._worker = worker
-        self._meter = Meter()
+        self._meter = MetricsRecorder()
         self._leaving = asyncio.Event()
         self._told_again = asyncio.Event()
         self._changed = asyncio.Event()

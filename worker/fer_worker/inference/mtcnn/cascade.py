@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.boxes import Floats, Indices, areas, regressed, shows_in, squared
-from fer_worker.inference.mtcnn.operations import Candidates, FoundFaces, Kernels, Scores
+from fer_worker.inference.mtcnn.operations import Candidates, DetectorOps, FoundFaces, Scores
 from fer_worker.inference.mtcnn.pyramid import AreaResizer
 
 REFINE_THRESHOLD: Final = 0.7
@@ -42,7 +42,7 @@ class Cascade:
     """
 
     def __init__(
-        self, picture: AreaResizer, kernels: Kernels, min_probability: float = 0.0
+        self, picture: AreaResizer, kernels: DetectorOps, min_probability: float = 0.0
     ) -> None:
         self._picture = picture
         self._kernels = kernels
@@ -95,15 +95,15 @@ class Cascade:
         Returns:
             Which candidates, the largest area first.
         """
-        believed = self.believed(refined)
-        faces = self.known[believed]
-        kept = believed[self._kernels.suppress_by_minimum(faces["face"], faces["face_score"], 0.7)]
+        accepted = self.accepted(refined)
+        faces = self.known[accepted]
+        kept = accepted[self._kernels.suppress_by_minimum(faces["face"], faces["face_score"], 0.7)]
         boxes = self.known["face"][kept]
         shown = shows_in(boxes, self._picture.height, self._picture.width)
         # Reversed, as facenet-pytorch has it: of equal areas the later one comes first.
         return kept[shown][np.argsort(areas(boxes[shown]), kind="stable")[::-1]]
 
-    def believed(self, refined: Indices) -> Indices:
+    def accepted(self, refined: Indices) -> Indices:
         """Refined candidates that O-Net believes in, before they suppress each other."""
         scores = self.known["face_score"][refined]
         return refined[(scores > OUTPUT_THRESHOLD) & (scores >= self._min_probability)]

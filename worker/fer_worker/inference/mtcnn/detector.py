@@ -12,14 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.cascade import Cascade
-from fer_worker.inference.mtcnn.operations import FoundFaces, Kernels
+from fer_worker.inference.mtcnn.operations import DetectorOps, FoundFaces
 from fer_worker.inference.mtcnn.proposals import propose
 from fer_worker.inference.mtcnn.pyramid import AreaResizer, pyramid_scales
 
 
 def detect_faces(
     image: NDArray[np.uint8],
-    kernels: Kernels,
+    kernels: DetectorOps,
     min_face_size: int,
     min_probability: float = 0.0,
 ) -> FoundFaces:

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from fer_worker.inference.mtcnn.boxes import Floats, Indices, Mask, areas
 from fer_worker.inference.mtcnn.cascade import Cascade
 from fer_worker.inference.mtcnn.detector import detect_faces
-from fer_worker.inference.mtcnn.operations import FoundFaces, Kernels
+from fer_worker.inference.mtcnn.operations import DetectorOps, FoundFaces
 from fer_worker.inference.mtcnn.proposals import propose
 from fer_worker.inference.mtcnn.pyramid import CELL, AreaResizer, pyramid_scales
 
@@ -49,7 +49,7 @@ _COARSE_SIDE: Final = 100
 
 def detect_largest_face(
     image: NDArray[np.uint8],
-    kernels: Kernels,
+    kernels: DetectorOps,
     min_face_size: int,
     min_probability: float = 0.0,
 ) -> FoundFaces:
@@ -115,8 +115,8 @@ def _largest(cascade: Cascade, refined: Indices) -> _Largest | None:
     face = cascade.found(cascade.faces(refined)[:1])
     if not len(face):
         return None
-    believed = cascade.known["face"][cascade.believed(refined)]
-    rivals = believed[areas(believed) >= areas(face.boxes)]
+    accepted = cascade.known["face"][cascade.accepted(refined)]
+    rivals = accepted[areas(accepted) >= areas(face.boxes)]
     region = np.hstack([rivals[:, :2].min(axis=0), rivals[:, 2:].max(axis=0)])
     return _Largest(face, region)
 

@@ -41,7 +41,7 @@ class Network(Protocol):
 
 
 @dataclass(frozen=True)
-class NumpyKernels:
+class NumpyOps:
     """Implements `Kernels`: P-Net sees a level in tiles of a few sizes, the others see batches."""
 
     pnet: Network

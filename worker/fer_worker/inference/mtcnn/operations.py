@@ -42,7 +42,7 @@ class Scores:
     (N, 0) from R-Net."""
 
 
-class Kernels(Protocol):
+class DetectorOps(Protocol):
     """The cascade's three networks, each looking at a picture, and suppression. Safe for threads.
 
     What a network says of a cell or a candidate over the threshold does not depend on the others,

@@ -5,14 +5,14 @@ from typing import Final
 import numpy as np
 
 from fer_worker.inference.mtcnn.boxes import Floats, regressed, squared
-from fer_worker.inference.mtcnn.operations import Candidates, Kernels
+from fer_worker.inference.mtcnn.operations import Candidates, DetectorOps
 from fer_worker.inference.mtcnn.pyramid import CELL, AreaResizer, Window
 
 PROPOSAL_THRESHOLD: Final = 0.6
 
 
 def propose(
-    picture: AreaResizer, kernels: Kernels, scale: float, region: Floats | None = None
+    picture: AreaResizer, kernels: DetectorOps, scale: float, region: Floats | None = None
 ) -> Candidates:
     """Cells of one level that look like a face, moved to where P-Net sees it, made square.
 

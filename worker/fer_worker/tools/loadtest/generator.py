@@ -17,14 +17,14 @@ from fer_client.errors import NoAnswerError, SubmitError
 from fer_schemas import BatchResult, Frame, Status
 from fer_worker.tools.loadtest.measurement import (
     COMPARED,
-    Closed,
+    ClosedLoop,
     Failure,
-    Open,
-    Pace,
+    OpenLoop,
     Rules,
     Sample,
     Step,
     Window,
+    Workload,
     is_silent,
     is_stable,
     merge,
@@ -39,7 +39,7 @@ class Load:
 
     def __init__(
         self,
-        pace: Pace,
+        pace: Workload,
         submit: Submit,
         batches: Iterator[Sequence[Frame]],
         rules: Rules,
@@ -173,10 +173,10 @@ class _Schedule(Protocol):
         """One that was sent has ended."""
 
 
-class _Places:
+class _ClosedLoopSchedule:
     """A batch is due when a place gets free."""
 
-    def __init__(self, pace: Closed, start: float) -> None:
+    def __init__(self, pace: ClosedLoop, start: float) -> None:
         self.ramp = pace.number
         self._free = deque([start] * pace.number)
 
@@ -190,12 +190,12 @@ class _Places:
         self._free.append(moment)
 
 
-class _Ticks:
+class _OpenLoopSchedule:
     """Batches are due at even intervals, and can be sent while there is room."""
 
     ramp = 1
 
-    def __init__(self, pace: Open, start: float) -> None:
+    def __init__(self, pace: OpenLoop, start: float) -> None:
         self._pace = pace
         self._start = start
         self._sent = 0
@@ -214,8 +214,12 @@ class _Ticks:
         self._in_flight -= 1
 
 
-def _schedule(pace: Pace, start: float) -> _Schedule:
-    return _Places(pace, start) if isinstance(pace, Closed) else _Ticks(pace, start)
+def _schedule(pace: Workload, start: float) -> _Schedule:
+    return (
+        _ClosedLoopSchedule(pace, start)
+        if isinstance(pace, ClosedLoop)
+        else _OpenLoopSchedule(pace, start)
+    )
 
 
 @dataclass(frozen=True, slots=True)

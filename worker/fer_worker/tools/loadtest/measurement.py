@@ -24,7 +24,7 @@ COMPARED: Final = 3
 
 
 @dataclass(frozen=True)
-class Closed:
+class ClosedLoop:
     """A fixed number of batches under way: an answer makes place for the next one."""
 
     kind: ClassVar[str] = "concurrency"
@@ -32,7 +32,7 @@ class Closed:
 
 
 @dataclass(frozen=True)
-class Open:
+class OpenLoop:
     """A fixed rate, whatever the answers do: so many batches a second, evenly spaced."""
 
     kind: ClassVar[str] = "rate"
@@ -41,7 +41,7 @@ class Open:
     """At most so many are sent and not answered. Others that are due wait, and that counts."""
 
 
-Pace = Closed | Open
+Workload = ClosedLoop | OpenLoop
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ class Window:
 class Step:
     """What was measured at one pace."""
 
-    pace: Pace
+    pace: Workload
     windows: int
     stable: bool
     last: Window
@@ -176,7 +176,7 @@ def merge(windows: Iterable[Window]) -> Window:
     return merged
 
 
-def is_stable(windows: Sequence[Window], pace: Pace, tolerance: float) -> bool:
+def is_stable(windows: Sequence[Window], pace: Workload, tolerance: float) -> bool:
     """Whether the last windows agree in throughput and p95.
 
     With a fixed rate they must keep it, too: the latency of a queue that has grown for long looks
@@ -191,7 +191,7 @@ def is_stable(windows: Sequence[Window], pace: Pace, tolerance: float) -> bool:
     tails = [tail for window in last if (tail := window.percentile(95)) is not None]
     if len(tails) < COMPARED:
         return False
-    if isinstance(pace, Open):
+    if isinstance(pace, OpenLoop):
         together = merge(last)
         if together.ended / together.seconds < pace.number * (1 - tolerance):
             return False

@@ -7,7 +7,7 @@ from typing import Final
 import matplotlib.pyplot as plt
 
 from fer_worker.quantiles import PERCENTILES
-from fer_worker.tools.loadtest.measurement import STAGES, Closed, Step, Window
+from fer_worker.tools.loadtest.measurement import STAGES, ClosedLoop, Step, Window
 
 INK: Final = "#33414e"
 GRID: Final = "#e4e8ec"
@@ -125,7 +125,7 @@ def side_by_side(window: Window) -> dict[str, float]:
 
 def _finish(axes: plt.Axes, steps: Sequence[Step]) -> None:
     """Label the paces, and take away what is not needed."""
-    closed = isinstance(steps[0].pace, Closed)
+    closed = isinstance(steps[0].pace, ClosedLoop)
     axes.set_xlabel("batches under way" if closed else "batches sent a second")
     names = [f"{step.pace.number:g}{'' if step.stable else '*'}" for step in steps]
     axes.set_xticks(range(len(steps)), names)

@@ -6,6 +6,6 @@ where there is a C++ compiler at installation; where there was none, `find_libra
 """
 
 from fer_worker.inference.mtcnn.native.library import Library, find_library
-from fer_worker.inference.mtcnn.native.operations import CompiledKernels
+from fer_worker.inference.mtcnn.native.operations import NativeOps
 
-__all__ = ["CompiledKernels", "Library", "find_library"]
+__all__ = ["Library", "NativeOps", "find_library"]

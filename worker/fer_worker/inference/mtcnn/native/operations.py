@@ -19,7 +19,7 @@ _BLOCK: Final = 32
 _VECTOR: Final = 16
 
 
-class CompiledKernels:
+class NativeOps:
     """Implements `Kernels`. Safe for threads: it keeps nothing but weights.
 
     Args:
