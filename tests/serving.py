@@ -299,9 +299,10 @@ def running(
     else:
         line, environment = command(engine, *arguments, broker=broker, module="tests.workers")
     with log.open("ab") as output:
-        # Ctrl-C is for us; in a group of its own it ends when the block does.
+        # Ctrl-C is for us; in a session of its own it ends when the block does, and has no
+        # terminal.
         process = subprocess.Popen(
-            [*prefix, *line], env=environment, stderr=output, stdout=output, process_group=0
+            [*prefix, *line], env=environment, stderr=output, stdout=output, start_new_session=True
         )
     try:
         yield RunningWorkers(process, log, broker)

@@ -28,7 +28,7 @@ from fer_schemas import ErrorCode, Status
 from fer_worker.admin.dead_letters import DeadLetter, DeadLetters
 from fer_worker.limits import Limits
 from tests.cutting import BASIC_ACK, line_that_breaks
-from tests.engines import SizeEngine, plain_jpeg
+from tests.engines import ABORTING_HEIGHT, SizeEngine, plain_jpeg
 from tests.serving import Sender, command, fer_worker, request, serving, supervising
 from tests.waiting import wait_until
 
@@ -185,30 +185,22 @@ def test_requeued_request_is_answered_once_the_worker_can(
 
 
 def test_requeued_poison_is_what_its_sender_sent(broker: BrokerConfig, sender: Sender) -> None:
-    suspects = f"{broker.namespace}.frames.quarantine"
+    quarantine = f"{broker.namespace}.frames.quarantine"
+    deadly = plain_jpeg(60, ABORTING_HEIGHT)
     properties = pika.BasicProperties(
         correlation_id="deadly",
         content_type="image/jpeg",
         reply_to=sender.reply_to,
-        headers={"mine": 1, "x-set-aside": True},
+        headers={"mine": 1, "x-quarantined": True},
     )
-    sender.channel.basic_publish("", suspects, JPEG, properties)
-    deliveries = 0
-
-    def die_with_it() -> bool:
-        nonlocal deliveries
-        with Sender(broker.urls[0], broker.namespace) as dying:
-            deliveries += dying.channel.basic_get(suspects)[0] is not None
-        return deliveries == 3
-
-    wait_until(die_with_it)
-    with supervising(broker):
+    sender.channel.basic_publish("", quarantine, deadly, properties)
+    with supervising(broker, examine_with="FaultyEngine"):
         (letter,) = dead_lettered(broker, 1)
-    assert (letter.code, letter.first_queue) == (ErrorCode.POISON_MESSAGE, suspects)
+    assert (letter.code, letter.first_queue) == (ErrorCode.POISON_MESSAGE, quarantine)
     with DeadLetters(broker) as dead:
         assert list(dead.requeue([letter.id])) == [letter.id]
     again, body = sender.take(f"{broker.namespace}.frames")
-    assert body == JPEG
+    assert body == deadly
     assert again.headers is not None
     assert again.headers.pop("x-delivery-count", 0) == 0
     assert (again.headers, again.correlation_id) == ({"mine": 1}, "deadly")
@@ -216,17 +208,34 @@ def test_requeued_poison_is_what_its_sender_sent(broker: BrokerConfig, sender: S
     assert again.delivery_mode == 2
 
 
-def test_requeue_of_all_ends_though_workers_bury_them_again(
+def test_requeue_of_all_ends_though_workers_dead_letter_them_again(
     broker: BrokerConfig, sender: Sender
 ) -> None:
     with serving(broker, SizeEngine()):
         for _ in range(30):
             sender.send(b"\xc1")
-        before = {letter.id for letter in dead_lettered(broker, 30)}
+        before = {letter.id: letter.dead_lettered_at for letter in dead_lettered(broker, 30)}
         with DeadLetters(broker) as dead:
-            assert set(dead.requeue()) == before
-        after = {letter.id for letter in dead_lettered(broker, 30)}
-    assert not before & after
+            assert set(dead.requeue()) == before.keys()
+        after = {letter.id: letter.dead_lettered_at for letter in dead_lettered(broker, 30)}
+    assert after.keys() == before.keys()
+    assert not set(after.values()) & set(before.values())
+
+
+def test_second_copy_of_a_dead_letter_is_shown_once_and_leaves_with_it(
+    broker: BrokerConfig, sender: Sender
+) -> None:
+    queue = f"{broker.namespace}.frames.dead"
+    with serving(broker, SizeEngine()):
+        sent = sender.send(b"\xc1")
+        properties, body = sender.take(queue)
+    # As after a crash between the broker's confirm and the ack of the request.
+    for _ in range(2):
+        sender.channel.basic_publish("", queue, body, properties)
+    assert [letter.correlation_id for letter in letters(broker)] == [sent]
+    done = fer_worker("dead", "requeue", "--all", broker=broker)
+    assert done.stdout == "1 requeued\n"
+    assert (sender.depth(queue), sender.depth(f"{broker.namespace}.frames")) == (0, 1)
 
 
 def test_requeue_of_some_and_then_of_all_keeps_the_order(

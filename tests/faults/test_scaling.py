@@ -76,6 +76,7 @@ def test_no_batch_is_lost_while_scaling_and_each_answer_comes_when_it_is_true(
         load.finish()
         assert workers.status().restarts == 0
     assert load.client.dropped == 0
+    assert not any(result.redelivered for result in load.results)
 
 
 def test_scale_is_silent_until_the_last_process_has_drained(

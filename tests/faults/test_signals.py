@@ -1,8 +1,10 @@
 """Fault 9: a supervisor that is told to stop, to stop at once, or to renew its processes."""
 
 import os
+import pty
 import re
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +15,21 @@ from fer_client.config import BrokerConfig
 from fer_worker.supervision.worker_config import ExitCode
 from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.faults.load import steady_load
-from tests.serving import RunningWorkers, Sender, running
+from tests.serving import RunningWorkers, Sender, command, running
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 
+WORKERS = "tests.workers"
+
+
 def await_ready(workers: RunningWorkers, processes: int) -> None:
     wait_until(lambda: len(workers.ready_pids()) == processes, 60, "all processes are ready")
+
+
+def await_line(log: Path, words: str) -> None:
+    wait_until(lambda: log.exists() and words in log.read_text(), 60, f"it logs {words}")
 
 
 def says(workers: RunningWorkers, words: str) -> bool:
@@ -43,6 +52,20 @@ def test_sigterm_under_load_loses_nothing_and_answers_nothing_twice(
         load.goes_on()
         load.finish()
     assert load.client.dropped == 0
+    assert not any(result.redelivered for result in load.results)
+
+
+def test_sigterm_while_processes_start_is_an_ordinary_end(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    for number, pause_s in enumerate((0.0, 0.1, 0.3, 0.6)):
+        log = tmp_path / f"{number}.log"
+        with running(log, broker, "--processes=4", engine="FaultyEngine") as workers:
+            await_line(log, "started process")
+            time.sleep(pause_s)  # at another moment of its start
+            workers.process.terminate()
+            assert workers.process.wait(30) == 0
+            assert not says(workers, "killed by")
 
 
 def test_second_sigterm_leaves_at_once_and_others_answer_the_rest(
@@ -186,3 +209,29 @@ def test_sigttin_adds_a_process_and_sigttou_takes_one_away(
         wait_until(lambda: says(workers, "told to run -1 processes: not between 0 and 2: -1"))
         assert workers.status().restarts == 0
     assert load.client.dropped == 0
+    assert not any(result.redelivered for result in load.results)
+
+
+def test_the_end_of_its_terminal_drains(broker: BrokerConfig, tmp_path: Path) -> None:
+    line, environment = command("FaultyEngine", "--processes=1", broker=broker, module=WORKERS)
+    log = tmp_path / "log"
+    pid, terminal = pty.fork()
+    if pid == 0:
+        output = os.open(log, os.O_CREAT | os.O_WRONLY)
+        os.dup2(output, 2)
+        os.execve(line[0], line, environment)
+    await_line(log, "ready: ")
+    os.close(terminal)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert "left (0)" in log.read_text()
+
+
+def test_sighup_is_ignored_under_nohup(broker: BrokerConfig, tmp_path: Path) -> None:
+    with running(tmp_path / "log", broker, "--processes=1", prefix=("nohup",)) as workers:
+        await_ready(workers, 1)
+        before = workers.ready_pids()
+        workers.process.send_signal(signal.SIGHUP)
+        workers.process.send_signal(signal.SIGTTIN)  # heard after it
+        await_ready(workers, 2)
+        assert not says(workers, "replacing")
+        assert set(before) < set(workers.ready_pids())

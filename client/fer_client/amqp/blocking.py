@@ -3,12 +3,11 @@
 import time
 
 from pika.adapters.blocking_connection import BlockingConnection
-from pika.exceptions import AMQPError
 
 from fer_client.amqp.connection import node_parameters, warn_if_exposed
 from fer_client.amqp.failures import CONNECT_ERRORS, explain, explain_refusal
 from fer_client.config import BrokerConfig
-from fer_client.errors import BrokerError, BrokerRefusedError, BrokerUnavailableError
+from fer_client.errors import BrokerRefusedError, BrokerUnavailableError
 
 PAUSE_S = 0.25
 
@@ -53,10 +52,3 @@ def close_quietly(connection: BlockingConnection, error: BaseException | None) -
     """
     if connection.is_open and (error is None or isinstance(error, Exception)):
         connection.close()
-
-
-def translate(error: AMQPError) -> BrokerError:
-    """Say in one line why a connection that was open is of no use any more."""
-    if (refusal := explain_refusal(error)) is not None:
-        return BrokerRefusedError(refusal)
-    return BrokerUnavailableError(f"the connection to the broker was lost: {explain(error)}")

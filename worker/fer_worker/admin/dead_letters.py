@@ -88,7 +88,12 @@ class DeadLetters(QueueBrowser):
 
     def oldest(self, limit: int) -> tuple[Sequence[DeadLetter], int]:
         """Return the oldest `limit` dead letters in their order, and how many there are in all."""
-        return self.survey(limit, _summary)
+        letters: dict[str, DeadLetter | None] = {}
+        for delivery in self.look():
+            id_ = identify(delivery)
+            if id_ not in letters:  # a crash may have left a second copy
+                letters[id_] = _summary(delivery) if len(letters) < limit else None
+        return [letter for letter in letters.values() if letter is not None], len(letters)
 
     def open(self, id_: str) -> OpenedLetter:
         """Return everything about one dead letter.
@@ -125,16 +130,24 @@ class DeadLetters(QueueBrowser):
         """
         channel = self.connection.channel()
         channel.confirm_delivery()
+        done = set()
         for delivery in self._choose(ids):
-            _publish(channel, to_request(delivery, self.topology))
+            is_first = (id_ := identify(delivery)) not in done  # a crash may have left a copy
+            if is_first:
+                _publish(channel, to_request(delivery, self.topology))
             delivery.ack()
-            yield identify(delivery)
+            if is_first:
+                done.add(id_)
+                yield id_
 
     def purge(self, ids: Collection[str] | None = None) -> Iterator[str]:
         """Remove dead letters for good; arguments and errors as of `requeue`."""
+        done = set()
         for delivery in self._choose(ids):
             delivery.ack()
-            yield identify(delivery)
+            if (id_ := identify(delivery)) not in done:
+                done.add(id_)
+                yield id_
 
     def _choose(self, ids: Collection[str] | None) -> Iterator[Delivery]:
         """Yield what is to be acked: everything, or what has one of the ids."""

@@ -18,8 +18,9 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker
 from pika.spec import Basic
 from pika.spec import Queue as QueueMethod
 
-from fer_client.amqp.blocking import close_quietly, connect, translate
+from fer_client.amqp.blocking import close_quietly, connect
 from fer_client.amqp.consumer import Delivery, delivery_of
+from fer_client.amqp.failures import translate
 from fer_client.amqp.topology import Queue, Topology
 from fer_client.config import BrokerConfig
 from fer_client.errors import FerWorkerError

@@ -15,8 +15,9 @@ from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedT
 from pika.frame import Method
 from pydantic import ValidationError
 
-from fer_client.amqp.blocking import close_quietly, connect, translate
+from fer_client.amqp.blocking import close_quietly, connect
 from fer_client.amqp.codec import encode_json
+from fer_client.amqp.failures import translate
 from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from fer_client.errors import NoAnswerError
@@ -101,7 +102,7 @@ class SupervisorClient:
         self._ask(command)
         roster_closes = time.monotonic() + ROSTER_S
         give_up = time.monotonic() + timeout_s
-        at_work: set[str] = set()
+        at_work: dict[str, str | None] = {}
         heard = False
         for reply in self._read_until(lambda: give_up if at_work else roster_closes):
             if not isinstance(reply, ScaleReply):
@@ -109,16 +110,19 @@ class SupervisorClient:
             heard = True
             supervisor = f"{reply.host}/{reply.pid}"
             if reply.complete:
-                at_work.discard(supervisor)
+                at_work.pop(supervisor, None)
                 yield reply
             else:
-                at_work.add(supervisor)
+                at_work[supervisor] = reply.error
         if self.blocked is not None:
             raise NoAnswerError(
                 f"the broker takes no messages: {self.blocked}; it may pass this one on later"
             )
         if at_work:
-            late = ", ".join(sorted(at_work))
+            late = ", ".join(
+                supervisor if error is None else f"{supervisor} ({error})"
+                for supervisor, error in sorted(at_work.items())
+            )
             raise NoAnswerError(f"not complete within {timeout_s:g} s, still at it: {late}")
         if not heard:
             whom = f"on {command.host}" if command.host else "here"

@@ -1,0 +1,61 @@
+"""A supervisor on a host that is short of something."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fer_client import FerClient
+from fer_client.config import BrokerConfig
+from tests.engines import plain_jpeg
+from tests.serving import Sender, fer_worker, request, running
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
+
+
+def test_processes_that_cannot_be_started_are_tried_again_and_harm_no_other(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    few_descriptors = ("prlimit", "--nofile=60:60")
+    log = tmp_path / "log"
+    with (
+        running(
+            log, broker, "--processes=1", engine="FaultyEngine", prefix=few_descriptors
+        ) as workers,
+        FerClient(broker) as client,
+    ):
+        (first,) = wait_until(workers.ready_pids, 60, "a worker is ready")
+        done = fer_worker("scale", "60", "--timeout=15", broker=broker)
+        assert done.returncode == 5
+        assert "no process can be started: Too many open files" in done.stderr
+        assert "Traceback" not in log.read_text()
+        assert client.analyze([plain_jpeg(60)]).faces_areas == (2400,)
+        assert fer_worker("scale", "1", broker=broker).returncode == 0
+        assert workers.ready_pids() == [first]
+
+
+def test_where_every_frame_kills_the_host_is_to_blame_and_no_request(
+    broker: BrokerConfig, sender: Sender, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+
+    def pauses() -> list[int]:
+        return [
+            int(s) for s in re.findall(r"died: .* starting another in (\d+) s", log.read_text())
+        ]
+
+    with running(log, broker, "--processes=1", engine="DyingEngine") as workers:
+        wait_until(workers.ready_pids, 60, "a worker is ready")
+        for _ in range(8):
+            sender.send(request(plain_jpeg(60)))
+        wait_until(lambda: len(pauses()) >= 3, 60, "its process dies again and again")
+        wait_until(lambda: "this host cannot examine" in log.read_text(), 60)
+        assert pauses()[:3] == sorted(pauses()[:3])
+        assert pauses()[2] >= 1
+    assert "poison_message" not in log.read_text()
+    assert sender.depth(f"{broker.namespace}.frames.dead") == 0
+    # A host that can brings them all to their end.
+    with running(tmp_path / "other", broker, "--processes=1", engine="FaultyEngine"):
+        for _ in range(8):
+            sender.take(timeout_s=60)
