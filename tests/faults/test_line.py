@@ -10,7 +10,7 @@ from fer_client.config import BrokerConfig
 from tests.engines import GatedEngine, SizeEngine, noisy_jpeg, plain_jpeg
 from tests.faults.load import steady_load
 from tests.forwarder import Forwarder
-from tests.serving import serving
+from tests.serving import serving, supervising
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
@@ -29,7 +29,11 @@ PROMISED_S = 30
 def test_every_batch_is_answered_though_the_line_is_cut_again_and_again(
     broker: BrokerConfig, line: Forwarder
 ) -> None:
-    with serving(line.through(broker), SizeEngine()), steady_load(broker, JPEGS) as load:
+    with (
+        supervising(broker, examine_with="SizeEngine"),
+        serving(line.through(broker), SizeEngine()),
+        steady_load(broker, JPEGS) as load,
+    ):
         for _ in range(5):
             load.pile_up(50)
             line.cut()
@@ -46,7 +50,7 @@ def test_batches_of_a_stalled_worker_are_answered_by_others_in_time(
         line.stall()
         since = time.monotonic()
         engine.gate.set()  # its answers go nowhere
-        with serving(broker, SizeEngine()):
+        with serving(broker, SizeEngine()), supervising(broker, examine_with="SizeEngine"):
             for width, future in futures.items():
                 result = future.result(PROMISED_S)
                 assert result.faces_areas == (width * 40,)
@@ -61,7 +65,11 @@ def test_stalled_worker_notices_by_itself_and_connects_when_the_line_is_back(
     broker: BrokerConfig, line: Forwarder
 ) -> None:
     through = dataclasses.replace(line.through(broker), heartbeat_s=FAST_HEARTBEAT_S)
-    with serving(through, SizeEngine()) as service, steady_load(broker, JPEGS) as load:
+    with (
+        supervising(broker, examine_with="SizeEngine"),
+        serving(through, SizeEngine()) as service,
+        steady_load(broker, JPEGS) as load,
+    ):
         load.goes_on()
         before = line.accepted
         line.stall()

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import os
 import socket
+from typing import TYPE_CHECKING
 
 import pika
 
@@ -16,12 +17,14 @@ from fer_client.errors import EngineError, MessageError
 from fer_schemas import RequestError
 from fer_worker.logging_setup import setup_logs
 from fer_worker.metrics import MetricsRecorder, resident_bytes
-from fer_worker.serving.frame_pool import FramePool
 from fer_worker.serving.progress import Progress
 from fer_worker.supervision.message_stream import MessageStream
 from fer_worker.supervision.messages import CHILD_MESSAGE, Examination, Report
 from fer_worker.supervision.worker_config import ExitCode, WorkerConfig
 from fer_worker.supervision.worker_main import REPORT_INTERVAL_S, load_engine
+
+if TYPE_CHECKING:
+    from fer_worker.serving.frame_pool import FramePool
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +58,9 @@ async def _examine(config: WorkerConfig, name: str, end: socket.socket) -> int:
     except EngineError as error:
         log.error("%s", error)
         return ExitCode.ENGINE_FAILED
+    # Not at the top: a supervisor that starts this imports no OpenCV.
+    from fer_worker.serving.frame_pool import FramePool
+
     meter = MetricsRecorder()
     pool = FramePool(engine, config.threads, config.limits, name, meter)
     reports = asyncio.create_task(_report_always(stream, pool, meter))
@@ -69,7 +75,7 @@ async def _examine(config: WorkerConfig, name: str, end: socket.socket) -> int:
     return ExitCode.DRAINED
 
 
-async def _report_always(stream: MessageStream, pool: FramePool, meter: MetricsRecorder) -> None:
+async def _report_always(stream: MessageStream, pool: "FramePool", meter: MetricsRecorder) -> None:
     while True:
         progress = Progress(consuming=True, working_since=pool.working_since)
         stream.send(CHILD_MESSAGE.dump_json(Report(progress, meter.counts, resident_bytes())))

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -125,6 +126,7 @@ class ProcessManager:
         for worker in self._workers:
             if worker.kill_at is not None and now > worker.kill_at:
                 log.error("process %d does not leave; killing it", worker.pid)
+                worker.kill_at = math.inf
                 worker.kill()
             elif worker.hung is None and worker.stuck_s > self._config.hang_timeout_s:
                 worker.hung = f"no progress for {worker.stuck_s:.0f} s"

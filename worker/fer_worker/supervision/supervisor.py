@@ -5,6 +5,7 @@ _serve:   what needs the broker, on one connection after another
 """
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -100,7 +101,8 @@ class Supervisor:
         try:
             while not (self._stopping.is_set() and not self._processes):
                 await self._next_turn()
-                if (code := self._processes.fatal_exit_code) is not None:
+                code = self._processes.fatal_exit_code
+                if code is not None and not self._stopping.is_set():
                     self._stop(code)
                 await self._processes.reconcile(may_start=self._was_connected)
                 self._publish_snapshot()
@@ -115,11 +117,10 @@ class Supervisor:
 
     async def _next_turn(self) -> None:
         """Wait until something has changed, half a second at most."""
-        try:
+        await asyncio.sleep(0)  # others come first, also where something changes all the time
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(TICK_S):
                 await self._changed.wait()
-        except TimeoutError:
-            pass
         self._changed.clear()
 
     def _wake(self) -> None:

@@ -11,6 +11,7 @@ import os
 import signal
 import socket
 import time
+from typing import TYPE_CHECKING
 
 from fer_client.config import host_name
 from fer_client.errors import BrokerRefusedError, EngineError
@@ -18,11 +19,12 @@ from fer_worker.inference.factory import warm_up
 from fer_worker.inference.types import Engine
 from fer_worker.logging_setup import setup_logs
 from fer_worker.metrics import MetricsRecorder, resident_bytes
-from fer_worker.serving.frame_pool import FramePool
-from fer_worker.serving.service import Service
 from fer_worker.supervision.message_stream import MessageStream
 from fer_worker.supervision.messages import CHILD_MESSAGE, DRAIN, Report
 from fer_worker.supervision.worker_config import ExitCode, WorkerConfig
+
+if TYPE_CHECKING:
+    from fer_worker.serving.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +102,10 @@ class _Worker:
         except EngineError as error:
             log.error("%s", error)
             return ExitCode.ENGINE_FAILED
+        # Not at the top: a supervisor that starts this imports no OpenCV.
+        from fer_worker.serving.frame_pool import FramePool
+        from fer_worker.serving.service import Service
+
         config = self._config
         pool = FramePool(engine, config.threads, config.limits, self._worker, self._meter)
         self._service = Service(
