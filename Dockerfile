@@ -14,32 +14,35 @@ FROM base AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 WORKDIR /src
-# For the detector, which is compiled.
+# For the detector's kernels, which are compiled.
 RUN apt-get update && apt-get install --yes --no-install-recommends g++
 RUN python -m venv /opt/fer-worker
-COPY pyproject.toml constraints.txt README.md LICENSE ./
-RUN pip install --constraint constraints.txt . && pip uninstall --yes fer-worker
+COPY pyproject.toml constraints.txt ./
+COPY client/pyproject.toml client/
+# What the projects need, without the projects: their own names are left out.
+COPY scripts/print_dependencies.py /opt/
+RUN python /opt/print_dependencies.py >/opt/needed.txt \
+    && pip install --constraint constraints.txt --requirement /opt/needed.txt
 
 FROM dependencies AS dependencies-fer
-RUN pip install --constraint constraints.txt '.[fer]' && pip uninstall --yes fer-worker
+RUN python /opt/print_dependencies.py fer >/opt/needed.txt \
+    && pip install --constraint constraints.txt --requirement /opt/needed.txt
 
 FROM dependencies AS dependencies-http
-RUN pip install --constraint constraints.txt '.[http]' && pip uninstall --yes fer-worker
+RUN python /opt/print_dependencies.py http >/opt/needed.txt \
+    && pip install --constraint constraints.txt --requirement /opt/needed.txt
 
 FROM dependencies AS build
-COPY schemas schemas
-COPY worker worker
-RUN pip install --no-deps .
+COPY . .
+RUN pip install --no-deps ./client .
 
 FROM dependencies-fer AS build-fer
-COPY schemas schemas
-COPY worker worker
-RUN pip install --no-deps .
+COPY . .
+RUN pip install --no-deps ./client .
 
 FROM dependencies-http AS build-http
-COPY schemas schemas
-COPY worker worker
-RUN pip install --no-deps .
+COPY . .
+RUN pip install --no-deps ./client .
 
 # What all images share: nothing of it is a build tool.
 FROM base AS runtime

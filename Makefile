@@ -8,7 +8,8 @@
 .PHONY: help venv rabbitmq demo test check test-rabbitmq4 soak fuzz reference test-reference bench asyncapi promtool chromium clean
 
 BIN := .venv/bin
-BUILT_FROM := pyproject.toml constraints.txt $(wildcard worker/inference/compiled/*.cpp worker/inference/compiled/*.inc)
+NATIVE := worker/fer_worker/inference/mtcnn/native
+BUILT_FROM := pyproject.toml client/pyproject.toml CMakeLists.txt constraints.txt $(wildcard $(NATIVE)/*.?pp)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
 FUZZ_INPUTS ?= 1000000
@@ -28,7 +29,7 @@ test: .venv/dev.stamp rabbitmq promtool chromium ## all tests, but for those tha
 check: .venv/dev.stamp promtool ## format, lint, types, layers and the tests that need no broker
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/clang-format --dry-run --Werror worker/inference/compiled/*.cpp worker/inference/compiled/*.inc
+	$(BIN)/clang-format --dry-run --Werror $(NATIVE)/*.?pp
 	$(BIN)/mypy
 	$(BIN)/mypy deploy/healthcheck.py deploy/grafana/make_dashboard.py
 	$(BIN)/lint-imports
@@ -59,7 +60,7 @@ asyncapi: ## validate schemas/fer_schemas/asyncapi.yaml; needs npm
 venv: .venv/dev.stamp ## the development environment, in .venv
 
 clean: ## remove all that was made here
-	rm -rf .venv .venv-reference build dist demo-output *.egg-info worker/inference/compiled/*.so
+	rm -rf .venv .venv-reference build dist demo-output .venv-lowest
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make a virtual environment, if it is not there, and install the project into it.
+# Make a virtual environment, if it is not there, and install both distributions into it.
 #   scripts/make_venv.sh .venv '.[dev]'
 # PYTHON names the interpreter; else it is the first good one of those below.
 set -euo pipefail
@@ -34,15 +34,15 @@ if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
     fi
 fi
 
-# The detector is compiled, where that can be; without a compiler it takes twice the time.
-if ! command -v c++ >/dev/null; then
-    scripts/apt_install.sh "A C++ compiler" g++ || echo "Going on without a C++ compiler." >&2
-fi
-
-# One that is left from before must not outlive a failing build.
-suffix=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))')
-rm -f "worker/inference/compiled/_mtcnn$suffix"
+# The detector's kernels are compiled.
+command -v c++ >/dev/null || scripts/apt_install.sh "A C++ compiler" g++
 
 echo "Installing $project into $venv" >&2
-"$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
-    --constraint constraints.txt --editable "$project"
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+if ! "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
+    --constraint constraints.txt --editable ./client --editable "$project" 2>"$log"; then
+    # Of a compiler's error its own lines are enough.
+    grep -E '(error|Error):? ' "$log" >&2 || cat "$log" >&2
+    exit 1
+fi

@@ -48,7 +48,7 @@ WAIT = (
     f"max(rabbitmq_detailed_queue_messages_ready{{{QUEUE}}})"
     " / sum(rate(fer_worker_requests_total[$__rate_interval]))"
 )
-BURIED = f"sum(increase(fer_worker_buried_total{HERE}[$__range]))"
+BURIED = f"sum(increase(fer_worker_dead_letters_total{HERE}[$__range]))"
 
 
 def rate(metric: str, by: str) -> str:
@@ -149,7 +149,7 @@ def engines() -> table.Panel:
 
 def dashboard() -> boards.Dashboard:
     """All of it, first what an operator looks at first."""
-    by_reason = f"sum by (reason) (increase(fer_worker_buried_total{HERE}[$__rate_interval]))"
+    by_reason = f"sum by (reason) (increase(fer_worker_dead_letters_total{HERE}[$__rate_interval]))"
     board = (
         boards.Dashboard("fer-worker")
         .uid(UID)

@@ -86,7 +86,7 @@ def test_query_names_what_there_is(name: str) -> None:
         "rate(fer_worker_request_total[1m])",
         'fer_worker_processes{status="ready"}',
         'fer_worker_processes{state="readi"}',
-        'sum(fer_worker_buried_total{reason="poison"})',
+        'sum(fer_worker_dead_letters_total{reason="poison"})',
         "sum by (colour) (fer_worker_threads)",
         'rabbitmq_detailed_queue_messages_ready{queue="fer.frame"}',
     ],

@@ -208,4 +208,4 @@ def test_plot_without_matplotlib_is_one_line() -> None:
         timeout=60,
     )
     assert done.returncode == 1
-    assert done.stderr == "fer-worker: --plot needs matplotlib: pip install '.[plot]'\n"
+    assert done.stderr == "fer-worker: --plot needs matplotlib: pip install ./client '.[plot]'\n"

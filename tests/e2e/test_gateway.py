@@ -311,7 +311,7 @@ def test_a_missing_extra_is_said_in_one_line() -> None:
         [sys.executable, "-c", program, "gateway", "--port=0"], capture_output=True, text=True
     )
     assert done.returncode == 1
-    assert done.stderr.endswith("pip install '.[http]'\n")
+    assert done.stderr.endswith("pip install ./client '.[http]'\n")
     assert done.stderr.count("\n") == 1
 
 

@@ -153,4 +153,4 @@ def test_without_jinja_it_says_how_to_get_it(results: Path) -> None:
         timeout=60,
     )
     assert done.returncode == 1
-    assert done.stderr == "fer-worker: report needs jinja2: pip install '.[report]'\n"
+    assert done.stderr == "fer-worker: report needs jinja2: pip install ./client '.[report]'\n"

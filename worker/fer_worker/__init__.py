@@ -1,3 +1,3 @@
 """fer-worker: facial emotions for batches of JPEG frames, over RabbitMQ."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

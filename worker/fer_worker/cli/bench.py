@@ -18,7 +18,6 @@ from fer_client.errors import FerWorkerError, NoAnswerError
 from fer_schemas import MAX_MESSAGE_BYTES, BatchResult, FaceSelection, Frame
 from fer_schemas import Status as Outcome
 from fer_worker.cli.bench_report import Figures
-from fer_worker.cli.demo import SAMPLES
 from fer_worker.cli.doubling import Doubling
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.ranges import SECONDS, NumberRange
@@ -39,6 +38,7 @@ from fer_worker.tools.media import (
     find_media,
     read_frames,
 )
+from fer_worker.tools.sample_frames import sample_frames
 
 HELD_BYTES = 256 * 1024 * 1024
 """Of frames that are read before and sent in turn. And of batches that are sent and not answered,
@@ -179,9 +179,9 @@ def _read(paths: Sequence[Path], progress: Status) -> list[MediaFrame]:
     """
     if paths:
         files = find_media(paths)
-    elif SAMPLES.is_dir():
+    elif (samples := sample_frames()).is_dir():
         # Any batch with the broken one in it would count as failed.
-        files = [file for file in find_media([SAMPLES]) if file.stem != "broken"]
+        files = [file for file in find_media([samples]) if file.stem != "broken"]
     else:
         raise click.UsageError("no sample frames are installed here: name a PATH")
     frames: list[MediaFrame] = []

@@ -13,7 +13,6 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-import fer_worker
 from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_client.errors import EngineError, FerWorkerError
@@ -26,9 +25,8 @@ from fer_worker.inference.types import EngineOptions
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from fer_worker.tools.embedded_rabbitmq.owned import ProcessGroup
 from fer_worker.tools.media import batches, find_pictures, read_frame
+from fer_worker.tools.sample_frames import sample_frames
 from fer_worker.tools.submission.streaming import stream
-
-SAMPLES = Path(fer_worker.__file__).parents[2] / "examples" / "frames"
 
 START_TIMEOUT_S = 120.0
 ANSWER_TIMEOUT_S = 60.0
@@ -39,7 +37,7 @@ STOP_TIMEOUT_S = 45.0
 @click.option(
     "--frames",
     type=click.Path(path_type=Path),
-    default=SAMPLES,
+    default=sample_frames(),
     show_default="examples/frames",
     help="A folder of pictures to analyse.",
 )

@@ -24,6 +24,6 @@ def export_models(output: Path) -> None:
     try:
         from fer_worker.inference import export
     except ImportError as error:
-        raise EngineError(f"{error}: pip install '.[export]'") from error
+        raise EngineError(f"{error}: pip install ./client '.[export]'") from error
     for path in export.export_models(output):
         click.echo(path)

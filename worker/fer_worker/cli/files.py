@@ -28,4 +28,4 @@ def check_extra(what: str, library: str, extra: str) -> None:
         FerWorkerError: it is not; the text says how to get it.
     """
     if importlib.util.find_spec(library) is None:
-        raise FerWorkerError(f"{what} needs {library}: pip install '.[{extra}]'")
+        raise FerWorkerError(f"{what} needs {library}: pip install ./client '.[{extra}]'")

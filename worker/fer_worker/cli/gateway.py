@@ -73,7 +73,7 @@ def gateway(
         from fer_worker.gateway.server import Server, listen
         from fer_worker.gateway.uploads import UploadHandler
     except ImportError as error:
-        raise FerWorkerError(f"{error}: pip install '.[http]'") from error
+        raise FerWorkerError(f"{error}: pip install ./client '.[http]'") from error
     token = None if token_file is None else _read_token(token_file)
     if port is None:
         port = _ask_port() if sys.stdin.isatty() else DEFAULT_PORT

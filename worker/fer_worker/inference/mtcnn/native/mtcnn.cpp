@@ -178,7 +178,7 @@ template <int vectors> constexpr int MOST = vectors == 1 ? 6 : 3;
 #else
 template <int vectors> constexpr int MOST = vectors == 1 ? 3 : 1;
 #endif
-#include "kernels.inc"
+#include "kernels.hpp"
 } // namespace baseline
 
 #ifdef BY_CPU
@@ -186,14 +186,14 @@ template <int vectors> constexpr int MOST = vectors == 1 ? 3 : 1;
 #pragma GCC target("avx2,fma")
 namespace avx2 {
 template <int vectors> constexpr int MOST = vectors == 1 ? 6 : 3;
-#include "kernels.inc"
+#include "kernels.hpp"
 } // namespace avx2
 #pragma GCC pop_options
 #pragma GCC push_options
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,fma,prefer-vector-width=512")
 namespace avx512 {
 template <int vectors> constexpr int MOST = vectors == 1 ? 14 : 10;
-#include "kernels.inc"
+#include "kernels.hpp"
 } // namespace avx512
 #pragma GCC pop_options
 #pragma GCC push_options
@@ -201,7 +201,7 @@ template <int vectors> constexpr int MOST = vectors == 1 ? 14 : 10;
 namespace avx512_bf16 {
 #define BFLOAT16
 template <int vectors> constexpr int MOST = vectors == 1 ? 14 : 10;
-#include "kernels.inc"
+#include "kernels.hpp"
 #undef BFLOAT16
 } // namespace avx512_bf16
 #pragma GCC pop_options
