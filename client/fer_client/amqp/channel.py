@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pika.channel
-from pika.exceptions import AMQPError, ChannelWrongStateError, ConnectionWrongStateError
+from pika.exceptions import (
+    ChannelClosedByBroker,
+    ChannelWrongStateError,
+    ConnectionWrongStateError,
+)
 
 from fer_client.amqp.failures import explain
 
@@ -161,13 +165,13 @@ class Channel:
         self.raw.basic_nack(tag, requeue=True)
 
     def _closed(self, _: pika.channel.Channel, reason: Exception) -> None:
-        for answer in self._answers:
-            if not answer.done():
-                answer.set_exception(
-                    reason if isinstance(reason, AMQPError) else ConnectionLostError(str(reason))
-                )
+        awaited = [answer for answer in self._answers if not answer.done()]
+        for answer in awaited:
+            refused = isinstance(reason, ChannelClosedByBroker)
+            answer.set_exception(reason if refused else ConnectionLostError(explain(reason)))
         for callback in self._on_close:
             callback()
         if self._essential and self.raw.connection.is_open:
-            log.warning("channel closed: %s; connecting anew", explain(reason))
+            if not awaited:  # otherwise the session ends with the reason, and logs it
+                log.warning("channel closed: %s; connecting anew", explain(reason))
             self._owner.abandon()

@@ -5,15 +5,16 @@ the connection is closed, and a new session builds all of it anew on the next on
 """
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.adapters.utils.io_services_utils import _AsyncTransportBase
-from pika.exceptions import AMQPError
+from pika.exceptions import AMQPError, ConnectionClosedByClient
 
 import fer_client.amqp.properties  # noqa: F401 - from here on pika can read all that it is sent
 from fer_client.amqp import tls
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 8.0
 
+CONNECT_LIMIT_S = 30.0
+"""How long connecting to one node may take, with all addresses that its name has."""
+
 ANSWER_LIMIT_S = 10.0
 """How long the broker may take for an answer, unless an alarm keeps it from reading on."""
 
@@ -38,8 +42,6 @@ READ_BYTES = 256 * 1024
 """Taken from a socket at once. pika's own 4 KiB cost 25 turns of the loop for 100 kB."""
 
 _AsyncTransportBase._MAX_RECV_BYTES = READ_BYTES  # private: a test fails if it is renamed
-
-Value = TypeVar("Value")
 
 
 def node_parameters(config: BrokerConfig, name: str) -> list[pika.URLParameters]:
@@ -137,6 +139,7 @@ class Connection:
             if self.closed.done():
                 raise ConnectionLostError(explain(self.closed.result()))
             if self.blocked is None:
+                log.warning("no answer within %g s; connecting anew", ANSWER_LIMIT_S)
                 self.abandon()
                 raise ConnectionLostError(f"no answer within {ANSWER_LIMIT_S:g} s")
 
@@ -160,7 +163,7 @@ class Connection:
 
 
 async def connect(parameters: pika.ConnectionParameters) -> Connection:
-    """Open one connection to one node.
+    """Open one connection to one node. One that opens when nobody waits any more is closed.
 
     Raises:
         pika.exceptions.AMQPError, OSError, AMQPConnectorException: as `CONNECT_ERRORS`.
@@ -184,7 +187,15 @@ async def connect(parameters: pika.ConnectionParameters) -> Connection:
             closed.set_result(reason)
 
     raw = AsyncioConnection(parameters, on_open, on_failed, on_closed, custom_ioloop=loop)
-    await opened
+    try:
+        async with asyncio.timeout(CONNECT_LIMIT_S):
+            await opened
+    except TimeoutError:
+        raise OSError(f"no connection within {CONNECT_LIMIT_S:g} s") from None
+    except asyncio.CancelledError:
+        if raw.is_open:  # it has opened at the same moment
+            raw.close()
+        raise
     return Connection(raw, closed)
 
 
@@ -211,23 +222,28 @@ async def keep_connected(
     pauses = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
     attempts = 0
     while not until.is_set():
-        pause_s = pauses.next()
+        lived_s = 0.0
         try:
-            connection = await _unless(until, connect(nodes[attempts % len(nodes)]))
+            connection = await _connect_unless(until, nodes[attempts % len(nodes)])
             if connection is None:
                 return
             log.info("connected to %s", config)
             attempts, opened = 0, time.monotonic()
             await _run_session(connection, session)
-            if time.monotonic() - opened > pause_s:
-                pauses.reset()
+            lived_s = time.monotonic() - opened
         except CONNECT_ERRORS as error:
             if (refusal := explain_refusal(error)) is not None:
                 raise BrokerRefusedError(f"{refusal} ({config})") from error
             if attempts == 0:
                 log.warning("no broker at %s: %s; trying again", config, explain(error))
             attempts += 1
-        await _unless(until, asyncio.sleep(pause_s))
+        pause_s = pauses.next()
+        if lived_s > pause_s:
+            pauses.reset()
+            pause_s = pauses.next()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause_s):
+                await until.wait()
 
 
 async def _run_session(
@@ -242,35 +258,53 @@ async def _run_session(
     try:
         await asyncio.wait((running, connection.closed), return_when=asyncio.FIRST_COMPLETED)
     finally:
+        lost = connection.closed.result() if connection.closed.done() else None
         running.cancel()
         await asyncio.wait((running,))
         await connection.close()
-    if running.cancelled() or (error := running.exception()) is None:
-        return
+    error = None if running.cancelled() else running.exception()
     for cause in _causes(error):
         if isinstance(cause, BrokerRefusedError):
             raise cause
         if (refusal := explain_refusal(cause)) is not None:
             raise BrokerRefusedError(refusal) from cause
-        if not isinstance(cause, ConnectionLostError | AMQPError):
+        if isinstance(cause, AMQPError):
+            log.warning("%s; connecting anew", explain(cause))
+        elif not isinstance(cause, ConnectionLostError):
             log.error("unexpected fault; connecting anew", exc_info=cause)
+    if lost is not None and not isinstance(lost, ConnectionClosedByClient):
+        if (refusal := explain_refusal(lost)) is not None:
+            raise BrokerRefusedError(refusal) from lost
+        log.warning("the connection is lost: %s; connecting anew", explain(lost))
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
     """The exceptions in a group, and in the groups within it."""
     if isinstance(error, BaseExceptionGroup):
         for inner in error.exceptions:
             yield from _causes(inner)
-    else:
+    elif error is not None:
         yield error
 
 
-async def _unless(until: asyncio.Event, step: Coroutine[Any, Any, Value]) -> Value | None:
-    """Await a step, or return None as soon as `until` is set."""
-    tasks = (asyncio.ensure_future(step), asyncio.ensure_future(until.wait()))
+async def _connect_unless(
+    until: asyncio.Event, parameters: pika.ConnectionParameters
+) -> Connection | None:
+    """Connect, or return None as soon as `until` is set."""
+    connecting = asyncio.ensure_future(connect(parameters))
+    stopping = asyncio.ensure_future(until.wait())
     try:
-        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        return tasks[0].result() if tasks[0].done() else None
+        await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
+        return connecting.result() if connecting.done() else None
+    except asyncio.CancelledError:
+        connecting.add_done_callback(_abandon)
+        raise
     finally:
-        for task in tasks:
-            task.cancel()
+        connecting.cancel()
+        stopping.cancel()
+
+
+def _abandon(connecting: "asyncio.Task[Connection]") -> None:
+    """Close what was connected when nobody waited for it any more."""
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().abandon()

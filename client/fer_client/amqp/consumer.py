@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -12,6 +13,8 @@ from pika.spec import Basic
 from fer_client.amqp.channel import Channel
 from fer_client.amqp.connection import Connection
 from fer_client.amqp.properties import text_of
+
+log = logging.getLogger(__name__)
 
 QUARANTINED = "x-quarantined"
 """Header of a redelivered request that was moved to quarantine: the broker does not know there
@@ -154,7 +157,12 @@ class Consumer:
         channel = await connection.open_channel()
         await channel.limit_unacked(prefetch)
         consumer = cls(channel, queue, prefetch, on_delivery)
-        channel.raw.add_on_cancel_callback(lambda _: connection.abandon())
+
+        def on_cancel(_: object) -> None:
+            log.warning("the broker ends the consumer of %s; connecting anew", queue)
+            connection.abandon()
+
+        channel.raw.add_on_cancel_callback(on_cancel)
         on_message = channel.guard(consumer._on_message)
         started = await channel.call(channel.raw.basic_consume, queue, on_message)
         consumer._tag = started.method.consumer_tag

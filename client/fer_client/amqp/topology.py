@@ -7,12 +7,13 @@ warning: operators may have reasons of their own, and queue arguments cannot be 
 import logging
 from dataclasses import dataclass
 from functools import cached_property
+from weakref import WeakSet
 
 from pika.exceptions import ChannelClosedByBroker
 
 from fer_client.amqp.channel import Arguments
 from fer_client.amqp.connection import Connection
-from fer_client.amqp.failures import PRECONDITION_FAILED
+from fer_client.amqp.failures import NOT_FOUND, PRECONDITION_FAILED
 from fer_client.errors import BrokerRefusedError
 
 log = logging.getLogger(__name__)
@@ -158,6 +159,7 @@ async def declare(connection: Connection, topology: Topology) -> None:
         pika.exceptions.ChannelClosedByBroker: the broker refuses, for want of a permission, say.
         ConnectionLostError: the connection is gone.
     """
+    await _refuse_old_queues(connection, topology)
     channel = await connection.open_channel(essential=False)
     await channel.declare_exchange(topology.requests, "direct")
     await channel.declare_exchange(topology.undeliverable_exchange, "direct")
@@ -189,15 +191,44 @@ def _accept(queue: Queue, closed: ChannelClosedByBroker, topology: Topology) -> 
         raise closed
     # An operator's own queue may have no dead letters at all; that of 0.1.0 sends them elsewhere.
     if "'x-dead-letter-" in closed.reply_text and "current is none" not in closed.reply_text:
-        names = " ".join(f"{topology.namespace}.{name}" for name in _QUEUES_OF_0_1)
-        raise BrokerRefusedError(
-            f"{queue.name} is of version 0.1.0, and queues cannot be changed. Stop the senders, "
-            "let the old workers empty it, stop them, and delete the old queues: "
-            f"for q in {names}; do rabbitmqctl delete_queue $q; done; then start again"
-        )
+        raise _old_queue(queue.name, topology)
     if queue.name not in _warned:
         _warned.add(queue.name)
         log.warning("queue %s is used as it is: %s", queue.name, closed.reply_text)
 
 
-_QUEUES_OF_0_1 = ("frames", "frames.suspects", "frames.obituaries")
+_RENAMED_SINCE_0_1 = ("frames.suspects", "frames.obituaries")
+
+_checked: WeakSet[Connection] = WeakSet()
+"""Connections over which old queues were looked for."""
+
+
+async def _refuse_old_queues(connection: Connection, topology: Topology) -> None:
+    """Look once per connection for queues of version 0.1.0, which nobody reads any more.
+
+    Raises:
+        BrokerRefusedError: there is one.
+        ConnectionLostError: the connection is gone.
+    """
+    if connection in _checked:
+        return
+    for name in _RENAMED_SINCE_0_1:
+        queue = f"{topology.namespace}.{name}"
+        channel = await connection.open_channel(essential=False)
+        try:
+            await channel.declare_queue(queue, passive=True)
+        except ChannelClosedByBroker as closed:  # and it has closed the channel
+            if closed.reply_code != NOT_FOUND:
+                raise
+        else:
+            raise _old_queue(queue, topology)
+    _checked.add(connection)
+
+
+def _old_queue(queue: str, topology: Topology) -> BrokerRefusedError:
+    names = " ".join(f"{topology.namespace}.{name}" for name in ("frames", *_RENAMED_SINCE_0_1))
+    return BrokerRefusedError(
+        f"{queue} is of version 0.1.0, and queues cannot be changed. Stop the senders, "
+        "let the old workers empty it, stop them, and delete the old queues: "
+        f"for q in {names}; do rabbitmqctl delete_queue $q; done; then start again"
+    )
