@@ -4,7 +4,35 @@ from fer_client import FerClient
 """
 
 from fer_client.client import AsyncFerClient
+from fer_client.config import BrokerConfig, TlsFiles
+from fer_client.errors import (
+    BatchTooLargeError,
+    BrokerError,
+    BrokerRefusedError,
+    BrokerUnavailableError,
+    FerWorkerError,
+    NoAnswerError,
+    NoWorkerQueueError,
+    QueueFullError,
+    SubmitError,
+)
 from fer_client.threads import FerClient
 from fer_schemas import BatchResult, Frame
 
-__all__ = ["AsyncFerClient", "BatchResult", "FerClient", "Frame"]
+__all__ = [
+    "AsyncFerClient",
+    "BatchResult",
+    "BatchTooLargeError",
+    "BrokerConfig",
+    "BrokerError",
+    "BrokerRefusedError",
+    "BrokerUnavailableError",
+    "FerClient",
+    "FerWorkerError",
+    "Frame",
+    "NoAnswerError",
+    "NoWorkerQueueError",
+    "QueueFullError",
+    "SubmitError",
+    "TlsFiles",
+]

@@ -48,6 +48,9 @@ class BaseClient:
             tls: files for `amqps://`; a configuration brings its own.
             connect_timeout_s: how long `connect` waits for the broker.
             answer_timeout_s: after this a batch without an answer ends with `NoAnswerError`.
+
+        Raises:
+            FerWorkerError: a URL or a TLS file cannot be used.
         """
         self._config = (
             url if isinstance(url, BrokerConfig) else BrokerConfig.from_url(url, namespace, tls)
@@ -146,6 +149,9 @@ class AsyncFerClient(BaseClient):
         except TimeoutError:
             await self.close()
             raise BrokerUnavailableError(f"no broker at {self._config}") from None
+        except asyncio.CancelledError:
+            await self.close()
+            raise
         if self.refusal is not None:
             await self.close()
             raise self.refusal
@@ -221,7 +227,10 @@ def resolve(
     future: "asyncio.Future[BatchResult] | Future[BatchResult]", outcome: BatchResult | Exception
 ) -> None:
     """End a future, unless it is cancelled."""
-    if future.cancelled():
+    if isinstance(future, Future):
+        if not future.set_running_or_notify_cancel():  # from here on no thread can cancel it
+            return
+    elif future.cancelled():
         return
     if isinstance(outcome, BatchResult):
         future.set_result(outcome)

@@ -8,6 +8,7 @@ memory or disk alarm, is sent after it.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 import uuid
@@ -19,7 +20,12 @@ import pika
 from pika.exceptions import ChannelClosedByBroker
 
 from fer_client.amqp.codec import decode_result
-from fer_client.amqp.connection import Connection, keep_connected
+from fer_client.amqp.connection import (
+    CLOSE_LIMIT_S,
+    Connection,
+    keep_connected,
+    node_parameters,
+)
 from fer_client.amqp.consumer import Consumer, Delivery
 from fer_client.amqp.failures import ACCESS_REFUSED, NOT_FOUND
 from fer_client.amqp.publisher import Confirmation, Message, Publisher
@@ -43,6 +49,9 @@ REPLY_QUEUE_EXPIRES_MS = 10 * 60 * 1000
 REPLIES_PREFETCH = 64
 
 SWEEP_INTERVAL_S = 1.0
+
+CONNECTION_NAME = "client"
+"""What the broker's operator sees."""
 
 
 @dataclass
@@ -71,7 +80,11 @@ class BatchExchange:
         Args:
             config: where the broker is.
             answer_timeout_s: named in the errors of batches that are overdue.
+
+        Raises:
+            FerWorkerError: a URL or a TLS file of the configuration cannot be used.
         """
+        node_parameters(config, CONNECTION_NAME)  # said now, and not when it connects
         self.refusal: BrokerRefusedError | None = None
         """Why the broker refuses us; nothing more is tried then."""
         self.dropped = 0
@@ -102,7 +115,7 @@ class BatchExchange:
         """Exchange batches until `close`; a broker that is away is waited for."""
         sweeping = asyncio.create_task(self._sweep())
         try:
-            await keep_connected(self._config, "client", self._serve, until=self._closing)
+            await keep_connected(self._config, CONNECTION_NAME, self._serve, until=self._closing)
         except BrokerRefusedError as error:
             self.refusal = error
             self.end_all(error)
@@ -110,6 +123,7 @@ class BatchExchange:
             await self._closing.wait()
         finally:
             sweeping.cancel()
+            self.end_all(BrokerUnavailableError("the client has ended"))
 
     def close(self) -> None:
         """Have `run` delete the reply queue and return. Batches without an answer end."""
@@ -157,7 +171,10 @@ class BatchExchange:
             self.ready.set()
             self._send_all()
             await self._closing.wait()
-            await consumer.delete_queue()
+            # A broker in alarm does not answer; the queue expires by itself then.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_LIMIT_S):
+                    await consumer.delete_queue()
         finally:
             self._connection = self._publisher = None
 

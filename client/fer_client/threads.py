@@ -10,6 +10,7 @@ lost connection is mended by itself.
 
 import asyncio
 import contextlib
+import logging
 import threading
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +22,8 @@ from fer_client.client import BaseClient, resolve
 from fer_client.config import DEFAULT_NAMESPACE, DEFAULT_URL, NO_TLS_FILES, BrokerConfig, TlsFiles
 from fer_client.errors import BrokerUnavailableError, NoAnswerError
 from fer_schemas import BatchResult, FaceSelection, Frame
+
+log = logging.getLogger(__name__)
 
 CLOSE_TIMEOUT_S = 10.0
 
@@ -98,11 +101,13 @@ class FerClient(BaseClient):
 
     def close(self) -> None:
         """Hang up. Batches without an answer end with `BrokerUnavailableError`."""
-        self._closed = True
-        with contextlib.suppress(RuntimeError):  # it is closed already
-            self._loop.call_soon_threadsafe(self._exchange.close)
-        if self._thread.ident is not None:
-            self._thread.join(CLOSE_TIMEOUT_S)
+        with self._lock:
+            self._closed = True
+            with contextlib.suppress(RuntimeError):  # it is closed already
+                self._loop.call_soon_threadsafe(self._exchange.close)
+            if self._thread.ident is None:
+                self._thread.start()  # what was submitted before has to end, too
+        self._thread.join(CLOSE_TIMEOUT_S)
         is_callback = threading.get_ident() == self._callback_thread
         self._callbacks.shutdown(wait=not is_callback)
 
@@ -116,20 +121,20 @@ class FerClient(BaseClient):
         correlation_id: str | None = None,
     ) -> "Future[BatchResult]":
         """Send a batch and return at once; see `AsyncFerClient.submit`."""
-        self._raise_if_over()
         future = _BatchFuture(self._callbacks)
         end = partial(resolve, future)
         batch = self._batch(frames, camera_id, faces, deadline, correlation_id, end)
-        with self._lock:
+        with self._lock:  # so that what is added is added before the exchange is closed
+            self._raise_if_over()
             if batch.correlation_id in self._under_way:
                 raise ValueError("a batch of this correlation id is under way")
+            try:
+                self._loop.call_soon_threadsafe(self._exchange.add, batch)
+            except RuntimeError:  # the loop is closed
+                raise BrokerUnavailableError("the client has ended") from None
             self._under_way.add(batch.correlation_id)
         # By its name: a future that its owner keeps should not keep the frames.
         future.call_at_once(partial(self._forget, batch.correlation_id))
-        try:
-            self._loop.call_soon_threadsafe(self._exchange.add, batch)
-        except RuntimeError:  # the loop is closed
-            raise BrokerUnavailableError("the client was closed") from None
         return future
 
     def analyze(
@@ -178,7 +183,7 @@ class _BatchFuture(Future[BatchResult]):
     def add_done_callback(self, fn: Callable[[Future[BatchResult]], object]) -> None:
         def call(future: Future[BatchResult]) -> None:
             try:
-                self._executor.submit(fn, future)
+                self._executor.submit(_call, fn, future)
             except RuntimeError:  # the client is closed, and that thread has ended
                 fn(future)
 
@@ -187,3 +192,10 @@ class _BatchFuture(Future[BatchResult]):
     def call_at_once(self, fn: Callable[[Future[BatchResult]], object]) -> None:
         """Have `fn` called on the thread that ends the future; it must not wait for anything."""
         super().add_done_callback(fn)
+
+
+def _call(fn: Callable[[Future[BatchResult]], object], future: Future[BatchResult]) -> None:
+    try:
+        fn(future)
+    except Exception:  # the executor would keep it to itself
+        log.exception("a callback of a batch failed")

@@ -130,6 +130,7 @@ class Consumer:
         self._kept_acks: list[int] | None = None
         """Acks that wait for the end of `stop`; None while they are sent at once."""
         self._delivered = asyncio.Event()
+        self._is_deleting = False
 
     @classmethod
     async def start(
@@ -159,8 +160,9 @@ class Consumer:
         consumer = cls(channel, queue, prefetch, on_delivery)
 
         def on_cancel(_: object) -> None:
-            log.warning("the broker ends the consumer of %s; connecting anew", queue)
-            connection.abandon()
+            if not consumer._is_deleting:
+                log.warning("the broker ends the consumer of %s; connecting anew", queue)
+                connection.abandon()
 
         channel.raw.add_on_cancel_callback(on_cancel)
         on_message = channel.guard(consumer._on_message)
@@ -193,6 +195,7 @@ class Consumer:
 
     async def delete_queue(self) -> None:
         """Delete the queue, and with it whatever is still in it."""
+        self._is_deleting = True
         await self._channel.delete_queue(self._queue)
 
     # A delivery is settled by its consumer, which may keep acks back.
