@@ -36,10 +36,21 @@ Name = Annotated[str, StringConstraints(max_length=MAX_NAME_LENGTH)]
 """An id that a controller gives to a camera or a frame."""
 
 
+def known(*words: str) -> WithJsonSchema:
+    """Describe a field whose words may become more; readers take others, too."""
+    return WithJsonSchema({"type": "string", "enum": list(words)})
+
+
 class Message(BaseModel):
     """Of what we send: frozen; fields that a newer sender added are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Command(BaseModel):
+    """What operators send: no coercion; fields that a newer operator added are ignored."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", strict=True, hide_input_in_errors=True)
 
 
 class StrictMessage(BaseModel):

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, TypeAdapter, model_validator
 
-from fer_schemas._base import Message, StrictMessage
+from fer_schemas._base import Command, Message, known
 
 
-class ScaleCommand(StrictMessage):
+class ScaleCommand(Command):
     """Run another number of processes from now on: `processes` of them, or `change` more."""
 
     kind: Literal["scale"] = "scale"
@@ -24,7 +24,7 @@ class ScaleCommand(StrictMessage):
         return self
 
 
-class StatusQuery(StrictMessage):
+class StatusQuery(Command):
     """Ask every supervisor for its `SupervisorStatus`."""
 
     kind: Literal["status"] = "status"
@@ -60,7 +60,7 @@ class ProcessStatus(Message):
     """One worker process as its supervisor sees it."""
 
     pid: int
-    state: Literal["starting", "ready", "not_ready", "draining"]
+    state: Annotated[str, known("starting", "ready", "not_ready", "draining")]
     uptime_s: float
     batches: Annotated[int, Field(description="Answered or dead-lettered since it started.")]
     frames: Annotated[int, Field(description="Analysed since it started.")]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from fer_schemas._base import Message
+from fer_schemas._base import Message, known
 from fer_schemas.vocabulary import PROTOCOL_VERSION, Emotion, ErrorCode, FaceSelection, Status
 
 Score = Annotated[float, Field(ge=0, le=1)]
@@ -86,10 +86,10 @@ class EngineInfo(Message):
 
     name: str
     faces: FaceSelection
-    detector_color: Literal["rgb", "bgr"]
+    detector_color: Annotated[str, known("rgb", "bgr")]
     min_face_probability: float
     min_face_size: int
-    crop: Literal["tight", "fer"]
+    crop: Annotated[str, known("tight", "fer")]
     align: Annotated[bool, Field(description="crops were turned with the face")] = False
     views: Annotated[int, Field(ge=1, description="of a face, their scores averaged")] = 1
 

@@ -1,7 +1,7 @@
 """The words that the wire contract is made of: versions, limits and enumerations."""
 
 from enum import StrEnum
-from typing import Final, Literal
+from typing import Final, Literal, Self
 
 PROTOCOL_VERSION: Final = 1
 """The version of the contract that this package describes. It changes only by addition."""
@@ -42,7 +42,22 @@ class Emotion(StrEnum):
     NEUTRAL = "neutral"
 
 
-class Status(StrEnum):
+class _OpenEnum(StrEnum):
+    """Words that may become more: one that is not known yet is kept as it is, not refused.
+
+    It is equal to its text, as the known ones are, and none of them.
+    """
+
+    @classmethod
+    def _missing_(cls, value: object) -> Self | None:
+        if not isinstance(value, str):
+            return None
+        newer = str.__new__(cls, value)
+        newer._name_ = newer._value_ = value
+        return newer
+
+
+class Status(_OpenEnum):
     """How a request ended."""
 
     SUCCESS = "success"
@@ -55,7 +70,7 @@ class Status(StrEnum):
     """The request was picked up too late; nothing was analysed."""
 
 
-class ErrorCode(StrEnum):
+class ErrorCode(_OpenEnum):
     """Why a message or a frame could not be analysed, and what its sender should do."""
 
     # The message as a whole (`frame` is null). All but `expired` go to `fer.frames.dead`.

@@ -274,7 +274,6 @@ def test_result_of_an_older_worker_is_read() -> None:
         {"kind": "stop"},
         {"processes": 3},
         {"kind": "scale", "processes": -1},
-        {"kind": "status", "x": 1},
     ],
 )
 def test_command_is_refused(command: Any) -> None:

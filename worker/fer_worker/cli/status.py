@@ -118,7 +118,7 @@ def _processes(supervisor: SupervisorStatus) -> Table:
     for process in supervisor.processes:
         table.add_row(
             str(process.pid),
-            Text(process.state, style=STATE_STYLES[process.state]),
+            Text(process.state, style=STATE_STYLES.get(process.state, "")),
             str(timedelta(seconds=int(process.uptime_s))),
             f"{process.frames_per_s:.1f}",
             str(process.in_flight),
