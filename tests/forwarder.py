@@ -64,6 +64,11 @@ class Forwarder:
         self._thread.join()
         self._loop.close()
 
+    @property
+    def open_connections(self) -> int:
+        """How many are passed on at the moment."""
+        return len(self._writers) // 2
+
     def cut(self) -> None:
         """End all connections. New ones can be made."""
         self._do(self._abort)

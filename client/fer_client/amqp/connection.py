@@ -22,7 +22,7 @@ from fer_client.amqp.channel import Channel, ConnectionLostError
 from fer_client.amqp.failures import CONNECT_ERRORS, explain, explain_refusal
 from fer_client.backoff import Backoff
 from fer_client.config import NO_TLS_FILES, BrokerConfig, mask_password
-from fer_client.errors import BrokerRefusedError, FerWorkerError
+from fer_client.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerError
 
 log = logging.getLogger(__name__)
 
@@ -197,6 +197,34 @@ async def connect(parameters: pika.ConnectionParameters) -> Connection:
             raw.close()
         raise
     return Connection(raw, closed)
+
+
+async def connect_within(config: BrokerConfig, name: str, wait_s: float) -> Connection:
+    """Connect for a command, to the first node that answers.
+
+    Args:
+        config: where the broker is.
+        name: what the broker's operator sees.
+        wait_s: how long a broker that is not up yet is waited for, in seconds.
+
+    Raises:
+        BrokerRefusedError: it refuses our credentials, or the virtual host.
+        BrokerUnavailableError: none answered within the wait.
+    """
+    warn_if_exposed(config)
+    nodes = node_parameters(config, name)
+    give_up = time.monotonic() + wait_s
+    while True:
+        for parameters in nodes:
+            try:
+                return await connect(parameters)
+            except CONNECT_ERRORS as error:
+                if (refusal := explain_refusal(error)) is not None:
+                    raise BrokerRefusedError(f"{refusal} ({config})") from error
+                reason = explain(error)
+        if time.monotonic() + FIRST_PAUSE_S > give_up:
+            raise BrokerUnavailableError(f"no broker at {config}: {reason}")
+        await asyncio.sleep(FIRST_PAUSE_S)
 
 
 async def keep_connected(

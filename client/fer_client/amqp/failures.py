@@ -13,6 +13,7 @@ from pika.exceptions import (
     AuthenticationError,
     ChannelClosedByBroker,
     ConnectionClosedByBroker,
+    ConnectionOpenAborted,
     ProbableAccessDeniedError,
     ProbableAuthenticationError,
 )
@@ -40,7 +41,7 @@ _REFUSAL = re.compile(rf"ConnectionClosedByBroker: \(({ACCESS_REFUSED}|{NOT_ALLO
 def explain(error: BaseException) -> str:
     """Say in one line why a connection or channel failed."""
     root = _root_cause(error)
-    if isinstance(root, AMQPConnectorStackTimeout):
+    if isinstance(root, AMQPConnectorStackTimeout | ConnectionOpenAborted):
         return "it takes the connection and then says nothing"
     if isinstance(root, ConnectionClosedByBroker | ChannelClosedByBroker):
         return f"{root.reply_code} {root.reply_text}"
