@@ -44,3 +44,27 @@ def test_only_what_kills_is_poison_and_every_good_batch_is_answered(
     dead = f"{broker.namespace}.frames.dead"
     dead_lettered = [sender.take(dead)[0].correlation_id for _ in range(sender.depth(dead))]
     assert set(dead_lettered) == {verdict.correlation_id for verdict in verdicts}
+
+
+def test_of_20_killing_frames_among_2000_each_kills_one_worker_and_is_poison(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    with (
+        running(
+            tmp_path / "log", broker, "--processes=2", "--threads=1", engine="FaultyEngine"
+        ) as workers,
+        FerClient(broker) as client,
+    ):
+        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        good, deadly = {}, []
+        for width in range(50, 2050):
+            good[width] = client.submit([plain_jpeg(width, 30)])
+            if width % 100 == 0:
+                height = KILLING_HEIGHTS[width // 100 % len(KILLING_HEIGHTS)]
+                deadly.append(client.submit([plain_jpeg(60, height)]))
+        for width, future in good.items():
+            assert future.result(200).faces_areas == (width * 30,)
+        for future in deadly:
+            codes = [error.code for error in future.result(200).errors]
+            assert codes == [ErrorCode.POISON_MESSAGE]
+        assert workers.status().restarts == len(deadly) == 20

@@ -145,7 +145,9 @@ def test_operator_reads_what_was_dead_lettered_sends_it_again_and_takes_results(
     again = fer_worker("dead", "requeue", "--all", broker=operator)
     assert again.returncode == 0, again.stderr
     wait_until(
-        lambda: [found["id"] for found in dead_lettered()] != [letter["id"]],
+        lambda: any(
+            found["dead_lettered_at"] > letter["dead_lettered_at"] for found in dead_lettered()
+        ),
         30,
         "dead-lettered anew",
     )

@@ -1,0 +1,83 @@
+"""Killing requests and random deaths together: the innocent are answered, whatever dies."""
+
+import contextlib
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from fer_client import FerClient
+from fer_client.config import BrokerConfig
+from fer_schemas import ErrorCode
+from tests.engines import KILLING_HEIGHTS, plain_jpeg
+from tests.forwarder import Forwarder
+from tests.serving import RunningWorkers, running
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(420)]
+
+CHAOS_S = 15.0
+CUT_EVERY_S = 0.05
+KILL_EVERY_S = 1.0
+OPTIONS = ("--processes=2", "--threads=1", "--prefetch=4")
+
+
+class Host:
+    """A supervisor that is started again when it is killed, and its line to the broker."""
+
+    def __init__(self, log: Path, broker: BrokerConfig, held: contextlib.ExitStack) -> None:
+        self._log = log
+        self._held = held
+        self.line = held.enter_context(Forwarder.to(broker))
+        self._broker = self.line.through(broker)
+        self.workers = self._start()
+
+    def _start(self) -> RunningWorkers:
+        return self._held.enter_context(
+            running(self._log, self._broker, *OPTIONS, engine="FaultyEngine")
+        )
+
+    def kill_something(self, chance: random.Random) -> None:
+        """Kill the supervisor, or a worker or an examiner of it."""
+        supervisor = self.workers.process.pid
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+        victim = chance.choice([supervisor, *map(int, children), *map(int, children)])
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(victim, signal.SIGKILL)
+        if victim == supervisor:
+            self.workers.process.wait()
+            self.workers = self._start()
+
+
+def test_no_innocent_request_is_called_poison_in_a_storm_of_deaths(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    chance = random.Random(7)
+    deadly_every = 15
+    with contextlib.ExitStack() as held:
+        client = held.enter_context(FerClient(broker))
+        hosts = [Host(tmp_path / name, broker, held) for name in ("host-1", "host-2")]
+        wait_until(
+            lambda: all("ready: " in host.workers.log.read_text() for host in hosts), 60, "ready"
+        )
+        good, deadly = {}, []
+        for number in range(150):
+            good[50 + number] = client.submit([plain_jpeg(50 + number)])
+            if number % deadly_every == 0:
+                height = KILLING_HEIGHTS[number // deadly_every % len(KILLING_HEIGHTS)]
+                deadly.append(client.submit([plain_jpeg(60, height)]))
+        until, kill_at = time.monotonic() + CHAOS_S, 0.0
+        while time.monotonic() < until:  # the faults themselves
+            chance.choice(hosts).line.cut()
+            if time.monotonic() > kill_at:
+                kill_at = time.monotonic() + KILL_EVERY_S
+                chance.choice(hosts).kill_something(chance)
+            time.sleep(CUT_EVERY_S)
+        for width, future in good.items():
+            assert future.result(180).faces_areas == (width * 40,)
+        for future in deadly:
+            codes = [error.code for error in future.result(180).errors]
+            assert codes == [ErrorCode.POISON_MESSAGE]
