@@ -14,6 +14,7 @@ from fer_client.errors import FerWorkerError
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.ranges import SECONDS
 from fer_worker.logging_setup import LogFormat, setup_logs
+from fer_worker.tools.interruption import Interruption
 
 DEFAULT_PORT: Final = 8012
 PORT: Final = click.IntRange(0, 65535)
@@ -82,9 +83,10 @@ def gateway(
     # What is wrong with an upload is told by its status; this library would tell it once more.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     client = AsyncFerClient(broker, answer_timeout_s=timeout)
-    with listen(host, port) as listener:
-        app = create_app(UploadHandler(client, timeout), token)
-        Server(app, client, timeout).serve_until_told(listener)
+    app = create_app(UploadHandler(client, timeout), token)
+    server = Server(app, client, timeout)
+    with listen(host, port) as listener, Interruption(server.stop):
+        server.serve_until_told(listener)
 
 
 def _ask_port() -> int:

@@ -1,7 +1,6 @@
 """`fer-worker submit`: a controller for the shell."""
 
 import math
-import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
@@ -183,8 +182,6 @@ def submit(
                         raise failure
                     failures.add(failure.exit_code)
                     click.echo(f"fer-worker: {failure}: {_names(answer)}", err=True)
-    except KeyboardInterrupt:  # before there was anything to end in order
-        sys.exit(128 + signal.SIGINT)
     finally:
         if tally.sent:
             click.echo(tally.summary(), err=True)
