@@ -84,23 +84,14 @@ def test_limits_are_those_of_the_documents_unless_told_otherwise() -> None:
 def test_every_limit_has_an_option_and_a_variable() -> None:
     chosen = {
         "max-message-bytes": 1000,
-        "max-header-bytes": 900,
-        "max-values": 800,
-        "max-frames": 7,
         "max-batch-pixels": 600,
-        "max-id-length": 6,
         "max-frame-bytes": 500,
         "max-frame-pixels": 400,
-        "min-frame-side": 30,
     }
     expected = Limits(
         max_bytes=1000,
-        max_header_bytes=900,
-        max_values=800,
-        max_frames=7,
         max_pixels=600,
-        max_id_length=6,
-        frame=FrameLimits(max_bytes=500, max_pixels=400, min_side=30),
+        frame=FrameLimits(max_bytes=500, max_pixels=400),
     )
     assert limits_of(*(f"--{name}={value}" for name, value in chosen.items())) == expected
     variables = {
