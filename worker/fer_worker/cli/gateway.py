@@ -70,6 +70,7 @@ def gateway(
     under way is finished before the end. Needs the extra `http`.
     """
     try:
+        from fer_worker.gateway import access_log
         from fer_worker.gateway.app import create_app
         from fer_worker.gateway.server import Server, listen
         from fer_worker.gateway.uploads import UploadHandler
@@ -79,7 +80,8 @@ def gateway(
     if port is None:
         port = _ask_port() if sys.stdin.isatty() else DEFAULT_PORT
     level = logging.getLevelNamesMapping()[log_level.upper()]
-    setup_logs(f"{host_name()}/{os.getpid()}", level, log_format)
+    every_request = [access_log.log.name]
+    setup_logs(f"{host_name()}/{os.getpid()}", level, log_format, every_request)
     # What is wrong with an upload is told by its status; this library would tell it once more.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     client = AsyncFerClient(broker, answer_timeout_s=timeout)
