@@ -8,7 +8,7 @@ from fer_schemas import ScaleCommand
 from fer_worker.cli import main
 from fer_worker.cli.limits import limit_options
 from fer_worker.cli.options import engine_arguments, engine_options
-from fer_worker.cli.scale import _Amount
+from fer_worker.cli.types import Amount
 from fer_worker.inference.types import EngineOptions
 from fer_worker.limits import FrameLimits, Limits
 
@@ -131,4 +131,4 @@ def test_number_that_is_none_and_a_time_of_more_than_a_day_are_wrong_usage(
     ],
 )
 def test_amount_is_a_number_or_a_change(text: str, fields: dict[str, Any]) -> None:
-    assert _Amount().convert(text, None, None) == ScaleCommand(**fields)
+    assert Amount().convert(text, None, None) == ScaleCommand(**fields)

@@ -17,9 +17,8 @@ from fer_schemas import MAX_MESSAGE_BYTES, BatchResult, FaceSelection, Frame
 from fer_schemas import Status as Outcome
 from fer_worker.cli.bench_report import Figures
 from fer_worker.cli.demo import SAMPLES
-from fer_worker.cli.doubling import Doubling
 from fer_worker.cli.options import broker_options
-from fer_worker.cli.ranges import SECONDS, NumberRange
+from fer_worker.cli.types import SECONDS, Doubling, NumberRange
 from fer_worker.tools.interruption import Interruption
 from fer_worker.tools.loadtest.generator import Load
 from fer_worker.tools.loadtest.measurement import (

@@ -16,9 +16,13 @@ from fer_client.errors import FerWorkerError
 from fer_schemas import Emotion
 from fer_worker.cli.evaluation_report import Report, Trial, document, render
 from fer_worker.cli.files import check_extra, check_writable
-from fer_worker.cli.options import broker_options, engine_options
-from fer_worker.cli.parameters import ENGINE_PARAMETERS, EmotionNames, EngineArguments
-from fer_worker.cli.ranges import SECONDS
+from fer_worker.cli.options import (
+    ENGINE_PARAMETERS,
+    EngineArguments,
+    broker_options,
+    engine_options,
+)
+from fer_worker.cli.types import SECONDS, EmotionNames
 from fer_worker.inference.types import EngineOptions
 from fer_worker.supervision.cpu_plan import available_cores
 from fer_worker.tools.evaluation.datasets import find_dataset

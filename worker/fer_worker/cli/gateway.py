@@ -12,7 +12,7 @@ from fer_client import AsyncFerClient
 from fer_client.config import BrokerConfig, host_name
 from fer_client.errors import FerWorkerError
 from fer_worker.cli.options import broker_options
-from fer_worker.cli.ranges import SECONDS
+from fer_worker.cli.types import SECONDS
 from fer_worker.logging_setup import LogFormat, setup_logs
 from fer_worker.tools.interruption import Interruption
 

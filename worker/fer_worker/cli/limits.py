@@ -6,26 +6,13 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
+from fer_worker.cli.types import Pattern
 from fer_worker.limits import DEFAULT_LIMITS, FrameLimits, Limits, ReplyPattern
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
 
 MIB = 1024 * 1024
-
-
-class _Pattern(click.ParamType[ReplyPattern]):
-    """A regular expression."""
-
-    name = "regex"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> ReplyPattern:
-        try:
-            return ReplyPattern(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def limit_options(
@@ -59,7 +46,7 @@ def limit_options(
     )
     @click.option(
         "--reply-pattern",
-        type=_Pattern(),
+        type=Pattern(),
         help="Regular expression that reply_to must match as a whole; {user_id} in it is the "
         "sender's user name, which the broker has checked.",
     )
