@@ -10,7 +10,6 @@ import pytest
 from fer_client.amqp.properties import UNREADABLE, Properties
 from fer_client.config import BrokerConfig
 from fer_schemas import ErrorCode, Status
-from fer_worker.limits import Limits
 from tests.engines import SizeEngine, plain_jpeg
 from tests.serving import Sender, request, serving, supervising
 
@@ -99,8 +98,8 @@ def test_hostile_headers_of_an_expired_request_do_not_stop_a_supervisor(
 
 @pytest.mark.broker
 def test_headers_within_the_limit_are_kept(broker: BrokerConfig, sender: Sender) -> None:
-    headers = {"traceparent": "00-1", "nested": {"list": [1, {"deep": True}]}}
-    with serving(broker, SizeEngine(), limits=Limits(max_header_bytes=200)):
+    headers = {"traceparent": "00-1", "long": "x" * 16_000, "nested": {"list": [1, {"deep": True}]}}
+    with serving(broker, SizeEngine()):
         sender.receive(sender.send(b"\xc1", headers=headers))
         kept, _ = sender.take(f"{broker.namespace}.frames.dead")
     assert kept.headers is not None

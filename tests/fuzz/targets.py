@@ -20,7 +20,7 @@ from fer_worker.serving.request_checks import RequestChecks
 from fer_worker.serving.request_decoder import decode_request
 
 TOPOLOGY = Topology()
-LIMITS = Limits(max_values=200, replies=ReplyPattern(r"fer\.replies\.{user_id}\..+"))
+LIMITS = Limits(replies=ReplyPattern(r"fer\.replies\.{user_id}\..+"))
 FRAME_LIMITS = FrameLimits(max_pixels=65_536)
 
 LARGEST_FRAME_BYTES = 131_072

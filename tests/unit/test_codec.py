@@ -91,13 +91,6 @@ def test_bad_frame_is_not_said_to_be_a_missing_one() -> None:
     assert caught.value.code is ErrorCode.INVALID_REQUEST
 
 
-def test_number_of_frames_can_be_limited_further() -> None:
-    body = msgpack.packb({"version": 1, "frames": [{"jpeg": b"x"}] * 3})
-    with pytest.raises(MessageError) as caught:
-        decode_request(body, ContentType.MSGPACK, {}, Limits(max_frames=2))
-    assert caught.value.code is ErrorCode.TOO_MANY_FRAMES
-
-
 MIB = 1024 * 1024
 BOMBS = {
     "empty lists": (b"[" + b"[]," * (5 * MIB) + b"[]]", ContentType.JSON),
@@ -144,17 +137,6 @@ def test_largest_batch_of_the_contract_has_room_for_all_its_fields() -> None:
     )
     assert decode(encode_request(request), ContentType.MSGPACK) == request
     assert decode(request.model_dump_json().encode(), ContentType.JSON) == request
-
-
-@pytest.mark.parametrize(
-    "fields", [{"camera_id": "12345"}, {"frames": [{"jpeg": b"", "id": "12345"}]}]
-)
-def test_length_of_ids_can_be_limited_further(fields: dict[str, Any]) -> None:
-    body = msgpack.packb({"version": 1, "frames": [{"jpeg": b"x"}], **fields})
-    assert decode_request(body, ContentType.MSGPACK, {}, Limits(max_id_length=5))
-    with pytest.raises(MessageError, match="more than 4 characters") as caught:
-        decode_request(body, ContentType.MSGPACK, {}, Limits(max_id_length=4))
-    assert caught.value.code is ErrorCode.INVALID_REQUEST
 
 
 @pytest.mark.parametrize(

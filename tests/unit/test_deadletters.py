@@ -5,7 +5,6 @@ from fer_client.amqp.consumer import Delivery
 from fer_client.amqp.topology import Topology
 from fer_worker.admin.dead_letters import identify
 from fer_worker.cli.tables import plain
-from fer_worker.limits import DEFAULT_LIMITS
 from fer_worker.serving.dead_letter import to_request
 from fer_worker.serving.request_decoder import read_camera_id
 from tests.engines import plain_jpeg
@@ -70,7 +69,7 @@ def test_to_requestd_request_has_its_senders_headers_only() -> None:
 def test_camera_is_read_from_what_is_no_valid_request_too(
     body: bytes, content_type: str | None, headers: dict[str, object], camera: str | None
 ) -> None:
-    assert read_camera_id(body, content_type, headers, DEFAULT_LIMITS) == camera
+    assert read_camera_id(body, content_type, headers) == camera
 
 
 def test_words_of_others_do_not_steer_the_terminal() -> None:

@@ -1,7 +1,7 @@
 import click
 import pytest
 
-from fer_worker.cli.doubling import Doubling
+from fer_worker.cli.types import Doubling
 
 COUNTS = Doubling(int, 1, 1024)
 RATES = Doubling(float, 0.01, 1000)

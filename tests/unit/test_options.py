@@ -8,7 +8,7 @@ from fer_schemas import ScaleCommand
 from fer_worker.cli import main
 from fer_worker.cli.limits import limit_options
 from fer_worker.cli.options import engine_arguments, engine_options
-from fer_worker.cli.scale import _Amount
+from fer_worker.cli.types import Amount
 from fer_worker.inference.types import EngineOptions
 from fer_worker.limits import FrameLimits, Limits
 
@@ -84,23 +84,14 @@ def test_limits_are_those_of_the_documents_unless_told_otherwise() -> None:
 def test_every_limit_has_an_option_and_a_variable() -> None:
     chosen = {
         "max-message-bytes": 1000,
-        "max-header-bytes": 900,
-        "max-values": 800,
-        "max-frames": 7,
         "max-batch-pixels": 600,
-        "max-id-length": 6,
         "max-frame-bytes": 500,
         "max-frame-pixels": 400,
-        "min-frame-side": 30,
     }
     expected = Limits(
         max_bytes=1000,
-        max_header_bytes=900,
-        max_values=800,
-        max_frames=7,
         max_pixels=600,
-        max_id_length=6,
-        frame=FrameLimits(max_bytes=500, max_pixels=400, min_side=30),
+        frame=FrameLimits(max_bytes=500, max_pixels=400),
     )
     assert limits_of(*(f"--{name}={value}" for name, value in chosen.items())) == expected
     variables = {
@@ -140,4 +131,4 @@ def test_number_that_is_none_and_a_time_of_more_than_a_day_are_wrong_usage(
     ],
 )
 def test_amount_is_a_number_or_a_change(text: str, fields: dict[str, Any]) -> None:
-    assert _Amount().convert(text, None, None) == ScaleCommand(**fields)
+    assert Amount().convert(text, None, None) == ScaleCommand(**fields)

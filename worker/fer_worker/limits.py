@@ -1,11 +1,21 @@
-"""What a worker accepts."""
+"""What a worker accepts: constants of the contract, and what `fer-worker run` has options for."""
 
 import re
 from dataclasses import dataclass
+from typing import Final
 
-from fer_schemas import MAX_FRAMES, MAX_MESSAGE_BYTES, MAX_NAME_LENGTH
+from fer_schemas import MAX_MESSAGE_BYTES
 
-USER_ID = "{user_id}"
+MAX_HEADER_BYTES: Final = 16 * 1024
+"""Of a message's headers, as they are on the wire."""
+
+MAX_VALUES: Final = 16_384
+"""In a body; a batch of 64 has some 270. Unbounded, a JSON of 16 MB becomes 9 GB of objects."""
+
+MIN_FRAME_SIDE: Final = 20
+"""Pixels of a frame's shorter side; MTCNN finds nothing in less."""
+
+USER_ID: Final = "{user_id}"
 
 
 @dataclass(frozen=True)
@@ -48,8 +58,6 @@ class FrameLimits:
     max_bytes: int = 8 * 1024 * 1024
     max_pixels: int = 40_000_000
     """Read from the header before decoding: a JPEG of 4 MB can hold 730 MB of pixels."""
-    min_side: int = 20
-    """Pixels of the shorter side; MTCNN finds nothing in less."""
 
 
 @dataclass(frozen=True)
@@ -58,17 +66,10 @@ class Limits:
 
     max_bytes: int = MAX_MESSAGE_BYTES
     """Of a message's body."""
-    max_header_bytes: int = 16 * 1024
-    """Of a message's headers, as they are on the wire."""
-    max_frames: int = MAX_FRAMES
     max_pixels: int = 160_000_000
     """Of a batch, those of its frames added up. 64 frames at 1080p have 133 million. A core needs
     two to seven seconds for 160 million; for 64 frames of 40 million each, which fit into a
     message, it would need a minute or two."""
-    max_values: int = 16_384
-    """In a body; a batch of 64 has some 270. Unbounded, a JSON of 16 MB becomes 9 GB of objects."""
-    max_id_length: int = MAX_NAME_LENGTH
-    """Characters of a camera or frame id."""
     frame: FrameLimits = FrameLimits()
     replies: ReplyPattern | None = None
     """Queues that results may go to; None: all but the workers' own."""

@@ -8,33 +8,39 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from textwrap import indent
-from typing import Any, Literal, TextIO
+from typing import Any, Final, Literal, TextIO
 
 from pythonjsonlogger.json import JsonFormatter
 
 LogFormat = Literal["text", "json"]
 
-FIRST_LINES = 10
+FIRST_LINES: Final = 10
 """Lines of one template that are written in a window; the rest is counted."""
 
-WINDOW_S = 10.0
+WINDOW_S: Final = 10.0
 
-MOST_TEMPLATES = 256
+MOST_TEMPLATES: Final = 256
 """Templates that are remembered at once. Ours are a few dozen; a library may make its own up."""
 
 
-def setup_logs(worker: str, level: int = logging.INFO, log_format: LogFormat = "text") -> None:
+def setup_logs(
+    worker: str,
+    level: int = logging.INFO,
+    log_format: LogFormat = "text",
+    all_of: Collection[str] = (),
+) -> None:
     """Send this process's log lines to stderr.
 
     Args:
         worker: host/pid, named on each line.
         level: of the least important lines that are written.
         log_format: lines for a terminal, or a JSON object each.
+        all_of: loggers whose lines are all written, repeated ones too.
     """
-    handler = CountingHandler(sys.stderr)
+    handler = _Handler(RepeatedLines(all_of))
     handler.setFormatter(formatter(worker, log_format))
     root = logging.getLogger()
     root.handlers[:] = [handler]
@@ -107,98 +113,73 @@ def _printable(line: str) -> str:
 class _Window:
     """Some seconds of one template, from its first line on."""
 
-    began: float
+    began_s: float
     """On the monotonic clock."""
-    lines: int = 0
+    written: int = 0
+    left_out: int = 0
+    """Lines that were counted and are not told yet."""
     last_text: str = ""
-    last_correlation_id: str | None = None
-    timer: threading.Timer | None = None
-    """Set while there is something to tell at its end."""
 
 
-_Template = tuple[str, int, str]
-"""Logger, level, and the message before anything is put into it."""
+class RepeatedLines(logging.Filter):
+    """Lets the first lines of a template through in each window, and counts the others.
 
-
-class CountingHandler(logging.StreamHandler[TextIO]):
-    """Writes the first lines of a template in each window, and at its end how many more came.
-
-    Lines of level debug are all written: who asks for them looks for something. The thread that
-    has something to say writes it (10 µs, or 5 to count it) and no other one later, so that the
-    last words of a process that dies are read.
+    The count is told by the next line that gets through, or at the end of the process. Lines of
+    level debug all get through: who asks for them looks for something.
     """
 
-    def __init__(self, stream: TextIO, window_s: float = WINDOW_S) -> None:
-        """Write to `stream`; a window has `window_s` seconds."""
-        super().__init__(stream)
+    def __init__(self, all_of: Collection[str] = (), window_s: float = WINDOW_S) -> None:
+        """Store what is needed; lines of the loggers named in `all_of` all get through."""
+        super().__init__()
+        self._all_of = all_of
         self._window_s = window_s
-        self._windows: dict[_Template, _Window] = {}  # the oldest first
+        self._windows: dict[tuple[str, int, str], _Window] = {}  # the oldest first
+        self._lock = threading.Lock()
 
-    def emit(self, record: logging.LogRecord) -> None:
-        """Write a line, or count it. Called with the handler's lock held."""
-        try:
-            if record.levelno <= logging.DEBUG or self._is_written(record):
-                super().emit(record)
-        except Exception:
-            self.handleError(record)
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a line is written."""
+        if record.levelno <= logging.DEBUG or record.name in self._all_of:
+            return True
+        template = (record.name, record.levelno, str(record.msg))
+        now_s = time.monotonic()
+        with self._lock:
+            window = self._windows.get(template)
+            before = 0
+            if window is None or now_s >= window.began_s + self._window_s:
+                if window is not None:
+                    before = self._windows.pop(template).left_out
+                elif len(self._windows) == MOST_TEMPLATES:
+                    del self._windows[next(iter(self._windows))]
+                window = self._windows[template] = _Window(now_s)
+            if window.written == FIRST_LINES:
+                window.left_out += 1
+                window.last_text = record.getMessage()  # the record may hold a whole request
+                return False
+            window.written += 1
+        if before:
+            record.msg = f"{record.msg} (and {before} more like it before)"
+        return True
+
+    def left_out(self) -> Iterator[logging.LogRecord]:
+        """Tell how many lines of each template were not written, and what the last of them was."""
+        for (logger, level, _), window in list(self._windows.items()):
+            if window.left_out:
+                text = f"and {window.left_out} more like it, the last: {window.last_text}"
+                name = logging.getLevelName(level)
+                fields = {"name": logger, "levelno": level, "levelname": name, "msg": text}
+                yield logging.makeLogRecord(fields)
+
+
+class _Handler(logging.StreamHandler[TextIO]):
+    """Writes to stderr what is not left out."""
+
+    def __init__(self, repeated: RepeatedLines) -> None:
+        super().__init__(sys.stderr)
+        self._repeated = repeated
+        self.addFilter(repeated)
 
     def close(self) -> None:
-        """Write what is counted so far; the end of a process comes by here."""
-        self.acquire()
-        try:
-            for template in list(self._windows):
-                self._end_window(template)
-        finally:
-            self.release()
+        # The end of a process comes by here.
+        for record in self._repeated.left_out():
+            self.emit(record)
         super().close()
-
-    def _is_written(self, record: logging.LogRecord) -> bool:
-        template = (record.name, record.levelno, str(record.msg))
-        window = self._current_window(template)
-        window.lines += 1
-        if window.lines <= FIRST_LINES:
-            return True
-        window.last_text = record.getMessage()  # not the record: it may hold a whole request
-        window.last_correlation_id = getattr(record, "correlation_id", None)
-        if window.timer is None:
-            left_s = window.began + self._window_s - time.monotonic()
-            window.timer = threading.Timer(left_s, self._on_timer, (template, window))
-            window.timer.daemon = True
-            window.timer.start()
-        return False
-
-    def _current_window(self, template: _Template) -> _Window:
-        now = time.monotonic()
-        window = self._windows.get(template)
-        if window is not None and now < window.began + self._window_s:
-            return window
-        self._end_window(template)
-        if len(self._windows) == MOST_TEMPLATES:
-            self._end_window(next(iter(self._windows)))
-        self._windows[template] = window = _Window(now)
-        return window
-
-    def _on_timer(self, template: _Template, window: _Window) -> None:
-        self.acquire()
-        try:
-            if self._windows.get(template) is window:
-                self._end_window(template)
-        finally:
-            self.release()
-
-    def _end_window(self, template: _Template) -> None:
-        """Forget a template's window, if it has one, and say how many lines were left out."""
-        window = self._windows.pop(template, None)
-        if window is None or window.timer is None:
-            return
-        window.timer.cancel()
-        logger, level, _ = template
-        more = window.lines - FIRST_LINES
-        took_s = min(time.monotonic() - window.began, self._window_s)
-        text = f"… and {more} more like it in {round(took_s, 1):g} s, the last: {window.last_text}"
-        fields = {"name": logger, "levelno": level, "levelname": logging.getLevelName(level)}
-        super().emit(
-            logging.makeLogRecord(
-                {**fields, "msg": text, **log_context(window.last_correlation_id)}
-            )
-        )

@@ -189,7 +189,7 @@ def _summary(delivery: Delivery) -> DeadLetter:
         first_queue=_text(headers.get(FIRST_QUEUE)),
         code=_text(headers.get(REASON)),
         message=_text(headers.get(REASON_TEXT)),
-        camera_id=read_camera_id(delivery.body, delivery.content_type, headers, DEFAULT_LIMITS),
+        camera_id=read_camera_id(delivery.body, delivery.content_type, headers),
         correlation_id=delivery.correlation_id,
         reply_to=delivery.reply_to,
         content_type=delivery.content_type,

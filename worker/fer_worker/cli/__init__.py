@@ -1,7 +1,6 @@
 """The command `fer-worker`: each module here parses, calls and prints."""
 
 import importlib
-import signal
 from typing import Any
 
 import click
@@ -27,10 +26,7 @@ COMMANDS = {
 
 
 class _Commands(click.Group):
-    """Loads a command only when it is used, and turns our errors into one line and a code.
-
-    Worker processes import this package as well, by way of the console script.
-    """
+    """Loads a command only when it is used, and turns our errors into one line and a code."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -49,9 +45,6 @@ class _Commands(click.Group):
         except FerWorkerError as error:
             click.echo(f"fer-worker: {error}", err=True)
             ctx.exit(error.exit_code)
-        except KeyboardInterrupt:  # of commands that do not end in an order of their own
-            click.echo("fer-worker: interrupted", err=True)
-            ctx.exit(128 + signal.SIGINT)
 
 
 @click.command(
@@ -70,5 +63,5 @@ def main() -> None:
     for all commands as FER_WORKER_AMQP_URL. Results go to stdout, progress and logs to stderr.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the broker refuses us or did not come, 4 the
-    engine failed to start, 5 no answer in time.
+    engine failed to start, 5 no answer in time, 130 after Ctrl-C, 143 after SIGTERM.
     """

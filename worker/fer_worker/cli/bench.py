@@ -1,9 +1,7 @@
 """`fer-worker bench`: load against a running system."""
 
-import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from functools import partial
 from itertools import chain, cycle
 from pathlib import Path
@@ -18,9 +16,9 @@ from fer_client.errors import FerWorkerError, NoAnswerError
 from fer_schemas import MAX_MESSAGE_BYTES, BatchResult, FaceSelection, Frame
 from fer_schemas import Status as Outcome
 from fer_worker.cli.bench_report import Figures
-from fer_worker.cli.doubling import Doubling
 from fer_worker.cli.options import broker_options
-from fer_worker.cli.ranges import SECONDS, NumberRange
+from fer_worker.cli.types import SECONDS, Doubling, NumberRange
+from fer_worker.tools.interruption import Interruption
 from fer_worker.tools.loadtest.generator import Load
 from fer_worker.tools.loadtest.measurement import (
     ClosedLoop,
@@ -143,7 +141,7 @@ def bench(
     figures.check()
     rules = Rules(window, stability / 100, max_windows)
     steps: list[Step] = []
-    received: list[int] = []
+    interruption = Interruption()
     with Console(stderr=True).status("reading frames") as progress:
         frames = _read(paths, progress)
         endless = _in_batches(frames, batch_size)
@@ -156,16 +154,17 @@ def bench(
                 for pace in _paces(concurrency, rate, frames, batch_size):
                     progress.update(f"{pace.kind} {pace.number:g}")
                     load = Load(pace, submit, endless, rules, partial(_show, progress, pace, rules))
-                    with _stopped_by_signals(load, received, progress):
+                    interruption = Interruption(partial(_stop, load, progress))
+                    with interruption:
                         steps.append(load.run())
-                    if received or not steps[-1].last.samples:
+                    if interruption or not steps[-1].last.samples:
                         break  # nobody is there any more, or nothing can be analysed
             finally:
                 progress.stop()
                 if steps:
                     figures.write(steps, answer.engine)
-    if received:
-        sys.exit(128 + received[0])
+    if interruption:
+        sys.exit(interruption.exit_code)
     if any(step.failures[Failure.NO_ANSWER] for step in steps):
         sys.exit(NoAnswerError.exit_code)
 
@@ -233,24 +232,9 @@ def _paces(
     return [OpenLoop(number, in_flight) for number in rate]
 
 
-@contextmanager
-def _stopped_by_signals(load: Load, received: list[int], progress: Status) -> Iterator[None]:
-    """Let Ctrl-C and SIGTERM stop a load in order; a second one leaves at once."""
-
-    def on_signal(number: int, _: object) -> None:
-        received.append(number)
-        if load.stopped:
-            sys.exit(128 + number)
-        load.stop()
-        progress.update("stopping: waiting for the answers under way")
-
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, on_signal) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+def _stop(load: Load, progress: Status) -> None:
+    load.stop()
+    progress.update("stopping: waiting for the answers under way")
 
 
 def _show(progress: Status, pace: Workload, rules: Rules, number: int, window: Window) -> None:

@@ -1,13 +1,13 @@
 """`fer-worker broker`: the embedded RabbitMQ node in the foreground."""
 
-import signal
-import sys
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from fer_client.errors import FerWorkerError
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
+from fer_worker.tools.interruption import Interruption, interrupt
 
 
 @click.command()
@@ -29,15 +29,12 @@ def broker(port: int, data_dir: Path | None) -> None:
     For development and for trying things out: it is this user's own, keeps to this machine and
     leaves nothing running. Its URL goes to stdout once it answers.
     """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
-    with EmbeddedBroker(data_dir, port) as node:
+    with (
+        suppress(KeyboardInterrupt),
+        Interruption(interrupt),
+        EmbeddedBroker(data_dir, port) as node,
+    ):
         click.echo(node.url)
         click.echo("RabbitMQ is ready. Ctrl-C stops it; a second one does not wait.", err=True)
         node.wait()
         raise FerWorkerError(f"RabbitMQ ended by itself: {node.last_words()}")
-
-
-def _leave(*_: object) -> None:
-    """Leave wherever we are; the context manager stops or kills the node on the way out."""
-    sys.exit(0)

@@ -1,7 +1,6 @@
 """`fer-worker demo`: all of it on one machine."""
 
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -57,8 +56,6 @@ def demo(
     pictures = find_pictures([frames])
     check_copies(output, pictures)
     progress = Console(stderr=True)
-    for number in (signal.SIGINT, signal.SIGTERM):  # a shell's background job ignores SIGINT
-        signal.signal(number, _leave)
     annotator = Annotator(output)
     results: list[BatchResult] = []
     progress.print("Starting RabbitMQ on a free port ...")
@@ -78,11 +75,6 @@ def demo(
                     annotator.save(answer)
     Console().print(render_results(results))
     click.echo(f"{sum(map(_faces, results))} faces; annotated pictures in {output}/")
-
-
-def _leave(number: int, _: object) -> None:
-    """Leave wherever we are; the context managers stop what was started on the way out."""
-    sys.exit(128 + number)
 
 
 def _faces(result: BatchResult) -> int:

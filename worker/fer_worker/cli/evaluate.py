@@ -2,10 +2,8 @@
 
 import dataclasses
 import json
-import signal
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -18,15 +16,20 @@ from fer_client.errors import FerWorkerError
 from fer_schemas import Emotion
 from fer_worker.cli.evaluation_report import Report, Trial, document, render
 from fer_worker.cli.files import check_extra, check_writable
-from fer_worker.cli.options import broker_options, engine_options
-from fer_worker.cli.parameters import ENGINE_PARAMETERS, EmotionNames, EngineArguments
-from fer_worker.cli.ranges import SECONDS
+from fer_worker.cli.options import (
+    ENGINE_PARAMETERS,
+    EngineArguments,
+    broker_options,
+    engine_options,
+)
+from fer_worker.cli.types import SECONDS, EmotionNames
 from fer_worker.inference.types import EngineOptions
 from fer_worker.supervision.cpu_plan import available_cores
 from fer_worker.tools.evaluation.datasets import find_dataset
 from fer_worker.tools.evaluation.recognition import InProcess, Recogniser, ThroughQueue
 from fer_worker.tools.evaluation.samples import LabelledPicture, shuffled
 from fer_worker.tools.evaluation.scores import Outcome
+from fer_worker.tools.interruption import Interruption, interrupt
 
 STDOUT = Path("-")
 
@@ -149,13 +152,14 @@ def evaluate(
 
     outcomes: list[tuple[Outcome, ...]] = []
     ended: FerWorkerError | None = None
-    with _interrupts() as received:
-        try:
+    interruption = Interruption(interrupt)
+    try:
+        with interruption:
             _recognise(recogniser, pictures, min_side, outcomes)
-        except FerWorkerError as error:
-            ended = error
-        except KeyboardInterrupt:
-            click.echo("fer-worker: interrupted", err=True)
+    except FerWorkerError as error:
+        ended = error
+    except KeyboardInterrupt:
+        click.echo("fer-worker: interrupted", err=True)
     if any(outcome.error is None for of_all in outcomes for outcome in of_all):
         titles = ("engine",) if compare is None else ("A", "B")
         by_engine = zip(*outcomes, strict=True)
@@ -166,8 +170,8 @@ def evaluate(
     elif outcomes and ended is None:
         first = outcomes[0][0]
         ended = FerWorkerError(f"no picture could be analysed: {first.picture}: {first.error}")
-    if received:
-        sys.exit(128 + received[0])
+    if interruption:
+        sys.exit(interruption.exit_code)
     if ended is not None:
         raise ended
 
@@ -180,30 +184,6 @@ def _are_given(*names: str) -> bool:
         in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
         for name in names
     )
-
-
-@contextmanager
-def _interrupts() -> Iterator[list[int]]:
-    """Let the first SIGINT or SIGTERM raise `KeyboardInterrupt`; yields which it was."""
-    received: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.getsignal(number) for number in numbers}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def on_signal(number: int, _: object) -> None:
-        restore()  # a second one does not wait
-        received.append(number)
-        raise KeyboardInterrupt
-
-    for number in numbers:
-        signal.signal(number, on_signal)
-    try:
-        yield received
-    finally:
-        restore()
 
 
 def _recognise(

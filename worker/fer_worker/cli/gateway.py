@@ -12,8 +12,9 @@ from fer_client import AsyncFerClient
 from fer_client.config import BrokerConfig, host_name
 from fer_client.errors import FerWorkerError
 from fer_worker.cli.options import broker_options
-from fer_worker.cli.ranges import SECONDS
+from fer_worker.cli.types import SECONDS
 from fer_worker.logging_setup import LogFormat, setup_logs
+from fer_worker.tools.interruption import Interruption
 
 DEFAULT_PORT: Final = 8012
 PORT: Final = click.IntRange(0, 65535)
@@ -69,6 +70,7 @@ def gateway(
     under way is finished before the end. Needs the extra `http`.
     """
     try:
+        from fer_worker.gateway import access_log
         from fer_worker.gateway.app import create_app
         from fer_worker.gateway.server import Server, listen
         from fer_worker.gateway.uploads import UploadHandler
@@ -78,13 +80,15 @@ def gateway(
     if port is None:
         port = _ask_port() if sys.stdin.isatty() else DEFAULT_PORT
     level = logging.getLevelNamesMapping()[log_level.upper()]
-    setup_logs(f"{host_name()}/{os.getpid()}", level, log_format)
+    every_request = [access_log.log.name]
+    setup_logs(f"{host_name()}/{os.getpid()}", level, log_format, every_request)
     # What is wrong with an upload is told by its status; this library would tell it once more.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     client = AsyncFerClient(broker, answer_timeout_s=timeout)
-    with listen(host, port) as listener:
-        app = create_app(UploadHandler(client, timeout), token)
-        Server(app, client, timeout).serve_until_told(listener)
+    app = create_app(UploadHandler(client, timeout), token)
+    server = Server(app, client, timeout)
+    with listen(host, port) as listener, Interruption(server.stop):
+        server.serve_until_told(listener)
 
 
 def _ask_port() -> int:

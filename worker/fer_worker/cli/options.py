@@ -1,17 +1,18 @@
 """Options that several commands share."""
 
 import dataclasses
+import shlex
 from collections.abc import Callable
+from dataclasses import Field, fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar, get_args
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_args, get_type_hints
 
 import click
 
 from fer_client.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig, TlsFiles
-from fer_schemas import FaceSelection
-from fer_worker.cli.ranges import NumberRange
-from fer_worker.inference.types import Crop, EngineName, EngineOptions, KernelsName, Views
+from fer_worker.cli.types import NumberRange
+from fer_worker.inference.types import EngineOptions
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -77,106 +78,94 @@ def _tls_option(name: str, purpose: str) -> Callable[[Callable[..., Any]], Calla
     )
 
 
-_CHOSEN: Final = (
-    "detector_color",
-    "min_face_probability",
-    "min_face_size",
-    "crop",
-    "align",
-    "views",
-    "kernels",
-)
-"""Options of an engine that win over what `--compat` sets, by their names here and there."""
-
-
 def engine_options(
     command: Callable[Concatenate[EngineOptions, Parameters], Result],
 ) -> Callable[..., Result]:
-    """Add `--engine`, `--compat` and what they set; the command gets one `EngineOptions`, first."""
+    """Add an option for each field of `EngineOptions`, and `--compat`.
 
-    @click.option(
-        "--engine",
-        type=click.Choice(get_args(EngineName)),
-        default="openvino",
-        help="FER's networks on OpenVINO, or the fer library itself (extra [fer]).",
-    )
-    @click.option(
+    The command gets one `EngineOptions`, first.
+    """
+
+    @wraps(command)
+    def with_engine(*args: Any, compat: str | None, **kwargs: Any) -> Result:
+        given = {field.name: kwargs.pop(_parameter(field)) for field in fields(EngineOptions)}
+        chosen = {name: value for name, value in given.items() if value is not None}
+        as_fer = compat == "fer" or chosen.get("name") == "fer"
+        base = EngineOptions.as_fer() if as_fer else EngineOptions()
+        return command(dataclasses.replace(base, **chosen), *args, **kwargs)
+
+    add_compat = click.option(
         "--compat",
         type=click.Choice(["fer"]),
         help="FER's own answers, box for box. Always so with --engine fer.",
     )
-    @click.option(
-        "--faces",
-        type=click.Choice(get_args(FaceSelection)),
-        default="first",
-        help="Faces to analyse in a frame whose request does not say.",
-    )
-    @click.option(
-        "--detector-color",
-        type=click.Choice(["rgb", "bgr"]),
-        show_default="rgb",
-        help="What the detector is shown.",
-    )
-    @click.option(
-        "--min-face-probability",
-        type=NumberRange(0, 1),
-        show_default="0.9",
-        help="Drop faces that the detector is less sure of.",
-    )
-    @click.option(
-        "--min-face-size",
-        type=click.IntRange(12),
-        show_default="20",
-        help="Side in pixels of the smallest face to look for.",
-    )
-    @click.option(
-        "--crop",
-        type=click.Choice(get_args(Crop)),
-        show_default="tight",
-        help="What the emotion network is shown of a face.",
-    )
-    @click.option(
-        "--align/--no-align",
-        default=None,
-        show_default="no-align",
-        help="Turn what it is shown with the face, so that its eyes are level.",
-    )
-    @click.option(
-        "--views",
-        type=click.Choice([str(views) for views in get_args(Views)]),
-        callback=lambda _context, _parameter, value: value and int(value),
-        show_default="1",
-        help="Average over views of a face: 2 with its mirror image, 6 in three sizes, too.",
-    )
-    @click.option(
-        "--kernels",
-        type=click.Choice(get_args(KernelsName)),
-        default="auto",
-        help="What runs the detector in the engine openvino: compiled code, or OpenVINO.",
-    )
-    @wraps(command)
-    def with_engine(
-        *args: Any, engine: EngineName, compat: str | None, faces: FaceSelection, **kwargs: Any
-    ) -> Result:
-        as_fer = compat == "fer" or engine == "fer"
-        base = EngineOptions.as_fer(engine, faces) if as_fer else EngineOptions(engine, faces)
-        given = {name: kwargs.pop(name) for name in _CHOSEN}
-        chosen = {name: value for name, value in given.items() if value is not None}
-        return command(dataclasses.replace(base, **chosen), *args, **kwargs)
+    decorated: Callable[..., Result] = add_compat(with_engine)
+    for field in reversed(fields(EngineOptions)):
+        decorated = _engine_option(field)(decorated)
+    return decorated
 
-    return with_engine
+
+def _engine_option(field: Field[Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make the option that sets a field; without it the value is that of the field, or of fer."""
+    hint = get_type_hints(EngineOptions)[field.name]
+    flag = _parameter(field).replace("_", "-")
+    shown = str(field.default)
+    kind: click.ParamType[Any]
+    if hint is bool:
+        kind = click.BOOL
+        shown = flag if field.default else f"no-{flag}"
+        flag = f"{flag}/--no-{flag}"
+    elif choices := get_args(hint):
+        kind = click.Choice(choices)
+    else:
+        kind = (click.IntRange if hint is int else NumberRange)(*field.metadata["within"])
+    return click.option(
+        f"--{flag}", type=kind, default=None, show_default=shown, help=field.metadata["help"]
+    )
+
+
+def _parameter(field: Field[Any]) -> str:
+    return "engine" if field.name == "name" else field.name
 
 
 def engine_arguments(options: EngineOptions) -> list[str]:
     """Spell engine options as arguments of a command that has `engine_options`."""
-    return [
-        f"--engine={options.name}",
-        f"--faces={options.faces}",
-        f"--detector-color={options.detector_color}",
-        f"--min-face-probability={options.min_face_probability}",
-        f"--min-face-size={options.min_face_size}",
-        f"--crop={options.crop}",
-        "--align" if options.align else "--no-align",
-        f"--views={options.views}",
-        f"--kernels={options.kernels}",
-    ]
+    arguments = []
+    for field in fields(options):
+        flag, value = _parameter(field).replace("_", "-"), getattr(options, field.name)
+        if isinstance(value, bool):
+            arguments.append(f"--{flag}" if value else f"--no-{flag}")
+        else:
+            arguments.append(f"--{flag}={value}")
+    return arguments
+
+
+@click.command(add_help_option=False)
+@engine_options
+def _engine(options: EngineOptions) -> EngineOptions:
+    return options
+
+
+ENGINE_PARAMETERS = tuple(option.name for option in _engine.params if option.name is not None)
+"""What `engine_options` adds to a command."""
+
+
+class EngineArguments(click.ParamType[EngineOptions]):
+    """Engine options as they are typed in a command: `--compat fer --min-face-size 40`."""
+
+    name = "options"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> EngineOptions:
+        """Read options as a shell and `engine_options` do."""
+        if isinstance(value, EngineOptions):
+            return value
+        try:
+            options = _engine.main(shlex.split(str(value)), standalone_mode=False)
+        except click.ClickException as error:
+            self.fail(error.format_message(), param, ctx)
+        except ValueError as error:  # a quotation mark without its partner
+            self.fail(str(error), param, ctx)
+        assert isinstance(options, EngineOptions)
+        return options

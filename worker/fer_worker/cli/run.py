@@ -10,7 +10,7 @@ import click
 from fer_client.config import BrokerConfig, host_name
 from fer_worker.cli.limits import limit_options
 from fer_worker.cli.options import broker_options, engine_options
-from fer_worker.cli.ranges import DAY_S, SECONDS, SECONDS_OR_NONE, NumberRange
+from fer_worker.cli.types import DAY_S, SECONDS, SECONDS_OR_NONE, Bounds, Count, NumberRange
 from fer_worker.inference.factory import create_engine
 from fer_worker.inference.types import EngineFactory, EngineOptions
 from fer_worker.limits import Limits
@@ -28,52 +28,16 @@ from fer_worker.supervision.worker_config import (
 log = logging.getLogger(__name__)
 
 
-class _Count(click.ParamType[int | None]):
-    """A number, or `auto`, which leaves it to the plan (None)."""
-
-    name = "number"
-
-    def __init__(self, least: int) -> None:
-        self._least = least
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int | None:
-        if value in (None, "auto"):
-            return None
-        text = str(value)
-        if not text.isdecimal() or int(text) < self._least:
-            self.fail(f"{text!r} is neither auto nor a number from {self._least} on", param, ctx)
-        return int(text)
-
-
-class _Bounds(click.ParamType[tuple[int, int]]):
-    """`1:4`: at least one, at most four."""
-
-    name = "bounds"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> tuple[int, int]:
-        if isinstance(value, tuple):
-            return value
-        text = str(value)
-        least, _, most = text.partition(":")
-        if not (least.isdecimal() and most.isdecimal() and int(least) <= int(most) > 0):
-            self.fail(f"{text!r} is not MIN:MAX, such as 1:4", param, ctx)
-        return int(least), int(most)
-
-
 @click.command()
 @click.option(
     "--processes",
-    type=_Count(0),
+    type=Count(0),
     default="auto",
     help="Worker processes; 0 pauses. auto: one a core, or what the threads leave.",
 )
 @click.option(
     "--threads",
-    type=_Count(1),
+    type=Count(1),
     default="auto",
     help="Frames analysed at once in each process. auto: one, or what the processes leave.",
 )
@@ -102,7 +66,7 @@ class _Bounds(click.ParamType[tuple[int, int]]):
 )
 @click.option(
     "--autoscale",
-    type=_Bounds(),
+    type=Bounds(),
     metavar="MIN:MAX",
     help="Let the supervisor decide how many processes, by the queue; instead of --processes. For "
     "one supervisor a queue.",

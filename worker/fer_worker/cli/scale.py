@@ -1,6 +1,5 @@
 """`fer-worker scale`: another number of worker processes, from now on."""
 
-import re
 import sys
 
 import click
@@ -10,28 +9,12 @@ from fer_client.errors import FerWorkerError
 from fer_schemas import ScaleCommand, ScaleReply
 from fer_worker.admin.supervisor_client import SupervisorClient
 from fer_worker.cli.options import broker_options
-from fer_worker.cli.ranges import SECONDS_OR_NONE
-
-
-class _Amount(click.ParamType[ScaleCommand]):
-    """`3`, `+1` or `-1`."""
-
-    name = "amount"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> ScaleCommand:
-        text = str(value)
-        if not re.fullmatch(r"[+-]?\d{1,6}", text):
-            self.fail(f"{text!r} is neither a number nor a change such as +1 or -1", param, ctx)
-        if text[0] in "+-":
-            return ScaleCommand(change=int(text))
-        return ScaleCommand(processes=int(text))
+from fer_worker.cli.types import SECONDS_OR_NONE, Amount
 
 
 # -1 is an amount here, not an option.
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("amount", type=_Amount())
+@click.argument("amount", type=Amount())
 @click.option("--host", help="Only the supervisors of this host.")
 @click.option(
     "--timeout",

@@ -2,8 +2,7 @@
 
 import dataclasses
 import json
-import signal
-import threading
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +20,7 @@ from fer_schemas import Percentiles, ProcessStatus, SupervisorStatus
 from fer_worker.admin.supervisor_client import QueueDepth, SupervisorClient
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.tables import NOTHING, plain
+from fer_worker.tools.interruption import Interruption
 
 STAGES = ("queued", "decode", "detect", "classify", "publish", "total")
 
@@ -71,21 +71,15 @@ def _look(broker: BrokerConfig, wait_s: float = 10.0) -> _Look:
 
 def _watch(broker: BrokerConfig) -> None:
     shown: RenderableType = _render(_look(broker))
-    stopped = threading.Event()
-
-    def stop(*_: object) -> None:
-        # Not in the middle of one of pika's steps, but after this look; a second one does not wait.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        stopped.set()
-
-    signal.signal(signal.SIGINT, stop)
-    with Live(shown, auto_refresh=False, screen=Console().is_terminal) as live:
-        while not stopped.is_set():
+    live = Live(shown, auto_refresh=False, screen=Console().is_terminal)
+    with Interruption() as interruption, live:
+        while not interruption:
             live.update(shown, refresh=True)
             try:
                 shown = _render(_look(broker, wait_s=1.0))
             except BrokerUnavailableError as error:
                 shown = Text(f"{error}; waiting for it")
+    sys.exit(interruption.exit_code)
 
 
 def _render(look: _Look) -> RenderableType:

@@ -1,7 +1,5 @@
 """`fer-worker submit`: a controller for the shell."""
 
-import math
-import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
@@ -19,7 +17,7 @@ from fer_worker.cli.annotated_video import CODECS, VideoAnnotator
 from fer_worker.cli.annotation import Annotator, check_copies
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.progress import RunStats, shown
-from fer_worker.cli.ranges import SECONDS, NumberRange
+from fer_worker.cli.types import SECONDS, NumberRange
 from fer_worker.tools.face_table import ROW_SUFFIXES, RowWriter, rows_of
 from fer_worker.tools.interruption import Interruption
 from fer_worker.tools.media import (
@@ -45,12 +43,6 @@ LIVE_HOLD_S = 1.0
 
 MAX_RATE = 1000
 """Frames a second that may be asked for; no clip or camera has more."""
-
-
-def _check_rate(_: click.Context, __: click.Parameter, fps: float | None) -> float | None:
-    if fps is not None and math.isnan(fps):  # which is in every range
-        raise click.BadParameter("not a number of frames")
-    return fps
 
 
 def _check_camera(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
@@ -80,7 +72,6 @@ def _check_annotate(_: click.Context, __: click.Parameter, path: Path | None) ->
     "--fps",
     type=NumberRange(0, MAX_RATE, min_open=True),
     metavar="N",
-    callback=_check_rate,
     help="Frames to send for each second of a clip, or a second from a camera at most.  "
     "[default: all]",
 )
@@ -183,8 +174,6 @@ def submit(
                         raise failure
                     failures.add(failure.exit_code)
                     click.echo(f"fer-worker: {failure}: {_names(answer)}", err=True)
-    except KeyboardInterrupt:  # before there was anything to end in order
-        sys.exit(128 + signal.SIGINT)
     finally:
         if tally.sent:
             click.echo(tally.summary(), err=True)

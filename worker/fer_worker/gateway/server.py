@@ -1,8 +1,7 @@
-"""The HTTP server: its socket, its signals, and its end."""
+"""The HTTP server: its socket, and its end."""
 
 import logging
 import math
-import signal
 import socket
 
 import h11
@@ -71,14 +70,13 @@ class Server(uvicorn.Server):
         self._client = client
 
     def serve_until_told(self, listener: socket.socket) -> None:
-        """Serve until SIGTERM or Ctrl-C, finish what is under way, and return.
+        """Serve until told to stop, finish what is under way, and return.
+
+        uvicorn takes SIGINT and SIGTERM itself meanwhile, and raises them once more at the end.
 
         Raises:
             BrokerRefusedError: the broker refuses the credentials or the virtual host.
         """
-        # uvicorn raises the signal that ended it once more, for these handlers.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._stop)
         host, port = listener.getsockname()[:2]
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         log.info("listening at http://%s, described at /docs", place)
@@ -103,5 +101,6 @@ class Server(uvicorn.Server):
         log.info("stopping: %d requests under way", len(self.server_state.tasks))
         await super().shutdown(sockets)
 
-    def _stop(self, *_: object) -> None:
+    def stop(self) -> None:
+        """Tell it to stop; may be called in a signal handler."""
         self.should_exit = True

@@ -11,7 +11,7 @@ import numpy as np
 
 from fer_client.errors import FrameError
 from fer_schemas import ErrorCode
-from fer_worker.limits import FrameLimits
+from fer_worker.limits import MIN_FRAME_SIDE, FrameLimits
 
 if TYPE_CHECKING:
     from fer_worker.inference.types import BGRImage
@@ -95,8 +95,8 @@ def _check(jpeg: bytes, limits: FrameLimits) -> _Header:
     if width * height > limits.max_pixels:
         text = f"the frame has {width}x{height} pixels, more than {limits.max_pixels}"
         raise FrameError(ErrorCode.TOO_MANY_PIXELS, text)
-    if min(width, height) < limits.min_side:
-        text = f"the frame has {width}x{height} pixels; its sides must have {limits.min_side}"
+    if min(width, height) < MIN_FRAME_SIDE:
+        text = f"the frame has {width}x{height} pixels; its sides must have {MIN_FRAME_SIDE}"
         raise FrameError(ErrorCode.FRAME_TOO_SMALL, text)
     return header
 

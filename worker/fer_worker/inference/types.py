@@ -4,7 +4,7 @@ Importing this module loads no model library and no OpenCV: supervisors and `--h
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from fer_schemas import Emotion, FaceSelection
@@ -28,28 +28,68 @@ class EngineOptions:
 
     The defaults find more faces than FER and read them better (docs/decisions); `as_fer` gives
     FER's own answers.
+
+    An option is declared here alone. Commands, results, metrics and reports take it from these
+    fields and their metadata: `help` is the line for `--help`, `within` are the smallest and the
+    largest number (None: any), `fer` is the value under which answers are FER's own.
     """
 
-    name: EngineName = "openvino"
-    faces: FaceSelection = "first"
-    """Analyse the first (largest) face or all; a request's own `faces` wins."""
-    detector_color: Literal["rgb", "bgr"] = "rgb"
-    """What MTCNN is shown. It was trained on RGB; FER hands it BGR."""
-    min_face_probability: float = 0.9
-    """Faces the detector is less sure of are dropped, before the first one is chosen."""
-    min_face_size: int = 20
-    """Side in pixels of the smallest face looked for; at least 12."""
-    crop: Crop = "tight"
-    """What the emotion network is shown: a square with a margin of -5 % moved down 2 %, or FER's
-    square with 10 px on every side."""
-    align: bool = False
-    """Turn the crop with the face, so that its eyes are level."""
-    views: Views = 1
-    """Average the scores of so many views of a face: the crop; it and its mirror image; and both
-    of a crop 5 % smaller and one 5 % larger on every side, too."""
-    kernels: KernelsName = "auto"
-    """What runs the detector's networks in the engine openvino: code compiled at installation, or
-    OpenVINO, which takes about twice the time. The answers are the same. auto: what is there.
+    name: EngineName = field(
+        default="openvino",
+        metadata={"help": "FER's networks on OpenVINO, or the fer library itself (extra [fer])."},
+    )
+    faces: FaceSelection = field(
+        default="first",
+        metadata={"help": "Faces to analyse in a frame whose request does not say."},
+    )
+    """`first` is the largest one."""
+    detector_color: Literal["rgb", "bgr"] = field(
+        default="rgb", metadata={"help": "What the detector is shown.", "fer": "bgr"}
+    )
+    """MTCNN was trained on RGB; FER hands it BGR."""
+    min_face_probability: float = field(
+        default=0.9,
+        metadata={
+            "help": "Drop faces that the detector is less sure of.",
+            "within": (0, 1),
+            "fer": 0.0,
+        },
+    )
+    """They are dropped before the first one is chosen."""
+    min_face_size: int = field(
+        default=20,
+        metadata={
+            "help": "Side in pixels of the smallest face to look for.",
+            "within": (12, None),
+        },
+    )
+    crop: Crop = field(
+        default="tight",
+        metadata={"help": "What the emotion network is shown of a face.", "fer": "fer"},
+    )
+    """A square with a margin of -5 % moved down 2 %, or FER's square with 10 px on every side."""
+    align: bool = field(
+        default=False,
+        metadata={
+            "help": "Turn what it is shown with the face, so that its eyes are level.",
+            "fer": False,
+        },
+    )
+    views: Views = field(
+        default=1,
+        metadata={
+            "help": "Average over views of a face: 2 with its mirror image, 6 in three sizes, too.",
+            "fer": 1,
+        },
+    )
+    """6: the crop, one 5 % smaller and one 5 % larger on every side, and their mirror images."""
+    kernels: KernelsName = field(
+        default="auto",
+        metadata={
+            "help": "What runs the detector in the engine openvino: compiled code, or OpenVINO."
+        },
+    )
+    """OpenVINO takes about twice the time. The answers are the same. auto: what is there.
     Compiled code guesses in bfloat16 where the CPU can, and f32 decides; compiled-f32 does not."""
 
     @classmethod
@@ -57,15 +97,8 @@ class EngineOptions:
         cls, name: EngineName = "openvino", faces: FaceSelection = "first"
     ) -> "EngineOptions":
         """The options under which the answers are FER's own, box for box (`--compat fer`)."""
-        return cls(
-            name,
-            faces,
-            detector_color="bgr",
-            min_face_probability=0.0,
-            crop="fer",
-            align=False,
-            views=1,
-        )
+        as_fer = {each.name: each.metadata["fer"] for each in fields(cls) if "fer" in each.metadata}
+        return cls(name, faces, **as_fer)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from fer_client.amqp.properties import UNREADABLE, size_of
 from fer_client.amqp.topology import Topology
 from fer_client.errors import MessageError
 from fer_schemas import ErrorCode
-from fer_worker.limits import Limits
+from fer_worker.limits import MAX_HEADER_BYTES, Limits
 
 
 class RequestChecks:
@@ -64,8 +64,8 @@ class RequestChecks:
             raise unreadable from error
         # The broker has added to those of what it gave up on.
         is_undeliverable = delivery.queue == self._topology.undeliverable.name
-        if size > self.limits.max_header_bytes and not is_undeliverable:
+        if size > MAX_HEADER_BYTES and not is_undeliverable:
             raise MessageError(
                 ErrorCode.INVALID_HEADERS,
-                f"the headers have {size} bytes; {self.limits.max_header_bytes} are accepted",
+                f"the headers have {size} bytes; {MAX_HEADER_BYTES} are accepted",
             )

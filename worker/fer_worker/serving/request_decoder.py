@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails, from_json
 
 from fer_client.errors import MessageError
 from fer_schemas import MAX_FRAMES, BatchRequest, ContentType, ErrorCode
-from fer_worker.limits import Limits
+from fer_worker.limits import MAX_VALUES, Limits
 
 _LONGEST_TEXT = 200
 """Characters of an error's text, some of which the sender may have chosen."""
@@ -52,9 +52,9 @@ def decode_request(
     try:
         match kind:
             case ContentType.MSGPACK:
-                request = BatchRequest.model_validate(_unpack(body, limits.max_values))
+                request = BatchRequest.model_validate(_unpack(body))
             case ContentType.JSON:
-                _count_json(body, limits.max_values)
+                _count_json(body)
                 request = BatchRequest.model_validate_json(body)
             case ContentType.JPEG:
                 request = BatchRequest.model_validate(_from_headers(body, headers))
@@ -65,29 +65,17 @@ def decode_request(
                 )
     except ValidationError as error:
         raise _explain(error.errors(include_input=False, include_url=False)) from error
-    if len(request.frames) > limits.max_frames:
-        raise MessageError(
-            ErrorCode.TOO_MANY_FRAMES,
-            f"the batch has {len(request.frames)} frames; {limits.max_frames} are accepted",
-        )
-    ids = (request.camera_id, *(frame.id for frame in request.frames))
-    if any(name is not None and len(name) > limits.max_id_length for name in ids):
-        raise MessageError(
-            ErrorCode.INVALID_REQUEST, f"an id has more than {limits.max_id_length} characters"
-        )
     return request
 
 
-def read_camera_id(
-    body: bytes, content_type: str | None, headers: Mapping[str, Any], limits: Limits
-) -> str | None:
+def read_camera_id(body: bytes, content_type: str | None, headers: Mapping[str, Any]) -> str | None:
     """Read the camera id of a request that need not be valid; None where it cannot be read."""
     try:
         match _kind(content_type):
             case ContentType.MSGPACK:
-                fields = _unpack(body, limits.max_values)
+                fields = _unpack(body)
             case ContentType.JSON:
-                _count_json(body, limits.max_values)
+                _count_json(body)
                 fields = from_json(body)
             case _:
                 fields = headers
@@ -101,15 +89,15 @@ def _kind(content_type: str | None) -> str:
     return (content_type or "").partition(";")[0].strip().lower()
 
 
-def _unpack(body: bytes, max_values: int) -> Any:
+def _unpack(body: bytes) -> Any:
     """Read msgpack, and stop where it would become many objects."""
-    left = max_values
+    left = MAX_VALUES
 
     def count(container: Any) -> Any:
         nonlocal left
         left -= 1 + len(container)
         if left < 0:
-            raise _too_many_values(max_values)
+            raise _too_many_values()
         return container
 
     try:
@@ -124,21 +112,21 @@ def _unpack(body: bytes, max_values: int) -> Any:
         if "max_array_len" in str(error):
             raise MessageError(ErrorCode.TOO_MANY_FRAMES, _TOO_MANY_FRAMES) from error
         if "max_map_len" in str(error):
-            raise _too_many_values(max_values) from error
+            raise _too_many_values() from error
         raise MessageError(ErrorCode.MALFORMED_BODY, f"not msgpack: {_brief(error)}") from error
 
 
-def _count_json(body: bytes, max_values: int) -> None:
+def _count_json(body: bytes) -> None:
     """Refuse JSON of many values before it is read: one of these comes before each but the first.
 
     Those within strings count too, but base64 has none of them.
     """
-    if sum(map(body.count, (b",", b"[", b"{"))) > max_values:
-        raise _too_many_values(max_values)
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise _too_many_values()
 
 
-def _too_many_values(max_values: int) -> MessageError:
-    return MessageError(ErrorCode.INVALID_REQUEST, f"the body has more than {max_values} values")
+def _too_many_values() -> MessageError:
+    return MessageError(ErrorCode.INVALID_REQUEST, f"the body has more than {MAX_VALUES} values")
 
 
 def _from_headers(body: bytes, headers: Mapping[str, Any]) -> Any:

@@ -1,7 +1,7 @@
 """Outcomes of frames to the result of their request. Loads no model library."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from fer_schemas import (
     BatchRequest,
@@ -55,15 +55,9 @@ def summarize(
         correlation_id=correlation_id,
         camera_id=request.camera_id,
         redelivered=redelivered,
-        engine=EngineInfo(
-            name=options.name,
-            faces=request.faces or options.faces,
-            detector_color=options.detector_color,
-            min_face_probability=options.min_face_probability,
-            min_face_size=options.min_face_size,
-            crop=options.crop,
-            align=options.align,
-            views=options.views,
+        # It ignores options that bear on no answer.
+        engine=EngineInfo.model_validate(
+            asdict(options) | {"faces": request.faces or options.faces}
         ),
         timings_ms=Timings(
             queued=None if queued_ms is None else round(max(queued_ms, 0.0), 1),

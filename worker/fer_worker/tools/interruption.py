@@ -1,23 +1,57 @@
-"""Ctrl-C and SIGTERM as a wish to end in order."""
+"""Ctrl-C and SIGTERM in commands: to leave at once, or to end in order first.
+
+Either way a command that they end has the exit code that a shell expects: 128 and the signal's
+number, so 130 for Ctrl-C and 143 for SIGTERM.
+"""
 
 import math
 import signal
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, NoReturn
 
-GRACE_S = 5.0
+SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+
+GRACE_S: Final = 5.0
 """How long what is under way is awaited after the first one."""
 
 
+@contextmanager
+def leaving_on_signals() -> Iterator[None]:
+    """Let a signal end the program without a traceback, wherever it is; `finally` blocks run."""
+    for number in SIGNALS:
+        signal.signal(number, _leave)
+    try:
+        yield
+    finally:
+        # The interpreter would show the exception as a traceback while it shuts down.
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
+
+
+def _leave(number: int, _: object) -> None:
+    sys.exit(128 + number)
+
+
+def interrupt() -> NoReturn:
+    """Raise `KeyboardInterrupt`, for an `Interruption` that ends something which does not look."""
+    raise KeyboardInterrupt
+
+
 class Interruption:
-    """Takes note of the first SIGINT or SIGTERM; a second one leaves at once. A context manager.
+    """Takes note of the first SIGINT or SIGTERM; a second one leaves at once. A context manager."""
 
-    Both end the process with 128 and the signal's number, as a shell expects.
-    """
+    def __init__(self, then: Callable[[], object] = lambda: None) -> None:
+        """Store what to do.
 
-    def __init__(self) -> None:
+        Args:
+            then: called at the first signal, in between two steps of the main thread. It may raise.
+        """
         self.deadline = math.inf
         """When to stop waiting for what is under way, on the monotonic clock."""
+        self._then = then
         self._number = 0
 
     def __bool__(self) -> bool:
@@ -29,10 +63,7 @@ class Interruption:
         return 128 + self._number
 
     def __enter__(self) -> "Interruption":
-        self._before = {
-            number: signal.signal(number, self._on_signal)
-            for number in (signal.SIGINT, signal.SIGTERM)
-        }
+        self._before = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -44,3 +75,4 @@ class Interruption:
             sys.exit(self.exit_code)
         self._number = number
         self.deadline = time.monotonic() + GRACE_S
+        self._then()

@@ -1,0 +1,55 @@
+"""Ctrl-C and SIGTERM: noted once, obeyed at once, and never a traceback."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from fer_worker.tools.interruption import Interruption
+
+
+def test_first_signal_is_noted_and_something_done_about_it() -> None:
+    done: list[str] = []
+    with Interruption(lambda: done.append("stopped")) as interruption:
+        assert not interruption
+        signal.raise_signal(signal.SIGTERM)
+        assert interruption
+    assert (done, interruption.exit_code) == (["stopped"], 143)
+    assert 0 < interruption.deadline - time.monotonic() <= 5
+
+
+def test_second_signal_leaves_at_once() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Interruption():
+        signal.raise_signal(signal.SIGINT)
+        with pytest.raises(SystemExit) as leaving:
+            signal.raise_signal(signal.SIGTERM)
+    assert leaving.value.code == 130
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_at_any_moment_of_a_command_shows_no_traceback(number: signal.Signals) -> None:
+    # The first line is printed before anything of ours is imported, and by then Python is up.
+    code = (
+        "import runpy; from fer_worker.tools import interruption; print(flush=True);"
+        "runpy.run_module('fer_worker', run_name='__main__')"
+    )
+    line = [sys.executable, "-c", code, "status", "--watch"]
+    environment = os.environ | {"FER_WORKER_AMQP_URL": "amqp://127.0.0.1:1/"}
+    for delay_s in (0.02, 0.05, 0.1, 0.2, 0.4, 0.8):
+        with subprocess.Popen(
+            line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as watching:
+            assert watching.stdout is not None
+            watching.stdout.readline()
+            timer = threading.Timer(delay_s, watching.send_signal, (number,))
+            timer.start()
+            _, said = watching.communicate(timeout=60)
+            timer.join()
+        assert watching.returncode in (128 + number, -number, 3), said
+        assert "Traceback" not in said
