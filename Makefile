@@ -5,7 +5,8 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv rabbitmq demo test check test-rabbitmq4 soak fuzz reference test-reference bench asyncapi promtool chromium clean
+.PHONY: help venv rabbitmq demo test check test-docs test-packaging test-lowest test-rabbitmq4 soak fuzz \
+	reference test-reference bench asyncapi promtool chromium clean
 
 BIN := .venv/bin
 NATIVE := worker/fer_worker/inference/mtcnn/native
@@ -15,6 +16,8 @@ BENCH_ARGS ?=
 FUZZ_INPUTS ?= 1000000
 # Each test process may run a broker and worker processes of its own, and waits for them half of the
 # time: three keep two cores busy. In the order of the folders, the quick unit tests come last.
+QUICK := tests/unit tests/contract tests/client
+TESTS := tests/faults tests/e2e tests/broker tests/client tests/contract tests/engine tests/fuzz tests/unit
 PYTEST := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 help: ## this list
@@ -23,17 +26,27 @@ help: ## this list
 demo: .venv/default.stamp rabbitmq ## broker, workers and sample frames on this machine, start to end
 	$(BIN)/fer-worker demo
 
-test: .venv/dev.stamp rabbitmq promtool chromium ## all tests, but for those that need the fer library
-	$(BIN)/python $(PYTEST) -m "not reference" $(PYTEST_ARGS)
+test: .venv/dev.stamp rabbitmq promtool chromium ## all tests of the programs, without the fer library
+	$(BIN)/python $(PYTEST) -m "not reference" $(TESTS) $(PYTEST_ARGS)
+
+test-docs: .venv/dev.stamp rabbitmq chromium ## what pages say: commands, links, examples, benchmarks
+	$(BIN)/python $(PYTEST) tests/docs $(PYTEST_ARGS)
+
+test-packaging: .venv/dev.stamp ## wheels and sdists: what is in them, and what they bring
+	$(BIN)/python -m pytest tests/packaging $(PYTEST_ARGS)
+
+test-lowest: rabbitmq promtool ## the quick tests at the lowest versions that are allowed
+	scripts/lowest_versions.sh .venv-lowest
+	.venv-lowest/bin/python -m pytest -q -m "not broker and not reference" $(QUICK)
 
 check: .venv/dev.stamp promtool ## format, lint, types, layers and the tests that need no broker
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/clang-format --dry-run --Werror $(NATIVE)/*.?pp
 	$(BIN)/mypy
-	$(BIN)/mypy deploy/healthcheck.py deploy/grafana/make_dashboard.py
+	$(BIN)/mypy deploy/healthcheck.py deploy/grafana/make_dashboard.py scripts/*.py
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not broker and not reference" tests/unit tests/contract
+	$(BIN)/python -m pytest -q -m "not broker and not reference" $(QUICK)
 
 test-rabbitmq4: .venv/dev.stamp rabbitmq ## contract, faults, permissions on RabbitMQ 4: makes a Debian 13 (0.5 GB, as root)
 	@scripts/make_rabbitmq4.sh

@@ -15,7 +15,7 @@ import yaml
 from fer_client.amqp.topology import Topology
 from tests.contract.metrics import BROKER_METRICS, WORKER_METRICS, WORKER_SERIES
 from tests.contract.test_containers import DOCKERFILE, SERVICES
-from tests.contract.test_docs import anchors
+from tests.docs.test_docs import anchors
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"

@@ -23,6 +23,8 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 WORKERS = "tests.workers"
 
+SLOW_JPEGS = [plain_jpeg(width, SLOW_HEIGHT) for width in range(30, 80, 5)]
+
 
 def await_ready(workers: RunningWorkers, processes: int) -> None:
     wait_until(lambda: len(workers.ready_pids()) == processes, 60, "all processes are ready")
@@ -185,7 +187,7 @@ def test_sigttin_adds_a_process_and_sigttou_takes_one_away(
     options = ("--processes=1", "--max-processes=2")
     with (
         running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
-        steady_load(broker) as load,
+        steady_load(broker, SLOW_JPEGS, per_s=10) as load,
     ):
         await_ready(workers, 1)
         for number, processes in (
@@ -194,6 +196,8 @@ def test_sigttin_adds_a_process_and_sigttou_takes_one_away(
             (signal.SIGTTOU, 0),
             (signal.SIGTTIN, 1),
         ):
+            if number is signal.SIGTTOU:
+                load.pile_up(20)  # where batches wait, the broker gives none back
             workers.process.send_signal(number)
             await_ready(workers, processes)
         load.goes_on()

@@ -173,9 +173,9 @@ class Consumer:
     async def stop(self) -> None:
         """Have the broker send nothing more; what was delivered can be acked like all before.
 
-        What is unacked when a consumer is cancelled while more is on its way, the broker may
-        return by itself. So acks are kept back until nothing can be on its way: the prefetch is
-        full, or nothing came for a while.
+        A delivery that a quorum queue makes while it is told of the cancel is returned, and counts
+        as delivered. So acks are kept back until it can make none, since the prefetch is full, or
+        is not likely to, since nothing came for a while.
         """
         self._kept_acks = []
         while self._unacked < self._prefetch:

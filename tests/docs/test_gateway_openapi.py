@@ -29,7 +29,7 @@ def test_every_route_keeps_to_its_document_whatever_it_is_sent(
             ],
             cwd=tmp_path,
             env=os.environ
-            | {"SCHEMATHESIS_HOOKS": "tests.e2e.openapi_hooks", "PYTHONPATH": str(ROOT)},
+            | {"SCHEMATHESIS_HOOKS": "tests.docs.openapi_hooks", "PYTHONPATH": str(ROOT)},
             capture_output=True,
             text=True,
             timeout=150,
