@@ -5,7 +5,6 @@ import io
 import json
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -197,15 +196,3 @@ def test_broker_that_refuses_is_exit_code_3(broker: BrokerConfig) -> None:
     assert (done.returncode, done.stdout) == (3, "")
     assert "refuses the user name or password" in done.stderr
     assert "Traceback" not in done.stderr
-
-
-def test_plot_without_matplotlib_is_one_line() -> None:
-    code = "import sys; sys.modules['matplotlib'] = None; from fer_worker.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "bench", "--plot=latency.png"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 1
-    assert done.stderr == "fer-worker: --plot needs matplotlib: pip install '.[plot]'\n"

@@ -137,15 +137,3 @@ def test_results_are_not_overwritten_by_their_page(results: Path) -> None:
     assert done.exit_code == 2
     assert f"--output would replace {results}" in done.stderr
     assert results.read_bytes() == before
-
-
-def test_without_jinja_it_says_how_to_get_it(results: Path) -> None:
-    code = "import sys; sys.modules['jinja2'] = None; from fer_worker.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", code, "report", str(results)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 1
-    assert done.stderr == "fer-worker: report needs jinja2: pip install '.[report]'\n"

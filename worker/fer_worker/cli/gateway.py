@@ -11,6 +11,7 @@ import click
 from fer_client import AsyncFerClient
 from fer_client.config import BrokerConfig, host_name
 from fer_client.errors import FerWorkerError
+from fer_worker.cli.files import check_extra
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.types import SECONDS
 from fer_worker.logging_setup import LogFormat, setup_logs
@@ -69,13 +70,12 @@ def gateway(
     broker is connected, /docs describes all of it. A broker that is away is waited for. What is
     under way is finished before the end. Needs the extra `http`.
     """
-    try:
-        from fer_worker.gateway import access_log
-        from fer_worker.gateway.app import create_app
-        from fer_worker.gateway.server import Server, listen
-        from fer_worker.gateway.uploads import UploadHandler
-    except ImportError as error:
-        raise FerWorkerError(f"{error}: pip install '.[http]'") from error
+    check_extra("gateway", "fastapi", "http")
+    from fer_worker.gateway import access_log
+    from fer_worker.gateway.app import create_app
+    from fer_worker.gateway.server import Server, listen
+    from fer_worker.gateway.uploads import UploadHandler
+
     token = None if token_file is None else _read_token(token_file)
     if port is None:
         port = _ask_port() if sys.stdin.isatty() else DEFAULT_PORT
