@@ -66,7 +66,7 @@ def test_steps_come_as_tables_and_csv_and_plot(
         assert 0 < figures["p50_ms"] <= figures["p90_ms"] <= figures["p95_ms"] <= figures["p99_ms"]
         # What `SizeEngine` says of each frame.
         assert (figures["detect_ms"], figures["classify_ms"]) == (2, 1)
-        stages = sum(figures[f"{name}_ms"] for name in ("client", "queue", "worker", "publish"))
+        stages = sum(figures[f"{name}_ms"] for name in ("client", "queued", "worker", "publish"))
         assert stages == pytest.approx(figures["mean_ms"], abs=0.01)
     assert {row["processes"] for row in rows[1:]} == {"2"}
     assert plot.read_bytes().startswith(b"\x89PNG")
