@@ -115,7 +115,10 @@ def test_number_that_is_none_is_no_result(results: Path, tmp_path: Path) -> None
 def test_place_that_cannot_be_written_to_is_said_before_anything_is_read(tmp_path: Path) -> None:
     page = tmp_path / "nowhere" / "page.html"
     done = report("gone.jsonl", "-o", page)
-    assert (done.exit_code, done.stderr) == (1, f"fer-worker: cannot write {page}\n")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        f"fer-worker: cannot write {page}: No such file or directory\n",
+    )
 
 
 def test_interrupt_ends_it_as_a_shell_expects(tmp_path: Path) -> None:

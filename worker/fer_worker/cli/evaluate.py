@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fer_client.config import BrokerConfig
 from fer_client.errors import FerWorkerError
 from fer_schemas import Emotion
-from fer_worker.cli.files import check_extra, check_writable
+from fer_worker.cli.extras import check_extra
 from fer_worker.cli.options import (
     ENGINE_PARAMETERS,
     EngineArguments,
@@ -33,6 +33,7 @@ from fer_worker.tools.evaluation.recognition import (
     ThroughQueue,
 )
 from fer_worker.tools.evaluation.samples import LabelledPicture, shuffled
+from fer_worker.tools.files import check_writable, writing
 from fer_worker.tools.interruption import Interruption, interrupt
 
 if TYPE_CHECKING:
@@ -233,14 +234,12 @@ def _write(report: "Report", json_path: Path | None, plot_path: Path | None) -> 
         console = Console()
         for part in render(report):
             console.print(part)
-    try:
-        if json_path not in (None, STDOUT):
+    if json_path not in (None, STDOUT):
+        with writing(json_path):
             json_path.write_text(text, encoding="utf-8")
-        if plot_path is not None:
-            from fer_worker.tools.evaluation.confusion_plot import (
-                draw,  # not at the top: matplotlib is an extra
-            )
+    if plot_path is not None:
+        # Not at the top: matplotlib comes with an extra.
+        from fer_worker.tools.evaluation.confusion_plot import draw
 
+        with writing(plot_path):
             draw({trial.description: trial.evaluation for trial in report.trials}, plot_path)
-    except OSError as error:
-        raise FerWorkerError(f"cannot write the figures: {error}") from error

@@ -11,10 +11,11 @@ import click
 from fer_client import AsyncFerClient
 from fer_client.config import BrokerConfig, host_name
 from fer_client.errors import FerWorkerError
-from fer_worker.cli.files import check_extra
+from fer_worker.cli.extras import check_extra
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.types import SECONDS
 from fer_worker.logging_setup import LogFormat, setup_logs
+from fer_worker.tools.files import reading
 from fer_worker.tools.interruption import Interruption
 
 DEFAULT_PORT: Final = 8012
@@ -98,9 +99,8 @@ def _ask_port() -> int:
 
 def _read_token(path: Path) -> str:
     try:
-        token = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise FerWorkerError(f"cannot read {path}: {error.strerror}") from error
+        with reading(path):
+            token = path.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:
         raise FerWorkerError(f"{path} is not a text") from None
     if not token.isascii() or not token.isprintable() or token.split() != [token]:
