@@ -89,8 +89,7 @@ class ErrorCode(StrEnum):
     """The message was delivered again and again and every worker that took it died. Do not send
     it again; keep it for the maintainers."""
     EXPIRED = "expired"
-    """The deadline or the message's `expiration` had passed, or a newer batch of the camera waited
-    (`--latest-wins`). Send a newer frame."""
+    """The deadline or the message's `expiration` had passed. Send a newer frame."""
 
     # One frame of a batch (`frame` is its index).
     EMPTY_FRAME = "empty_frame"
