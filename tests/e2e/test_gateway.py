@@ -10,7 +10,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -301,16 +300,6 @@ def test_a_port_that_is_taken_is_said_in_one_line(own: BrokerConfig) -> None:
         done = fer_worker("gateway", f"--port={port}", broker=own)
     expected = f"fer-worker: cannot listen on 127.0.0.1:{port}: Address already in use\n"
     assert (done.returncode, done.stderr) == (1, expected)
-
-
-def test_a_missing_extra_is_said_in_one_line() -> None:
-    program = "import sys; sys.modules['fastapi'] = None; from fer_worker.cli import main; main()"
-    done = subprocess.run(
-        [sys.executable, "-c", program, "gateway", "--port=0"], capture_output=True, text=True
-    )
-    assert done.returncode == 1
-    assert done.stderr.endswith("pip install ./client '.[http]'\n")
-    assert done.stderr.count("\n") == 1
 
 
 def test_a_refused_login_ends_it_with_exit_code_3(own: BrokerConfig) -> None:

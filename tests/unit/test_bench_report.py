@@ -41,7 +41,7 @@ def test_row_is_flat_and_has_every_figure() -> None:
     assert (figures["concurrency"], figures["rate"]) == (4, None)
     assert (figures["frames_per_s"], figures["batches_per_s"]) == (40, 10)
     assert [figures[f"p{percent}_ms"] for percent in (50, 90, 95, 99)] == [100] * 4
-    stages = ("client", "queue", "worker", "publish")
+    stages = ("client", "queued", "worker", "publish")
     assert sum(float(figures[f"{stage}_ms"] or 0) for stage in stages) == figures["mean_ms"]
     assert [figures[f"{stage}_ms"] for stage in ("decode", "detect", "classify", "wait")] == [
         *(4, 20, 4),
@@ -85,5 +85,5 @@ def test_tables_say_where_nothing_was_measured() -> None:
 
 
 def test_tables_say_where_clocks_differ() -> None:
-    ahead = Window(1.0, [sample(queue=60.0)], 1)
+    ahead = Window(1.0, [sample(queued=60.0)], 1)
     assert "clocks differ" in shown(Step(ClosedLoop(1), 3, True, ahead, Counter()))

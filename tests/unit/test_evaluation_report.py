@@ -11,7 +11,8 @@ from fer_worker.cli.evaluation_report import Report, Trial, document, render
 from fer_worker.inference.types import EngineOptions
 from fer_worker.tools.evaluation.confusion_plot import draw
 from fer_worker.tools.evaluation.datasets import Dataset
-from fer_worker.tools.evaluation.scores import Outcome, evaluate
+from fer_worker.tools.evaluation.recognition import Outcome
+from fer_worker.tools.evaluation.scores import evaluate
 from tests.unit.test_evaluation import face
 
 ENGINE = {"name": "openvino", "detector_color": "rgb", "min_face_probability": 0.9}

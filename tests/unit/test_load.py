@@ -101,7 +101,7 @@ def test_samples_have_what_the_results_say() -> None:
     step = load(ClosedLoop(1), at_once(result()))
     batch = step.last.samples[0]
     assert (batch.frames, batch.process) == (2, "host/1")
-    assert (batch.queue, batch.worker) == (2, 8)
+    assert (batch.queued, batch.worker) == (2, 8)
     assert (batch.decode, batch.detect, batch.classify, batch.wait) == (1, 5, 1, 1)
     assert 0 <= batch.client <= batch.latency
     assert step.failures.total() == 0

@@ -30,7 +30,7 @@ def test_drawn_stages_add_up_to_the_mean_latency(window: Window) -> None:
 
 def test_picture_is_a_png_of_all_steps(tmp_path: Path) -> None:
     path = tmp_path / "latency"
-    clocks_differ, silent = step(4, sample(queue=99.0)), step(8)
+    clocks_differ, silent = step(4, sample(queued=99.0)), step(8)
     steps = [step(1, sample()), step(2, sample(150.0), stable=False), clocks_differ, silent]
     draw(steps, "bench", path)
     assert path.read_bytes().startswith(b"\x89PNG")

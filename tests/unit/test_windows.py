@@ -19,7 +19,7 @@ from fer_worker.tools.loadtest.measurement import (
 
 def sample(latency: float = 100.0, **fields: Any) -> Sample:
     """A batch of 4 frames: 60 ms in the worker, 28 of them working."""
-    stages = {"client": 1.0, "queue": 9.0, "worker": 60.0}
+    stages = {"client": 1.0, "queued": 9.0, "worker": 60.0}
     work = {"decode": 4.0, "detect": 20.0, "classify": 4.0}
     return Sample(**{"frames": 4, "process": "h/1", "latency": latency, **stages, **work, **fields})
 
@@ -48,7 +48,7 @@ def test_percentiles_of_few_samples_are_the_largest_and_of_none_nothing() -> Non
 
 def test_stages_of_a_batch_add_up_to_its_latency() -> None:
     batch = sample(latency=100.0)
-    assert batch.client + batch.queue + batch.worker + batch.publish == batch.latency
+    assert batch.client + batch.queued + batch.worker + batch.publish == batch.latency
     assert batch.publish == 30
     assert batch.wait == 60 - 28
 
@@ -121,7 +121,7 @@ def test_processes_are_those_that_answered() -> None:
 
 @pytest.mark.parametrize(
     ("fields", "differ"),
-    [({}, False), ({"queue": 60.0}, True), ({"queue": 0.0}, True)],
+    [({}, False), ({"queued": 60.0}, True), ({"queued": 0.0}, True)],
     ids=["in step", "the worker's is ahead", "the worker's is behind"],
 )
 def test_clocks_that_differ_are_seen(fields: dict[str, float], differ: bool) -> None:

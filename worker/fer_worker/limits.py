@@ -6,6 +6,9 @@ from typing import Final
 
 from fer_schemas import MAX_MESSAGE_BYTES
 
+JPEG_START: Final = b"\xff\xd8\xff"
+"""Of a frame: the marker SOI and the first byte of the next one (ITU-T T.81, B.1.1.3)."""
+
 MAX_HEADER_BYTES: Final = 16 * 1024
 """Of a message's headers, as they are on the wire."""
 

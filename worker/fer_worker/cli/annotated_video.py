@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fer_client.errors import FerWorkerError, FrameError
-from fer_worker.cli.annotation import annotated, decoded, outcomes, unwritable
+from fer_worker.cli.annotation import annotated, decoded, outcomes
+from fer_worker.tools.files import writing
 from fer_worker.tools.media import MediaFrame, expected_frames
 from fer_worker.tools.media.clips import opencv_name
 from fer_worker.tools.submission.answers import Answer
@@ -47,10 +48,8 @@ class VideoAnnotator:
         Raises:
             FerWorkerError: it cannot be written.
         """
-        try:
+        with writing(path):
             path.open("wb").close()
-        except OSError as error:
-            raise unwritable(path, error) from error
         self._path = path
         self._writer: VideoWriter | None = None
         self._rate = DEFAULT_RATE

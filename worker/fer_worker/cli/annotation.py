@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from fer_client.errors import FerWorkerError, FrameError
 from fer_schemas import FrameResult
 from fer_worker.limits import FrameLimits
+from fer_worker.tools.files import writing
 from fer_worker.tools.media import MediaFrame, encode_jpeg
 from fer_worker.tools.submission.answers import Answer
 
@@ -45,11 +46,9 @@ class Annotator:
                 copies.append(None)
                 continue
             path = self._directory / f"{self._name(frame)}.jpg"
-            try:
+            with writing(path):
                 self._directory.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(encode_jpeg(image))
-            except OSError as error:
-                raise unwritable(path, error) from error
             copies.append(path)
         return copies
 
@@ -85,14 +84,12 @@ def check_copies(target: Path, sources: Iterable[Path]) -> None:
     Raises:
         FerWorkerError: one of them might be replaced, whatever it is called there.
     """
-    try:
+    with writing(target):
         files = target.glob("*.[jJ][pP][gG]") if target.is_dir() else filter(Path.exists, [target])
         there = {(found.st_dev, found.st_ino) for found in map(Path.stat, files)}
         sent = (source.stat() for source in sources) if there else ()
         if any((found.st_dev, found.st_ino) in there for found in sent):
             raise FerWorkerError(f"annotating into {target} would replace what is to be sent")
-    except OSError as error:
-        raise unwritable(target, error) from error
 
 
 def outcomes(answer: Answer) -> Iterator[tuple[MediaFrame, FrameResult | None, str]]:
@@ -127,8 +124,3 @@ def annotated(frame: MediaFrame, found: FrameResult) -> "BGRImage":
     from fer_worker.tools.media.drawing import annotate
 
     return annotate(decoded(frame), found)
-
-
-def unwritable(path: Path, error: OSError) -> FerWorkerError:
-    """Say that a file cannot be written, and why."""
-    return FerWorkerError(f"cannot write {path}: {error.strerror or error}")

@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fer_client.errors import FerWorkerError
 from fer_schemas import EngineInfo
-from fer_worker.cli.files import check_extra, check_writable
+from fer_worker.cli.extras import check_extra
 from fer_worker.cli.tables import NOTHING
 from fer_worker.quantiles import PERCENTILES
+from fer_worker.tools.files import check_writable, writing
 from fer_worker.tools.loadtest.measurement import STAGES, ClosedLoop, Failure, OpenLoop, Step
 
 Row = dict[str, float | int | bool | None]
@@ -60,19 +60,19 @@ class Figures:
             for table in render_steps(steps):
                 console.print(table)
                 console.print()
-        try:
-            if self.csv_path is not None:
-                with self.csv_path.open("w", encoding="utf-8", newline="") as file:
-                    write_csv(file, steps)
-            if self.plot_path is not None:
-                from fer_worker.tools.loadtest.plot import (
-                    draw,  # not at the top: matplotlib comes with an extra
-                )
+        if self.csv_path is not None:
+            with (
+                writing(self.csv_path),
+                self.csv_path.open("w", encoding="utf-8", newline="") as file,
+            ):
+                write_csv(file, steps)
+        if self.plot_path is not None:
+            # Not at the top: matplotlib comes with an extra.
+            from fer_worker.tools.loadtest.plot import draw
 
-                name = engine.name if engine is not None else "unknown"
+            name = engine.name if engine is not None else "unknown"
+            with writing(self.plot_path):
                 draw(steps, f"Batches of {self.batch_size} frames, engine {name}", self.plot_path)
-        except OSError as error:
-            raise FerWorkerError(f"cannot write the figures: {error}") from error
 
 
 def row(step: Step) -> Row:

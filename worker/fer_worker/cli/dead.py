@@ -15,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_client.config import BrokerConfig
-from fer_client.errors import FerWorkerError
 from fer_schemas import ErrorCode
 from fer_worker.admin.dead_letters import DeadLetter, DeadLetters, OpenedLetter
 from fer_worker.cli.listing import list_options, print_list
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.tables import NOTHING, moment, plain
+from fer_worker.tools.files import writing
 
 LONGEST_VALUE = 500
 """Characters of a property or header that are shown."""
@@ -72,10 +72,8 @@ def show(broker: BrokerConfig, id_: str, save: Path | None) -> None:
     with DeadLetters(broker) as letters:
         letter = letters.open(id_)
     if save is not None:
-        try:
+        with writing(save):
             save.write_bytes(letter.body)
-        except OSError as error:
-            raise FerWorkerError(f"cannot write {save}: {error.strerror}") from error
     Console().print(_contents(letter))
 
 

@@ -5,6 +5,7 @@ import json
 import sys
 from contextlib import closing
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from click.core import ParameterSource
@@ -14,8 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from fer_client.config import BrokerConfig
 from fer_client.errors import FerWorkerError
 from fer_schemas import Emotion
-from fer_worker.cli.evaluation_report import Report, Trial, document, render
-from fer_worker.cli.files import check_extra, check_writable
+from fer_worker.cli.extras import check_extra
 from fer_worker.cli.options import (
     ENGINE_PARAMETERS,
     EngineArguments,
@@ -26,10 +26,18 @@ from fer_worker.cli.types import SECONDS, EmotionNames
 from fer_worker.inference.types import EngineOptions
 from fer_worker.supervision.cpu_plan import available_cores
 from fer_worker.tools.evaluation.datasets import find_dataset
-from fer_worker.tools.evaluation.recognition import InProcess, Recogniser, ThroughQueue
+from fer_worker.tools.evaluation.recognition import (
+    InProcess,
+    Outcome,
+    Recogniser,
+    ThroughQueue,
+)
 from fer_worker.tools.evaluation.samples import LabelledPicture, shuffled
-from fer_worker.tools.evaluation.scores import Outcome
+from fer_worker.tools.files import check_writable, writing
 from fer_worker.tools.interruption import Interruption, interrupt
+
+if TYPE_CHECKING:
+    from fer_worker.cli.evaluation_report import Report
 
 STDOUT = Path("-")
 
@@ -122,7 +130,8 @@ def evaluate(
     """Say how right the answers are, on pictures that people have labelled.
 
     DIR has a folder an emotion, or train/ and test/ with such folders, or is FER2013 or RAF-DB in
-    one of their own layouts. docs/evaluation.md names them, and defines every figure.
+    one of their own layouts. docs/evaluation.md names them, and defines every figure. Needs the
+    extra `evaluate`.
 
     Pictures are analysed in this process, with the engine options given. With --amqp-url they are
     sent to workers, who have options of their own.
@@ -144,6 +153,9 @@ def evaluate(
         engines = [engine] if compare is None else [engine, compare]
         largest = [dataclasses.replace(options, faces="first") for options in engines]
         recogniser = InProcess(largest, threads or available_cores())
+    check_extra("evaluate", "sklearn", "evaluate")
+    from fer_worker.cli.evaluation_report import Report, Trial  # not at the top: needs the extra
+
     if plot_path is not None:
         check_extra("--plot", "matplotlib", "plot")
     check_writable(None if json_path == STDOUT else json_path, plot_path)
@@ -211,8 +223,10 @@ def _recognise(
             progress.advance(task)
 
 
-def _write(report: Report, json_path: Path | None, plot_path: Path | None) -> None:
+def _write(report: "Report", json_path: Path | None, plot_path: Path | None) -> None:
     """Print the figures, and write the files."""
+    from fer_worker.cli.evaluation_report import document, render
+
     text = json.dumps(document(report)) + "\n" if json_path is not None else ""
     if json_path == STDOUT:
         click.echo(text, nl=False)
@@ -220,14 +234,12 @@ def _write(report: Report, json_path: Path | None, plot_path: Path | None) -> No
         console = Console()
         for part in render(report):
             console.print(part)
-    try:
-        if json_path not in (None, STDOUT):
+    if json_path not in (None, STDOUT):
+        with writing(json_path):
             json_path.write_text(text, encoding="utf-8")
-        if plot_path is not None:
-            from fer_worker.tools.evaluation.confusion_plot import (
-                draw,  # not at the top: matplotlib is an extra
-            )
+    if plot_path is not None:
+        # Not at the top: matplotlib comes with an extra.
+        from fer_worker.tools.evaluation.confusion_plot import draw
 
+        with writing(plot_path):
             draw({trial.description: trial.evaluation for trial in report.trials}, plot_path)
-    except OSError as error:
-        raise FerWorkerError(f"cannot write the figures: {error}") from error

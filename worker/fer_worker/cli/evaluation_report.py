@@ -17,12 +17,13 @@ from rich.text import Text
 from fer_schemas import Emotion
 from fer_worker.cli.tables import NOTHING, plain
 from fer_worker.tools.evaluation.datasets import Dataset
+from fer_worker.tools.evaluation.recognition import Outcome
 from fer_worker.tools.evaluation.scores import (
+    MISSED,
     ClassScores,
     Comparison,
     Estimate,
     Evaluation,
-    Outcome,
     Paired,
     compare,
     evaluate,
@@ -32,8 +33,6 @@ PACKAGES = ("fer-worker", "numpy", "opencv-python-headless", "openvino", "fer", 
 """Whose versions bear on the answers."""
 
 SHOWN_FAILURES = 3
-
-NO_FACE = "no face"
 
 
 @dataclass(frozen=True)
@@ -185,7 +184,7 @@ def _class_cells(found: ClassScores | None, every: ClassScores) -> list[str | Te
 
 def _confusion(evaluation: Evaluation) -> Table:
     """A row a label, a column an answer; those that are right are bold."""
-    table = _table("label \\ answer", *(*Emotion, NO_FACE))
+    table = _table("label \\ answer", *(*Emotion, MISSED))
     for label, row in evaluation.confusion.items():
         cells = (
             Text(f"{count:,}", style="bold" if answer is label else "" if count else "dim")
@@ -253,7 +252,7 @@ def _trial(trial: Trial) -> dict[str, Any]:
         "of_found": evaluation.of_found and dataclasses.asdict(evaluation.of_found),
         "of_all": dataclasses.asdict(evaluation.of_all),
         "confusion": {
-            label: {answer or NO_FACE: count for answer, count in row.items()}
+            label: {answer or MISSED: count for answer, count in row.items()}
             for label, row in evaluation.confusion.items()
         },
         "outcomes": [_outcome(outcome) for outcome in trial.outcomes],

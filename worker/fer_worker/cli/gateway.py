@@ -11,9 +11,11 @@ import click
 from fer_client import AsyncFerClient
 from fer_client.config import BrokerConfig, host_name
 from fer_client.errors import FerWorkerError
+from fer_worker.cli.extras import check_extra
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.types import SECONDS
 from fer_worker.logging_setup import LogFormat, setup_logs
+from fer_worker.tools.files import reading
 from fer_worker.tools.interruption import Interruption
 
 DEFAULT_PORT: Final = 8012
@@ -69,13 +71,12 @@ def gateway(
     broker is connected, /docs describes all of it. A broker that is away is waited for. What is
     under way is finished before the end. Needs the extra `http`.
     """
-    try:
-        from fer_worker.gateway import access_log
-        from fer_worker.gateway.app import create_app
-        from fer_worker.gateway.server import Server, listen
-        from fer_worker.gateway.uploads import UploadHandler
-    except ImportError as error:
-        raise FerWorkerError(f"{error}: pip install ./client '.[http]'") from error
+    check_extra("gateway", "fastapi", "http")
+    from fer_worker.gateway import access_log
+    from fer_worker.gateway.app import create_app
+    from fer_worker.gateway.server import Server, listen
+    from fer_worker.gateway.uploads import UploadHandler
+
     token = None if token_file is None else _read_token(token_file)
     if port is None:
         port = _ask_port() if sys.stdin.isatty() else DEFAULT_PORT
@@ -98,9 +99,8 @@ def _ask_port() -> int:
 
 def _read_token(path: Path) -> str:
     try:
-        token = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise FerWorkerError(f"cannot read {path}: {error.strerror}") from error
+        with reading(path):
+            token = path.read_text(encoding="utf-8").strip()
     except UnicodeDecodeError:
         raise FerWorkerError(f"{path} is not a text") from None
     if not token.isascii() or not token.isprintable() or token.split() != [token]:

@@ -9,8 +9,9 @@ import click
 from rich.console import Console
 
 from fer_client.errors import FerWorkerError
-from fer_worker.cli.files import check_extra, check_writable
+from fer_worker.cli.extras import check_extra
 from fer_worker.tools.face_table import read_rows
+from fer_worker.tools.files import check_writable, writing
 
 
 @click.command()
@@ -58,10 +59,8 @@ def report(results: tuple[Path, ...], output: Path, title: str, thumbnails: int)
         pictures = [read_thumbnails(frames, folder) for frames in chosen]
         progress.update("writing the page")
         page = render_page(summary, pictures, title, list(map(str, results)), datetime.now(UTC))
-    try:
+    with writing(output):
         size = output.write_bytes(page.encode("utf-8", "replace"))  # file names may be no UTF-8
-    except OSError as error:
-        raise FerWorkerError(f"cannot write {output}: {error.strerror}") from error
     shown = sum(picture.jpeg is not None for group in pictures for picture in group)
     click.echo(f"{output}: {summary.batches:,} batches, {shown} pictures, {size:,} bytes")
 

@@ -12,11 +12,11 @@ from rich import box
 from rich.table import Table
 
 from fer_client.config import BrokerConfig
-from fer_client.errors import FerWorkerError
 from fer_worker.admin.undelivered_results import UndeliveredResult, UndeliveredResults
 from fer_worker.cli.listing import list_options, print_list
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.tables import NOTHING, moment, plain
+from fer_worker.tools.files import writing
 
 
 @click.group()
@@ -65,14 +65,11 @@ def _opened(path: Path | None) -> Iterator[BinaryIO]:
     if path is None:
         yield sys.stdout.buffer
         return
-    try:
-        with path.open("ab+") as stream:
-            # A disk that was full may have cut off the last line; that result is still queued.
-            if stream.tell() and not _ends_with_newline(stream):
-                stream.write(b"\n")
-            yield stream
-    except OSError as error:
-        raise FerWorkerError(f"cannot write {path}: {error.strerror or error}") from error
+    with writing(path), path.open("ab+") as stream:
+        # A disk that was full may have cut off the last line; that result is still queued.
+        if stream.tell() and not _ends_with_newline(stream):
+            stream.write(b"\n")
+        yield stream
 
 
 def _ends_with_newline(stream: BinaryIO) -> bool:

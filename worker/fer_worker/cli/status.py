@@ -20,9 +20,10 @@ from fer_schemas import Percentiles, ProcessStatus, SupervisorStatus
 from fer_worker.admin.supervisor_client import QueueDepth, SupervisorClient
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.tables import NOTHING, plain
+from fer_worker.metrics import STAGES
 from fer_worker.tools.interruption import Interruption
 
-STAGES = ("queued", "decode", "detect", "classify", "publish", "total")
+TIMES = (*STAGES, "total")
 
 STATE_STYLES = {"ready": "green", "not_ready": "red", "starting": "yellow", "draining": "yellow"}
 
@@ -133,10 +134,10 @@ def _stages(supervisor: SupervisorStatus) -> Table:
     title = "milliseconds over a minute, p50 / p95"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("process")
-    for stage in STAGES:
+    for stage in TIMES:
         table.add_column(stage, justify="right")
     for process in supervisor.processes:
-        table.add_row(str(process.pid), *(_percentiles(process, stage) for stage in STAGES))
+        table.add_row(str(process.pid), *(_percentiles(process, stage) for stage in TIMES))
     return table
 
 

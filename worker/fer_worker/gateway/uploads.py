@@ -30,9 +30,7 @@ from fer_schemas import (
     Frame,
     Status,
 )
-from fer_worker.limits import DEFAULT_LIMITS
-
-JPEG_MAGIC: Final = b"\xff\xd8\xff"
+from fer_worker.limits import DEFAULT_LIMITS, JPEG_START
 
 MAX_FRAME_BYTES: Final = DEFAULT_LIMITS.frame.max_bytes
 
@@ -255,7 +253,7 @@ async def _read_frame(index: int, file: UploadFile) -> Frame:
     if (file.size or 0) > MAX_FRAME_BYTES:
         raise _too_large(f"file {index}", MAX_FRAME_BYTES)
     jpeg = await file.read()
-    if not jpeg.startswith(JPEG_MAGIC):
+    if not jpeg.startswith(JPEG_START):
         raise HTTPException(415, f"file {index} is not a JPEG")
     # A name can be made to hold what is not Unicode.
     name = (file.filename or "").encode(errors="replace").decode()[:MAX_NAME_LENGTH]

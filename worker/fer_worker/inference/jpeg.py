@@ -11,12 +11,10 @@ import numpy as np
 
 from fer_client.errors import FrameError
 from fer_schemas import ErrorCode
-from fer_worker.limits import MIN_FRAME_SIDE, FrameLimits
+from fer_worker.limits import JPEG_START, MIN_FRAME_SIDE, FrameLimits
 
 if TYPE_CHECKING:
     from fer_worker.inference.types import BGRImage
-
-_MAGIC = b"\xff\xd8\xff"
 
 # ITU-T T.81, annex B. A marker is 0xff and a byte that is neither 0 nor 0xff.
 _MARKER = re.compile(rb"\xff[\x01-\xfe]")
@@ -87,7 +85,7 @@ def _check(jpeg: bytes, limits: FrameLimits) -> _Header:
     if len(jpeg) > limits.max_bytes:
         text = f"the frame has {len(jpeg)} bytes, more than {limits.max_bytes}"
         raise FrameError(ErrorCode.FRAME_TOO_LARGE, text)
-    if not jpeg.startswith(_MAGIC):
+    if not jpeg.startswith(JPEG_START):
         raise FrameError(ErrorCode.NOT_A_JPEG, "the frame does not start as a JPEG")
 
     header = _read_header(jpeg)

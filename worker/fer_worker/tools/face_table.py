@@ -22,6 +22,7 @@ from fer_client.errors import (
     QueueFullError,
 )
 from fer_schemas import BatchResult, Emotion, FaceResult, FrameResult
+from fer_worker.tools.files import reading, writing
 from fer_worker.tools.media import MediaFrame, sendable
 from fer_worker.tools.submission.answers import Answer
 
@@ -167,11 +168,9 @@ class RowWriter:
             FerWorkerError: it cannot be written.
         """
         self._path = path
-        try:
+        with writing(path):
             # CSV has line ends of its own (RFC 4180).
             self._file = path.open("w", encoding="utf-8", newline="")
-        except OSError as error:
-            raise _unwritable(path, error) from error
         self._csv = csv.DictWriter(self._file, Row.model_fields) if _is_csv(path) else None
         if self._csv is not None:
             self._csv.writeheader()
@@ -180,10 +179,8 @@ class RowWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        try:
+        with writing(self._path):
             self._file.close()  # which tries once more to write what could not be written
-        except OSError as error:
-            raise _unwritable(self._path, error) from error
 
     def write(self, rows: Iterable[Row]) -> None:
         """Append rows.
@@ -191,15 +188,13 @@ class RowWriter:
         Raises:
             FerWorkerError: the file cannot be written to.
         """
-        try:
+        with writing(self._path):
             for row in rows:
                 if self._csv is not None:
                     self._csv.writerow(row.model_dump(mode="json"))
                 else:
                     self._file.write(row.model_dump_json() + "\n")
             self._file.flush()
-        except OSError as error:
-            raise _unwritable(self._path, error) from error
 
 
 def read_rows(path: Path) -> Iterator[Row]:
@@ -215,7 +210,7 @@ def read_rows(path: Path) -> Iterator[Row]:
         raise FerWorkerError(f"{path} is neither .jsonl nor .csv")
     line = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        with reading(path), path.open(encoding="utf-8-sig", newline="") as file:
             records = _csv_records(file) if _is_csv(path) else enumerate(file, start=1)
             for number, record in records:
                 line = number
@@ -223,8 +218,6 @@ def read_rows(path: Path) -> Iterator[Row]:
                     yield Row.model_validate(record)
                 elif record.strip():
                     yield Row.model_validate_json(record)
-    except OSError as error:
-        raise FerWorkerError(f"cannot read {path}: {error.strerror or error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         field = ".".join(map(str, first["loc"])) or "row"
@@ -285,7 +278,3 @@ def _of_face(face: FaceResult, number: int) -> dict[str, Any]:
         "confidence": confidence,
         **dict(face.emotions),
     }
-
-
-def _unwritable(path: Path, error: OSError) -> FerWorkerError:
-    return FerWorkerError(f"cannot write {path}: {error.strerror or error}")

@@ -19,6 +19,7 @@ from typing import Final
 from fer_client.errors import FerWorkerError
 from fer_schemas import Emotion
 from fer_worker.tools.evaluation.samples import LISTED_SIDE, LabelledPicture
+from fer_worker.tools.files import reading
 from fer_worker.tools.media import find_pictures
 
 FOLDER_NAMES: Final = {
@@ -91,12 +92,11 @@ def find_dataset(
     """
     wanted = _Wanted(split, emotions)
     try:
-        if not path.exists():
-            raise FerWorkerError(f"no such file or folder: {path}")
-        layout, found = _open(path, wanted)
-        pictures = tuple(found)
-    except OSError as error:
-        raise FerWorkerError(f"cannot read {path}: {error.strerror or error}") from error
+        with reading(path):
+            if not path.exists():
+                raise FerWorkerError(f"no such file or folder: {path}")
+            layout, found = _open(path, wanted)
+            pictures = tuple(found)
     except (UnicodeDecodeError, csv.Error):
         raise FerWorkerError(f"cannot read {path}: not a text as expected") from None
     wanted.check(path, pictures)

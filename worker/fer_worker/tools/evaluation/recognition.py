@@ -4,19 +4,41 @@ import dataclasses
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_client.errors import BatchTooLargeError, FerWorkerError, NoAnswerError
-from fer_schemas import BatchResult, EngineInfo, FaceResult, Frame, RequestError
+from fer_schemas import BatchResult, Emotion, EngineInfo, FaceResult, Frame, RequestError
 from fer_worker.inference.factory import create_engine
 from fer_worker.inference.types import Engine, EngineOptions
 from fer_worker.limits import FrameLimits
 from fer_worker.tools.evaluation.samples import LabelledPicture
-from fer_worker.tools.evaluation.scores import Outcome
 from fer_worker.tools.media import MediaFrame, batches
 from fer_worker.tools.submission.streaming import stream
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What was answered to one labelled picture: its largest face, none, or why nothing."""
+
+    picture: str
+    label: Emotion
+    face: FaceResult | None = None
+    error: str | None = None
+
+    @property
+    def emotion(self) -> Emotion | None:
+        """The strongest emotion of the face; of equals the first, as in a result."""
+        if self.face is None:
+            return None
+        return self.face.emotions.strongest()[0]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether a face was found and its emotion is that of the label."""
+        return self.emotion is self.label
 
 
 class Recogniser(Protocol):

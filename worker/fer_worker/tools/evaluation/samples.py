@@ -8,8 +8,8 @@ from typing import Final
 
 from fer_client.errors import FerWorkerError
 from fer_schemas import Emotion
-from fer_worker.limits import FrameLimits
-from fer_worker.tools.media import JPEG_START, encode_jpeg
+from fer_worker.limits import JPEG_START, FrameLimits
+from fer_worker.tools.media import encode_jpeg
 
 LISTED_SIDE: Final = 48
 """Pixels of a side of the pictures that fer2013.csv holds."""

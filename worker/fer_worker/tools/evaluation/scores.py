@@ -6,41 +6,30 @@ wrong answer, it says what a controller gets. Pictures that could not be analyse
 
 An answer is the strongest of seven emotions, as in a result. Only emotions that label a picture are
 scored: an answer that names another one is wrong, and is not scored as an emotion by itself.
+
+Needs scikit-learn and SciPy, from the extra `evaluate`.
 """
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import fmean
+from typing import Final
+
+from scipy.stats import binomtest
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 
 from fer_client.errors import FerWorkerError
-from fer_schemas import Emotion, FaceResult
+from fer_schemas import Emotion
+from fer_worker.tools.evaluation.recognition import Outcome
 
-Z = 1.959964
+Z: Final = 1.959964
 """Standard deviations to either side that hold 95 % of a normal distribution."""
 
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What was answered to one labelled picture: its largest face, none, or why nothing."""
-
-    picture: str
-    label: Emotion
-    face: FaceResult | None = None
-    error: str | None = None
-
-    @property
-    def emotion(self) -> Emotion | None:
-        """The strongest emotion of the face; of equals the first, as in a result."""
-        if self.face is None:
-            return None
-        return self.face.emotions.strongest()[0]
-
-    @property
-    def is_right(self) -> bool:
-        """Whether a face was found and its emotion is that of the label."""
-        return self.emotion is self.label
+MISSED: Final = "no face"
+"""The answer where no face was found."""
 
 
 @dataclass(frozen=True)
@@ -117,16 +106,16 @@ def evaluate(outcomes: Iterable[Outcome]) -> Evaluation:
     if not answers:
         raise FerWorkerError("no picture could be analysed")
     found = [(label, answer) for label, answer in answers if answer is not None]
-    counts = Counter(answers)
-    labels = {label for label, _ in answers}
+    labels, given = _columns(answers)
+    counts = confusion_matrix(labels, given, labels=[*Emotion, MISSED]).tolist()
     return Evaluation(
         failed=failed,
         found=len(found),
         detection_rate=wilson(len(found), len(answers)),
         confusion={
-            label: {answer: counts[label, answer] for answer in (*Emotion, None)}
-            for label in Emotion
-            if label in labels
+            label: dict(zip((*Emotion, None), row, strict=True))
+            for label, row in zip(Emotion, counts, strict=False)
+            if any(row)
         },
         of_found=score(found) if found else None,
         of_all=score(answers),
@@ -135,37 +124,36 @@ def evaluate(outcomes: Iterable[Outcome]) -> Evaluation:
 
 def score(answers: Sequence[tuple[Emotion, Emotion | None]]) -> Scores:
     """Score pairs of label and answer, at least one."""
-    pictures = Counter(label for label, _ in answers)
-    named = Counter(answer for _, answer in answers)
-    right = Counter(label for label, answer in answers if answer is label)
+    labels, given = _columns(answers)
+    present = [emotion for emotion in Emotion if emotion in labels]
+    measure = partial(
+        precision_recall_fscore_support, labels, given, labels=present, zero_division=0
+    )
+    shares = (column.tolist() for column in measure())
     by_emotion = {
-        emotion: _class_scores(right[emotion], pictures[emotion], named[emotion])
-        for emotion in Emotion
-        if pictures[emotion]
+        emotion: ClassScores(int(pictures), precision, recall, f1)
+        for emotion, precision, recall, f1, pictures in zip(present, *shares, strict=True)
     }
-    classes = list(by_emotion.values())
+    macro, weighted = (
+        ClassScores(len(answers), *map(float, measure(average=average)[:3]))
+        for average in ("macro", "weighted")
+    )
+    right = int(accuracy_score(labels, given, normalize=False))
     return Scores(
         pictures=len(answers),
-        right=right.total(),
-        accuracy=wilson(right.total(), len(answers)),
-        balanced_accuracy=_mean_rate(
-            [(right[emotion], pictures[emotion]) for emotion in by_emotion]
-        ),
+        right=right,
+        accuracy=wilson(right, len(answers)),
+        balanced_accuracy=_mean_recall(by_emotion.values()),
         by_emotion=by_emotion,
-        macro=_mean(classes, [1] * len(classes)),
-        weighted=_mean(classes, [one.pictures for one in classes]),
+        macro=macro,
+        weighted=weighted,
     )
 
 
 def wilson(hits: int, trials: int) -> Estimate:
-    """Estimate a share of independent trials, at least one, with Wilson's score interval.
-
-    E. B. Wilson, Probable inference, the law of succession, and statistical inference, 1927.
-    """
-    share, spread = hits / trials, Z**2 / trials
-    centre = (share + spread / 2) / (1 + spread)
-    half = math.sqrt(share * (1 - share) * spread + spread**2 / 4) / (1 + spread)
-    return Estimate(share, max(0.0, centre - half), min(1.0, centre + half))
+    """Estimate a share of independent trials, at least one, with Wilson's score interval."""
+    interval = binomtest(hits, trials).proportion_ci(method="wilson")
+    return Estimate(hits / trials, float(interval.low), float(interval.high))
 
 
 @dataclass(frozen=True)
@@ -211,9 +199,7 @@ class Paired:
         for B as a coin falls.
         """
         differing = self.only_a + self.only_b
-        rarer = min(self.only_a, self.only_b)
-        falls = sum(math.comb(differing, heads) for heads in range(rarer + 1))
-        return min(1.0, 2 * falls / (1 << differing))
+        return float(binomtest(self.only_a, differing).pvalue) if differing else 1.0
 
 
 @dataclass(frozen=True)
@@ -241,32 +227,23 @@ def compare(a: Iterable[Outcome], b: Iterable[Outcome]) -> Comparison:
     )
 
 
-def _class_scores(right: int, pictures: int, named: int) -> ClassScores:
-    # F1 = 2PR / (P + R), with P = right / named and R = right / pictures.
-    return ClassScores(
-        pictures, right / named if named else 0.0, right / pictures, 2 * right / (pictures + named)
-    )
+def _columns(answers: Iterable[tuple[Emotion, Emotion | None]]) -> tuple[list[str], list[str]]:
+    """Labels, and the answers to them."""
+    labels, given = zip(*answers, strict=True)
+    return list(labels), [MISSED if answer is None else answer for answer in given]
 
 
-def _mean(classes: Sequence[ClassScores], weights: Sequence[int]) -> ClassScores:
-    return ClassScores(
-        sum(one.pictures for one in classes),
-        fmean((one.precision for one in classes), weights),
-        fmean((one.recall for one in classes), weights),
-        fmean((one.f1 for one in classes), weights),
-    )
+def _mean_recall(classes: Collection[ClassScores]) -> Estimate:
+    """Mean of the recalls, and a normal interval around it.
 
-
-def _mean_rate(rates: Sequence[tuple[int, int]]) -> Estimate:
-    """Mean of shares (hits, trials), and a normal interval around it.
-
-    The variance of each share is that of Agresti and Coull (1998), with about two hits and two
-    misses added: three of three right are not yet a certain 100 %.
+    The variance of each is that of Agresti and Coull (1998), with about two hits and two misses
+    added: three of three right are not yet a certain 100 %.
     """
-    mean = fmean(hits / trials for hits, trials in rates)
+    mean = fmean(one.recall for one in classes)
     variance = 0.0
-    for hits, trials in rates:
-        share, effective = (hits + Z**2 / 2) / (trials + Z**2), trials + Z**2
+    for one in classes:
+        effective = one.pictures + Z**2
+        share = (one.recall * one.pictures + Z**2 / 2) / effective
         variance += share * (1 - share) / effective
-    half = Z * math.sqrt(variance) / len(rates)
+    half = Z * math.sqrt(variance) / len(classes)
     return Estimate(mean, max(0.0, mean - half), min(1.0, mean + half))

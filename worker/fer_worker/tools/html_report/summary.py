@@ -5,19 +5,15 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
+from fer_worker.metrics import STAGES
 from fer_worker.tools.face_table import Row
 from fer_worker.tools.html_report.counts import Counts, begins_frame, scores_of
 from fer_worker.tools.html_report.series import Series, SeriesKey, key_of, milliseconds
 
-STAGES: Final = {
-    "latency": "latency_ms",
-    "queued": "queued_ms",
-    "decode": "decode_ms",
-    "detect": "detect_ms",
-    "classify": "classify_ms",
-    "total": "total_ms",
-}
-"""Times of a batch, and the columns they are in."""
+IN_WORKER: Final = tuple(stage for stage in STAGES if stage != "publish")
+
+COLUMNS: Final = {time: f"{time}_ms" for time in ("latency", *IN_WORKER, "total")}
+"""Times of a batch, and the columns they are in. A result cannot say how long it is published."""
 
 LONGEST_MS: Final = 1e9
 """Eleven days. A clock that says more is wrong, and figures stay readable."""
@@ -41,7 +37,7 @@ class Summary:
         self.answered = 0
         self.sent: tuple[int, int] | None = None
         """When the first and the last batch were, in ms since 1970, UTC."""
-        self.times: dict[str, array[float]] = {stage: array("d") for stage in STAGES}
+        self.times: dict[str, array[float]] = {stage: array("d") for stage in COLUMNS}
         """In ms; of each batch that has them."""
         self.errors: Counter[str] = Counter()
         """Frames by the code of what went wrong."""
@@ -69,7 +65,7 @@ class Summary:
     def _begin_batch(self, row: Row) -> None:
         self.batches += 1
         self.answered += row.latency_ms is not None
-        for stage, column in STAGES.items():
+        for stage, column in COLUMNS.items():
             if (value := getattr(row, column)) is not None:
                 self.times[stage].append(min(max(value, -LONGEST_MS), LONGEST_MS))
         sent = milliseconds(row.sent_at)

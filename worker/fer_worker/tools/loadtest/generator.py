@@ -264,7 +264,7 @@ def _outcome(ended: _Ended) -> Sample | Failure:
         process=result.worker,
         latency=(ended.moment - sent.due) * 1000,
         client=(sent.called - sent.due) * 1000,
-        queue=timings.queued,
+        queued=timings.queued,
         worker=timings.total,
         decode=timings.decode,
         detect=timings.detect,

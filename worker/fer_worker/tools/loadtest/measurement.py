@@ -13,11 +13,11 @@ from enum import StrEnum
 from statistics import fmean
 from typing import ClassVar, Final
 
+from fer_worker import metrics
 from fer_worker.quantiles import percentile
 
-STAGES: Final = ("client", "queue", "decode", "detect", "classify", "wait", "publish")
+STAGES: Final = ("client", *metrics.STAGES[:-1], "wait", metrics.STAGES[-1])
 """Fields of a `Sample`, in the order in which a batch goes through them."""
-
 
 COMPARED: Final = 3
 """Windows in a row that have to agree; a step's figures are those of its last ones."""
@@ -73,7 +73,7 @@ class Failure(StrEnum):
 class Sample:
     """A batch that was analysed in full, and where its time went, in milliseconds.
 
-    `latency` = `client` + `queue` + `worker` + `publish`, one after the other. Within `worker`
+    `latency` = `client` + `queued` + `worker` + `publish`, one after the other. Within `worker`
     frames run side by side, so that `decode` + `detect` + `classify` may be more than it.
     """
 
@@ -84,7 +84,7 @@ class Sample:
     """From the moment it was due until its result was here, by this machine's clock."""
     client: float
     """From the moment it was due until it was stamped `sent_at`: how late this side is."""
-    queue: float
+    queued: float
     """From `sent_at` until a worker had it, by the clocks of both machines: encoding, the line,
     the broker, and waiting for a worker that has room."""
     worker: float
@@ -106,10 +106,10 @@ class Sample:
     def publish(self) -> float:
         """What is left of the latency: from the result being made until it was here.
 
-        It takes up what `queue` has too much or too little where the clocks differ, and may be
+        It takes up what `queued` has too much or too little where the clocks differ, and may be
         negative then.
         """
-        return self.latency - self.client - self.queue - self.worker
+        return self.latency - self.client - self.queued - self.worker
 
 
 @dataclass
@@ -162,8 +162,8 @@ class Step:
     @property
     def clocks_differ(self) -> bool:
         """Whether a worker's clock is visibly ahead or behind: no stage takes no time at all."""
-        queue, publish = self.last.mean("queue"), self.last.mean("publish")
-        return queue is not None and publish is not None and (queue <= 0 or publish < 0)
+        queued, publish = self.last.mean("queued"), self.last.mean("publish")
+        return queued is not None and publish is not None and (queued <= 0 or publish < 0)
 
 
 def merge(windows: Iterable[Window]) -> Window:

@@ -13,7 +13,6 @@ from fer_worker.tools.media.cameras import Camera, is_address
 from fer_worker.tools.media.clips import open_clip
 from fer_worker.tools.media.files import (
     CLIP_SUFFIXES,
-    JPEG_START,
     PICTURE_SUFFIXES,
     expected_frames,
     find_media,
@@ -33,7 +32,6 @@ from fer_worker.tools.media.frames import (
 __all__ = [
     "CLIP_SUFFIXES",
     "FRAME_OVERHEAD_BYTES",
-    "JPEG_START",
     "PICTURE_SUFFIXES",
     "Camera",
     "MediaFrame",

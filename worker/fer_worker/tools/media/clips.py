@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from fer_client.errors import FerWorkerError
+from fer_worker.tools.files import reading
 from fer_worker.tools.media.frames import MediaFrame, encode_jpeg, frame_id, sendable
 
 if TYPE_CHECKING:
@@ -104,10 +105,8 @@ def open_clip(path: Path) -> "VideoCapture":
     prepare_ffmpeg()
     import cv2
 
-    try:
+    with reading(path):
         path.open("rb").close()
-    except OSError as error:
-        raise FerWorkerError(f"cannot read {path}: {error.strerror or error}") from error
     # The absolute path of a file, for FFmpeg alone: nothing that could be taken for an address.
     return cv2.VideoCapture(opencv_name(path.resolve()), cv2.CAP_FFMPEG)
 

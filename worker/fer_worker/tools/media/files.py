@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from fer_client.errors import FerWorkerError
+from fer_worker.limits import JPEG_START
+from fer_worker.tools.files import reading
 from fer_worker.tools.media.clips import clip_length, read_clip
 from fer_worker.tools.media.frames import MediaFrame, encode_jpeg, frame_id, sendable
 
@@ -14,9 +16,6 @@ JPEG_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".jpe", ".jfif"})
 OTHER_SUFFIXES: Final = frozenset({".bmp", ".png", ".tif", ".tiff", ".webp"})
 PICTURE_SUFFIXES: Final = JPEG_SUFFIXES | OTHER_SUFFIXES
 CLIP_SUFFIXES: Final = frozenset({".avi", ".m4v", ".mkv", ".mov", ".mp4", ".webm"})
-
-JPEG_START: Final = b"\xff\xd8\xff"
-"""The marker SOI and the first byte of the next one (ITU-T T.81, B.1.1.3)."""
 
 
 def matching(text: str) -> list[Path]:
@@ -69,10 +68,8 @@ def read_frame(path: Path) -> MediaFrame:
     Raises:
         FerWorkerError: it cannot be read, or is no picture.
     """
-    try:
+    with reading(path):
         content = path.read_bytes()
-    except OSError as error:
-        raise _unreadable(path, error) from error
     is_jpeg = path.suffix.lower() in JPEG_SUFFIXES or content.startswith(JPEG_START)
     jpeg = content if is_jpeg else _encode(path, content)
     source = sendable(path.as_posix())
@@ -103,7 +100,7 @@ def expected_frames(path: Path, fps: float | None = None) -> int:
 
 def _files(path: Path, suffixes: Set[str], what: str) -> list[Path]:
     """Files of these suffixes that a path stands for; `what` names them for an error."""
-    try:
+    with reading(path):
         if path.is_dir():
             if found := _files_in(path, suffixes):
                 return found
@@ -112,8 +109,6 @@ def _files(path: Path, suffixes: Set[str], what: str) -> list[Path]:
             raise FerWorkerError(f"no such file or folder: {path}")
         if path.suffix.lower() in suffixes or _starts_as_jpeg(path):
             return [path]
-    except OSError as error:
-        raise _unreadable(path, error) from error
     raise FerWorkerError(f"not a {what}: {path}")
 
 
@@ -156,7 +151,3 @@ def _encode(path: Path, content: bytes) -> bytes:
         return encode_jpeg(image)
     except cv2.error as error:  # an empty file, or more pixels than OpenCV takes
         raise FerWorkerError(f"cannot read {path}: not a picture, or too large") from error
-
-
-def _unreadable(path: Path, error: OSError) -> FerWorkerError:
-    return FerWorkerError(f"cannot read {path}: {error.strerror or error}")

@@ -1,0 +1,15 @@
+"""Extras: libraries that a command may not find."""
+
+import importlib.util
+
+from fer_client.errors import FerWorkerError
+
+
+def check_extra(what: str, library: str, extra: str) -> None:
+    """See that a library is installed which comes with an extra, and which `what` needs.
+
+    Raises:
+        FerWorkerError: it is not; the text says how to get it.
+    """
+    if importlib.util.find_spec(library) is None:
+        raise FerWorkerError(f"{what} needs {library}: pip install ./client '.[{extra}]'")
