@@ -18,7 +18,7 @@ def test_a_missing_library_is_named_with_what_to_install(
     for module in ("facenet_pytorch", "torch", "fer", "fer.fer"):
         monkeypatch.setitem(sys.modules, module, type(sys)(module))
     monkeypatch.setitem(sys.modules, library, None)
-    with pytest.raises(EngineError, match=rf"{library}.*pip install '\.\[fer\]'"):
+    with pytest.raises(EngineError, match=rf"{library}.*pip install ./client '\.\[fer\]'"):
         create_engine(EngineOptions.as_fer("fer"), threads=1)
 
 
