@@ -2,7 +2,7 @@
 
     python -m benchmarks.load_step [PICTURE]
 
-The engine is one of the tests' that waits for 100 ms a frame and computes nothing, so that four
+The engine is one of the tests' that waits for 100 ms per frame and computes nothing, so that four
 processes really do four times the work of one, whatever the machine.
 """
 
@@ -171,7 +171,7 @@ def _tell(looks: list[Look]) -> None:
     over = [look.at_s for look in after if look.wait_s > TARGET_WAIT_S]
     quiet_s = step_s + PHASES[1][0]
     last = [look.at_s for look in after if look.ready > LEAST]
-    print(f"{this_machine().cpu}, {this_machine().cores} cores; {SLOW_S * 1000:.0f} ms a frame")
+    print(f"{this_machine().cpu}, {this_machine().cores} cores; {SLOW_S * 1000:.0f} ms per frame")
     print(f"longest wait {longest.wait_s:.1f} s, {longest.at_s - step_s:.0f} s after the step")
     print(f"{most.ready} processes {most.at_s - step_s:.0f} s after the step")
     print(f"waits over {TARGET_WAIT_S:g} s end {max(over, default=step_s) - step_s:.0f} s after it")

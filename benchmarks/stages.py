@@ -51,7 +51,7 @@ class Stopwatch:
 )
 @click.option("--repeat", default=5, show_default=True)
 def main(options: EngineOptions, folder: Path | None, repeat: int) -> None:
-    """Print a row a picture and the means."""
+    """Print a row per picture and the means."""
     watch = Stopwatch()
     analyze = _timed_engine(create_engine(options, threads=1), watch)
     rows = []

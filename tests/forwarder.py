@@ -81,7 +81,7 @@ class Forwarder:
         self._do(self._flowing.clear)
 
     def slow(self, bytes_per_s: float) -> None:
-        """Pass on so many bytes a second in each direction of each connection."""
+        """Pass on so many bytes per second in each direction of each connection."""
         self._do(lambda: setattr(self, "_bytes_per_s", bytes_per_s))
 
     def resume(self) -> None:

@@ -97,7 +97,7 @@ class EngineInfo(Message):
 class BatchResult(Message):
     """The outcome of one request.
 
-    `emotions`, `faces_areas` and `frames` have one entry a frame, in the order of the request;
+    `emotions`, `faces_areas` and `frames` have one entry per frame, in the order of the request;
     they are empty where the message itself was bad.
     """
 

@@ -29,7 +29,7 @@ NOWHERE = BrokerConfig(("amqp://127.0.0.1:1/",))
 
 
 def clip(path: Path, frames: int = 25) -> Path:
-    """A clip of 64x48, ten frames a second, each as large as the others."""
+    """A clip of 64x48, ten frames per second, each as large as the others."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), 10, (64, 48))
     noise = np.random.default_rng(0)
     for _ in range(frames):

@@ -34,7 +34,7 @@ class SteadyLoad:
         Args:
             client: submits the batches, of one frame each.
             jpegs: sent in turn.
-            per_s: batches a second.
+            per_s: batches per second.
         """
         self.client = client
         self._jpegs = jpegs

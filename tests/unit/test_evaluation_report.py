@@ -30,7 +30,7 @@ def outcomes(number: int, *, rotated: int = 0) -> list[Outcome]:
 
 def report(*answers: list[Outcome], missing: int = 0) -> Report:
     return Report(
-        Dataset(Path("faces"), "a folder an emotion", ("test",), ()),
+        Dataset(Path("faces"), "a folder per emotion", ("test",), ()),
         "2 threads of this process",
         {"split": None, "emotions": None, "sample": None, "min_side": 192},
         len(answers[0]) + missing,

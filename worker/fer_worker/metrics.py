@@ -205,7 +205,7 @@ def resident_bytes(pid: int | str = "self") -> int:
 
 
 class SlidingWindow:
-    """Counts of one process over the last minute, a look a second."""
+    """Counts of one process over the last minute, a look per second."""
 
     SPAN_S: Final = 60.0
 

@@ -92,7 +92,7 @@ class SupervisorClient:
         """Have supervisors run another number of processes.
 
         Yields:
-            One reply a supervisor, when it has refused or completed the change.
+            One reply per supervisor, when it has refused or completed the change.
 
         Raises:
             NoAnswerError: no supervisor answered within `ROSTER_S`, or some did not complete

@@ -129,7 +129,7 @@ def evaluate(
 ) -> None:
     """Say how right the answers are, on pictures that people have labelled.
 
-    DIR has a folder an emotion, or train/ and test/ with such folders, or is FER2013 or RAF-DB in
+    DIR has a folder per emotion, or train/ and test/ with such folders, or is FER2013 or RAF-DB in
     one of their own layouts. docs/evaluation.md names them, and defines every figure. Needs the
     extra `evaluate`.
 

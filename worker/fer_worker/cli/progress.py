@@ -88,7 +88,7 @@ class RunStats:
 
 
 class _Glance(ProgressColumn):
-    """The tally as it is now; asked for ten times a second, whatever the answers do."""
+    """The tally as it is now; asked for ten times per second, whatever the answers do."""
 
     def __init__(self, tally: RunStats, interruption: Interruption) -> None:
         super().__init__()

@@ -87,7 +87,7 @@ def _check_annotate(_: click.Context, __: click.Parameter, path: Path | None) ->
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     callback=_check_output,
-    help="Write a row a face there, .jsonl or .csv, instead of JSON lines to stdout.",
+    help="Write a row per face there, .jsonl or .csv, instead of JSON lines to stdout.",
 )
 @click.option(
     "--annotate",
@@ -118,7 +118,7 @@ def submit(
     overwrite: bool,
     timeout: float,
 ) -> None:
-    """Send pictures, clips or a camera, and print one JSON line a batch.
+    """Send pictures, clips or a camera, and print one JSON line per batch.
 
     SOURCEs are pictures, clips, folders of both and patterns ('*.mp4'); or one camera:
     rtsp://HOST/PATH, http://HOST/PATH, or camera:0 of this machine. docs/video.md has the details.

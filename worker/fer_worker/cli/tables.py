@@ -23,7 +23,7 @@ def moment(iso_8601: str | None) -> Text:
 
 
 def render_results(results: Iterable[BatchResult]) -> Table:
-    """Make a table of results: a row a frame, batch after batch.
+    """Make a table of results: a row per frame, batch after batch.
 
     A frame is named by its id, or by its place in the batch. The frame that its batch calls most
     relevant is bold. A request that was bad as a whole is a row by itself.

@@ -93,7 +93,7 @@ class Server(uvicorn.Server):
             await self._client.close()
 
     async def on_tick(self, counter: int) -> bool:
-        """Say whether to stop; called ten times a second."""
+        """Say whether to stop; called ten times per second."""
         return await super().on_tick(counter) or self._client.refusal is not None
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""How the process keeps memory: pictures come and go by the megabyte, many times a second."""
+"""How the process keeps memory: pictures come and go by the megabyte, many times per second."""
 
 import ctypes
 import sys

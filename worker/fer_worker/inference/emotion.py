@@ -76,7 +76,7 @@ def classify_faces(
         views: how often; the scores are averaged.
 
     Returns:
-        Seven scores a face, in the order given.
+        Seven scores per face, in the order given.
     """
     if not faces:
         return []

@@ -1,4 +1,4 @@
-"""Results as a table: a row a face, as JSON Lines or CSV.
+"""Results as a table: a row per face, as JSON Lines or CSV.
 
     answers ──rows_of──▶ rows ──RowWriter──▶ file ──read_rows──▶ rows
 
@@ -123,7 +123,7 @@ def rows_of(answer: Answer, copies: Sequence[Path | None] = ()) -> list[Row]:
 
     Args:
         answer: a batch with its result, or without one.
-        copies: paths of the annotated copies, an entry a frame; missing ones are None.
+        copies: paths of the annotated copies, an entry per frame; missing ones are None.
     """
     result = answer.result
     whole = {

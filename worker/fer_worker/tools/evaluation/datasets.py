@@ -1,11 +1,11 @@
 """Data sets of facial expressions, in the layouts in which people have them.
 
-    FER2013 as Kaggle has it     train/ and test/, in each a folder an emotion
+    FER2013 as Kaggle has it     train/ and test/, in each a folder per emotion
     RAF-DB as Kaggle has it      train/ and test/, in each a folder a number, 1 to 7
     RAF-DB as its authors do     EmoLabel/list_patition_label.txt, and the pictures in Image/
-    fer2013.csv                  a line a picture: emotion, pixels, Usage
+    fer2013.csv                  a line per picture: emotion, pixels, Usage
     icml_face_data.csv           the same with the columns in another order
-    anybody's own                a folder an emotion
+    anybody's own                a folder per emotion
 
 A label that names no emotion is an error before anything is analysed: nothing is guessed.
 """
@@ -153,7 +153,7 @@ def _open(path: Path, wanted: _Wanted) -> tuple[str, Iterator[LabelledPicture]]:
             return "RAF-DB's list", _read_list(path, wanted)
         raise FerWorkerError(f"neither a folder nor a list of labelled pictures: {path}")
     if split_folders := _split_folders(path):
-        return "a folder an emotion", _read_folders(path, split_folders, wanted)
+        return "a folder per emotion", _read_folders(path, split_folders, wanted)
     for name in _TABLES:
         if (path / name).is_file():
             return "a csv file of FER2013", _read_table(path / name, wanted)
@@ -166,7 +166,7 @@ def _open(path: Path, wanted: _Wanted) -> tuple[str, Iterator[LabelledPicture]]:
 
 
 def _split_folders(root: Path) -> dict[str | None, Path]:
-    """Folders that hold a folder an emotion, by the splits they are; None: the root itself."""
+    """Folders that hold a folder per emotion, by the splits they are; None: the root itself."""
 
     def is_labelled(folder: Path) -> bool:
         return any(inner.name.lower() in _FOLDER_LABELS for inner in _folders(folder))

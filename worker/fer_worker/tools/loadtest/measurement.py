@@ -33,7 +33,7 @@ class ClosedLoop:
 
 @dataclass(frozen=True)
 class OpenLoop:
-    """A fixed rate, whatever the answers do: so many batches a second, evenly spaced."""
+    """A fixed rate, whatever the answers do: so many batches per second, evenly spaced."""
 
     kind: ClassVar[str] = "rate"
     number: float

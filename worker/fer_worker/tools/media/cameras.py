@@ -64,7 +64,7 @@ class Camera:
 
         Args:
             address: `camera:0`, or one of the `SCHEMES`.
-            fps: frames a second at most; as many as are asked for without it.
+            fps: frames per second at most; as many as are asked for without it.
             timeout_s: how long it may take to open, and for its next frame.
         """
         self.name = sendable(mask_password(address))
