@@ -27,8 +27,8 @@ from fer_worker.cli.types import SECONDS_OR_NONE, Amount
 def scale(broker: BrokerConfig, amount: ScaleCommand, host: str | None, timeout: float) -> None:
     """Run AMOUNT worker processes under every supervisor from now on, or +N more, or -N fewer.
 
-    0 pauses: what is sent meanwhile waits in the queue. There is a line per supervisor, printed when
-    its new processes are ready and its old ones drained.
+    0 pauses: what is sent meanwhile waits in the queue. A line per supervisor is printed when its
+    new processes are ready and its old ones drained.
     """
     command = amount.model_copy(update={"host": host})
     refused = False
