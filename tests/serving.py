@@ -14,6 +14,7 @@ from typing import Any
 
 import msgpack
 import pika
+from click.testing import CliRunner
 from pika.adapters.blocking_connection import BlockingConnection
 
 from fer_client.amqp.connection import Connection, keep_connected
@@ -22,6 +23,7 @@ from fer_client.amqp.topology import Topology, declare
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchResult, SupervisorStatus
 from fer_worker.admin.supervisor_client import SupervisorClient
+from fer_worker.cli import main
 from fer_worker.inference.types import Engine, EngineOptions
 from fer_worker.limits import Limits
 from fer_worker.metrics import MetricsRecorder
@@ -234,16 +236,30 @@ def command(
     Without URLs in the configuration the arguments say where the broker is.
     """
     environment = {name: value for name, value in os.environ.items() if "FER_WORKER" not in name}
-    if broker.urls:
-        environment["FER_WORKER_AMQP_URL"] = ",".join(broker.urls)
-    environment["FER_WORKER_NAMESPACE"] = broker.namespace
-    return [sys.executable, "-m", module, *arguments], environment
+    return [sys.executable, "-m", module, *arguments], environment | variables(broker)
 
 
-def fer_worker(
+def variables(broker: BrokerConfig) -> dict[str, str]:
+    """The environment variables that say where the broker is."""
+    url = {"FER_WORKER_AMQP_URL": ",".join(broker.urls)} if broker.urls else {}
+    return url | {"FER_WORKER_NAMESPACE": broker.namespace}
+
+
+def fer_worker(*arguments: str, broker: BrokerConfig) -> subprocess.CompletedProcess[str]:
+    """Run a `fer-worker` command to its end, in this process: a new one takes a second to start.
+
+    Only for commands that set up no logging and start no processes of ours.
+    """
+    nothing: dict[str, str | None] = {name: None for name in os.environ if "FER_WORKER" in name}
+    runner = CliRunner(env=nothing | {"COLUMNS": "80"} | variables(broker))
+    done = runner.invoke(main, arguments, prog_name="fer-worker", catch_exceptions=False)
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
+def fer_worker_process(
     *arguments: str, broker: BrokerConfig, timeout_s: float = 90.0, prefix: Sequence[str] = ()
 ) -> subprocess.CompletedProcess[str]:
-    """Run a `fer-worker` command to its end; `prefix` is a command that runs it elsewhere."""
+    """Run a `fer-worker` command as a process; `prefix` is a command that runs it elsewhere."""
     line, environment = command(*arguments, broker=broker)
     return subprocess.run(
         [*prefix, *line], env=environment, capture_output=True, text=True, timeout=timeout_s

@@ -13,7 +13,7 @@ from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchResult, Status
 from tests.frames import FOLDER, PICTURES, sample
-from tests.serving import RunningWorkers, command, fer_worker, running
+from tests.serving import RunningWorkers, command, fer_worker, fer_worker_process, running
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
@@ -141,7 +141,7 @@ def test_signal_drains_what_was_taken_and_leaves(
 
 
 def test_engine_that_cannot_start_stops_the_worker_with_one_line(broker: BrokerConfig) -> None:
-    done = fer_worker("run", "--engine=fer", "--crop=tight", "--processes=2", broker=broker)
+    done = fer_worker_process("run", "--engine=fer", "--crop=tight", "--processes=2", broker=broker)
     assert done.returncode == 4
     assert "Traceback" not in done.stderr
 
@@ -164,7 +164,7 @@ def test_help_and_supervisor_load_no_model_library() -> None:
 
 
 def test_demo_shows_faces_and_leaves_nothing_behind(tmp_path: Path, broker: BrokerConfig) -> None:
-    done = fer_worker("demo", f"--output={tmp_path}", broker=broker)
+    done = fer_worker_process("demo", f"--output={tmp_path}", broker=broker)
     assert done.returncode == 0, done.stderr
     assert "8 faces" in done.stdout
     assert "happy" in done.stdout
@@ -176,7 +176,9 @@ def test_demo_shows_faces_and_leaves_nothing_behind(tmp_path: Path, broker: Brok
 
 @pytest.mark.reference
 def test_demo_runs_on_the_fer_library_itself(tmp_path: Path, broker: BrokerConfig) -> None:
-    done = fer_worker("demo", "--engine=fer", f"--output={tmp_path}", broker=broker, timeout_s=300)
+    done = fer_worker_process(
+        "demo", "--engine=fer", f"--output={tmp_path}", broker=broker, timeout_s=300
+    )
     assert done.returncode == 0, done.stderr
     assert "8 faces" in done.stdout
     assert "happy" in done.stdout

@@ -26,7 +26,7 @@ from fer_schemas import MAX_MESSAGE_BYTES, BatchResult
 from tests.engines import GatedEngine, plain_jpeg
 from tests.frames import FOLDER, sample
 from tests.gateways import RunningGateway, Upload, gateway, uploads
-from tests.serving import command, fer_worker, running, serving
+from tests.serving import command, fer_worker_process, running, serving
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
@@ -297,14 +297,14 @@ def test_a_signal_lets_requests_under_way_be_answered(
 def test_a_port_that_is_taken_is_said_in_one_line(own: BrokerConfig) -> None:
     with closing(socket.create_server(("127.0.0.1", 0))) as other:
         port = other.getsockname()[1]
-        done = fer_worker("gateway", f"--port={port}", broker=own)
+        done = fer_worker_process("gateway", f"--port={port}", broker=own)
     expected = f"fer-worker: cannot listen on 127.0.0.1:{port}: Address already in use\n"
     assert (done.returncode, done.stderr) == (1, expected)
 
 
 def test_a_refused_login_ends_it_with_exit_code_3(own: BrokerConfig) -> None:
     wrong = BrokerConfig((own.urls[0].replace(":guest@", ":wrong@"),))
-    done = fer_worker("gateway", "--port=0", broker=wrong)
+    done = fer_worker_process("gateway", "--port=0", broker=wrong)
     assert done.returncode == 3
     assert done.stderr.splitlines()[-1].startswith("fer-worker: the broker refuses the user name")
     assert "wrong" not in done.stderr

@@ -21,7 +21,7 @@ from fer_schemas import ScaleCommand
 from fer_worker.admin.supervisor_client import SupervisorClient
 from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.frames import sample
-from tests.serving import RunningWorkers, command, fer_worker, running
+from tests.serving import RunningWorkers, command, fer_worker, fer_worker_process, running
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
@@ -110,7 +110,7 @@ def test_a_port_that_is_taken_ends_run_with_one_line(broker: BrokerConfig, tmp_p
     with running(tmp_path / "log", broker, *options) as workers:
         wait_until(lambda: "metrics at" in workers.log.read_text(), 60, "it listens")
         port = re.findall(r"metrics at http://127.0.0.1:(\d+)/", workers.log.read_text())[0]
-        done = fer_worker("run", f"--metrics-port={port}", broker=broker)
+        done = fer_worker_process("run", f"--metrics-port={port}", broker=broker)
     assert done.returncode == 1
     assert done.stderr.endswith(f"cannot listen on 127.0.0.1:{port}: Address already in use\n")
     assert "Traceback" not in done.stderr
@@ -144,13 +144,13 @@ def test_more_processes_come_while_batches_wait_and_go_when_it_is_quiet(
 
 @pytest.mark.parametrize("bounds", ["3:1", "0:0", "1", "a:b", "-1:2"])
 def test_bounds_that_are_none_are_refused(broker: BrokerConfig, bounds: str) -> None:
-    done = fer_worker("run", f"--autoscale={bounds}", broker=broker)
+    done = fer_worker_process("run", f"--autoscale={bounds}", broker=broker)
     assert done.returncode == 2
     assert "is not MIN:MAX, such as 1:4" in done.stderr
 
 
 def test_processes_and_autoscale_exclude_each_other(broker: BrokerConfig) -> None:
-    done = fer_worker("run", "--autoscale=1:2", "--processes=2", broker=broker)
+    done = fer_worker_process("run", "--autoscale=1:2", "--processes=2", broker=broker)
     assert done.returncode == 2
     assert "--processes and --autoscale exclude each other" in done.stderr
 

@@ -161,16 +161,16 @@ def test_status_and_scale_say_that_the_broker_takes_no_messages(
     node: EmbeddedBroker, own_broker: BrokerConfig
 ) -> None:
     with supervising(own_broker), low_on_memory(node):
-        status = json.loads(fer_worker("status", "--json", broker=own_broker, timeout_s=30).stdout)
+        status = json.loads(fer_worker("status", "--json", broker=own_broker).stdout)
         assert status["blocked"] == "low on memory"
         assert status["supervisors"] == []
         assert {"name": "fer.frames", "ready": 0, "consumers": 0} in status["queues"]
 
-        table = fer_worker("status", broker=own_broker, timeout_s=30)
+        table = fer_worker("status", broker=own_broker)
         assert table.returncode == 0
         assert "The broker takes no messages: low on memory." in table.stdout
 
-        scale = fer_worker("scale", "1", broker=own_broker, timeout_s=30)
+        scale = fer_worker("scale", "1", broker=own_broker)
         assert scale.returncode == 5
         assert scale.stderr.startswith("fer-worker: the broker takes no messages: low on memory;")
     status = json.loads(fer_worker("status", "--json", broker=own_broker).stdout)

@@ -13,7 +13,7 @@ from fer_worker.admin.supervisor_client import SupervisorClient
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import plain_jpeg
 from tests.faults.load import steady_load
-from tests.serving import RunningWorkers, command, fer_worker, running
+from tests.serving import RunningWorkers, command, fer_worker, fer_worker_process, running
 from tests.streams import Film, streaming
 from tests.waiting import wait_until
 
@@ -88,7 +88,7 @@ def test_wrong_password_and_missing_vhost_stop_the_worker(
         (url.replace(":guest@", ":secret-word@"), "refuses the user name or password"),
         (f"{url}nowhere", "refuses the virtual host"),
     ):
-        done = fer_worker("run", broker=BrokerConfig((wrong,), broker.namespace))
+        done = fer_worker_process("run", broker=BrokerConfig((wrong,), broker.namespace))
         assert done.returncode == 3
         (line,) = [line for line in done.stderr.splitlines() if "ERROR" in line]
         assert said in line

@@ -14,7 +14,7 @@ from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.faults.load import steady_load
 from tests.hosts import Host, own_network, why_none
-from tests.serving import RunningWorkers, fer_worker, running
+from tests.serving import RunningWorkers, fer_worker, fer_worker_process, running
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
@@ -80,7 +80,7 @@ def run(broker: BrokerConfig, tmp_path: Path) -> Run:
 
 def supervisors(broker: BrokerConfig, prefix: Sequence[str] = ()) -> dict[str, SupervisorStatus]:
     """What `fer-worker status` says of each host."""
-    said = fer_worker("status", "--json", broker=broker, prefix=prefix).stdout
+    said = fer_worker_process("status", "--json", broker=broker, prefix=prefix).stdout
     found = map(SupervisorStatus.model_validate, json.loads(said)["supervisors"])
     return {status.host: status for status in found}
 
@@ -109,7 +109,7 @@ def test_workers_of_both_hosts_share_the_load_and_are_scaled_apart(
     with run(a) as on_a, run(b) as on_b, steady_load(broker) as load:
         await_ready(broker, host_a=1, host_b=1)
         load.goes_on()
-        from_a = partial(fer_worker, broker=on_a.broker, prefix=a.prefix)
+        from_a = partial(fer_worker_process, broker=on_a.broker, prefix=a.prefix)
         known = json.loads(from_a("status", "--json").stdout)["supervisors"]
         assert [(status["host"], status["pid"]) for status in known] == [
             ("host-a", on_a.process.pid),
