@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pika
@@ -205,6 +206,13 @@ def answer_without_body(served: RunningGateway, size: int) -> bytes:
             b"Content-Type: multipart/form-data; boundary=b\r\n\r\n" % size
         )
         return line.recv(100).partition(b"\r\n")[0]
+
+
+def test_a_connection_without_a_request_is_closed(served: RunningGateway) -> None:
+    parts = urlsplit(served.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=30) as line:
+        line.sendall(b"GET / HTTP/1.1\r\n")  # and no more
+        assert line.recv(1) == b""
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_sent(served: RunningGateway) -> None:

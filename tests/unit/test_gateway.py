@@ -81,6 +81,21 @@ def test_an_upload_of_which_nothing_comes_any_more_is_408() -> None:
     assert raised.value.status_code == 408
 
 
+def test_an_upload_that_only_trickles_is_408() -> None:
+    async def chunks() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.001)
+
+    async def read() -> None:
+        async for _ in _bounded(chunks(), max_silence_s=0.05):
+            pass
+
+    with pytest.raises(HTTPException, match="bytes came in") as raised:
+        asyncio.run(read())
+    assert raised.value.status_code == 408
+
+
 class BrokenUploadHandler(UploadHandler):
     async def analyze(self, request: Request, *_: object, **__: object) -> BatchResult:
         raise ValueError("a secret of the gateway")

@@ -65,6 +65,7 @@ class SupervisorClient:
             self._channel.queue_declare(self._reply_queue, exclusive=True)
             self._channel.basic_consume(self._reply_queue, self._on_answer, auto_ack=True)
         except AMQPError as error:
+            close_quietly(self._connection, error)
             raise translate(error) from error
 
     def __enter__(self) -> "SupervisorClient":

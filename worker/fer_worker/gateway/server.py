@@ -1,8 +1,10 @@
 """The HTTP server: its socket, and its end."""
 
+import asyncio
 import logging
 import math
 import socket
+from typing import Final
 
 import h11
 import uvicorn
@@ -34,7 +36,23 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
+HEADERS_LIMIT_S: Final = 10.0
+"""How long a connection may take to its first request."""
+
+MAX_CONNECTIONS: Final = 256
+"""Others get a 503 at once."""
+
+
 class _Protocol(H11Protocol):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take a connection; one that sends no request in time is closed."""
+        super().connection_made(transport)
+        self.loop.call_later(HEADERS_LIMIT_S, self._close_without_request)
+
+    def _close_without_request(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()
+
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, unless it comes after the answer, as the rest of a body may."""
         try:
@@ -64,6 +82,7 @@ class Server(uvicorn.Server):
                 log_level=logging.WARNING,
                 access_log=False,
                 server_header=False,
+                limit_concurrency=MAX_CONNECTIONS,
                 timeout_graceful_shutdown=math.ceil(timeout_s),
             )
         )

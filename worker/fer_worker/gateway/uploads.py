@@ -1,6 +1,7 @@
 """From an upload to the client library and back: limits, waiting, and what errors mean in HTTP."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
@@ -42,7 +43,10 @@ MAX_HELD_BYTES: Final = 8 * MAX_BODY_BYTES
 encoded and on its way to the broker a request takes up to three times as much as it is large."""
 
 MAX_SILENCE_S: Final = 5.0
-"""Between two pieces of an upload: who holds room has to send."""
+"""Between two pieces of an upload: a sender that holds room has to send."""
+
+MIN_BYTES_PER_S: Final = 4096
+"""On average, from MAX_SILENCE_S on: a byte now and then does not hold room either."""
 
 MAX_FIELDS: Final = 64
 MAX_FIELD_BYTES: Final = 4096
@@ -205,7 +209,7 @@ async def _bounded(
     chunks: AsyncIterator[bytes], max_silence_s: float = MAX_SILENCE_S
 ) -> AsyncGenerator[bytes, None]:
     """Pass an upload on, up to MAX_BODY_BYTES and as long as it keeps coming."""
-    size = 0
+    size, began = 0, time.monotonic()
     while True:
         try:
             async with asyncio.timeout(max_silence_s):
@@ -217,6 +221,9 @@ async def _bounded(
         size += len(chunk)
         if size > MAX_BODY_BYTES:
             raise _too_large("the request", MAX_BODY_BYTES)
+        took_s = time.monotonic() - began
+        if took_s > max_silence_s and size < took_s * MIN_BYTES_PER_S:
+            raise HTTPException(408, f"{size} bytes came in {took_s:.0f} s")
         yield chunk
 
 

@@ -8,6 +8,7 @@ import asyncio
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -42,6 +43,10 @@ class _Work:
     """False once nobody waits for the result any more: what has not begun is skipped."""
 
 
+_Begun = tuple[BatchRequest, list["Future[FrameOutcome]"]]
+"""A request that is read, and the outcomes of its frames, as far as they are there."""
+
+
 class FramePool:
     """A pool of threads around one engine.
 
@@ -66,6 +71,8 @@ class FramePool:
         self._meter = meter
         self._executor = ThreadPoolExecutor(threads, "frames")
         self._busy_since: dict[int, float] = {}
+        self._done: deque[tuple[asyncio.Future[_Begun], Future[_Begun]]] = deque()
+        """What has begun, and the loop is to be told."""
 
     @property
     def working_since(self) -> float | None:
@@ -85,7 +92,7 @@ class FramePool:
         """
         work = _Work(delivery)
         try:
-            request, frames = await asyncio.wrap_future(self._submit(work, self._begin, work))
+            request, frames = await self._begun(work)
             outcomes = [
                 frame.result() if frame.done() else await asyncio.wrap_future(frame)
                 for frame in frames
@@ -97,6 +104,33 @@ class FramePool:
     def close(self) -> None:
         """End the threads, once they have done what is queued."""
         self._executor.shutdown()
+
+    def _begun(self, work: _Work) -> "asyncio.Future[_Begun]":
+        """Have a thread begin, and return a future of this loop.
+
+        Not `wrap_future`: to wake the loop is a system call, which gives the interpreter lock
+        away. So one wake-up serves all that have begun meanwhile.
+        """
+        loop = asyncio.get_running_loop()
+        begun: asyncio.Future[_Begun] = loop.create_future()
+
+        def note(done: "Future[_Begun]") -> None:
+            self._done.append((begun, done))
+            if len(self._done) == 1:
+                loop.call_soon_threadsafe(self._resolve)
+
+        self._submit(work, self._begin, work).add_done_callback(note)
+        return begun
+
+    def _resolve(self) -> None:
+        while self._done:
+            begun, done = self._done[0]
+            if not begun.done():
+                if (error := done.exception()) is not None:
+                    begun.set_exception(error)
+                else:
+                    begun.set_result(done.result())
+            self._done.popleft()
 
     def _submit(self, work: _Work, step: Callable[..., Value], *args: object) -> "Future[Value]":
         return self._executor.submit(self._run, work, step, *args)
@@ -120,7 +154,7 @@ class FramePool:
             del self._busy_since[thread]
             self._meter.worked(time.monotonic() - began)
 
-    def _begin(self, work: _Work) -> tuple[BatchRequest, list["Future[FrameOutcome]"]]:
+    def _begin(self, work: _Work) -> _Begun:
         """Read the request and analyse its longest frame.
 
         Returns:
