@@ -20,7 +20,7 @@ from fer_schemas import Status
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from fer_worker.tools.embedded_rabbitmq.owned import claim_ports
 from tests.engines import SizeEngine, plain_jpeg
-from tests.serving import fer_worker, serving
+from tests.serving import fer_worker, fer_worker_process, serving
 
 LISTENER = """
 listeners.ssl.1 = 127.0.0.1:{port}
@@ -252,7 +252,7 @@ def test_hosts_that_are_spoken_to_in_the_clear_are_known(
 @pytest.mark.broker
 def test_host_that_is_spoken_to_in_the_clear_is_warned_of_once(broker: BrokerConfig) -> None:
     urls = (*broker.urls, "amqp://worker:secret-word@rabbit-2.example/")
-    done = fer_worker("status", broker=BrokerConfig(urls, broker.namespace))
+    done = fer_worker_process("status", broker=BrokerConfig(urls, broker.namespace))
     assert done.returncode == 0
     (warning,) = done.stderr.splitlines()
     assert "go to rabbit-2.example in the clear" in warning
