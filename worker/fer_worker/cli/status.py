@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -80,7 +79,6 @@ def _watch(broker: BrokerConfig) -> None:
                 shown = _render(_look(broker, wait_s=1.0))
             except BrokerUnavailableError as error:
                 shown = Text(f"{error}; waiting for it")
-    sys.exit(interruption.exit_code)
 
 
 def _render(look: _Look) -> RenderableType:
