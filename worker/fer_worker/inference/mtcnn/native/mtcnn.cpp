@@ -18,8 +18,16 @@ struct Choice {
     const Kernels &kernels;
 };
 
+#ifdef HAS_AVX2
+bool has_avx2() {
+    __builtin_cpu_init(); // this may run before the compiler's own start-up code
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+#endif
+
 #ifdef HAS_AVX512
 bool has_avx512() {
+    __builtin_cpu_init();
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
@@ -34,7 +42,7 @@ const Choice choices[] = {
     {"avx512", has_avx512(), avx512},
 #endif
 #ifdef HAS_AVX2
-    {"avx2", __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"), avx2},
+    {"avx2", has_avx2(), avx2},
 #endif
     {"baseline", true, baseline},
 };
