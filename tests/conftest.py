@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ SHARED_BROKER = pytest.StashKey[SharedBroker]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # also where the tests run under nohup
     if not hasattr(config, "workerinput"):  # not in a process of xdist
         config.stash[SHARED_BROKER] = SharedBroker()
 

@@ -124,5 +124,5 @@ def test_scaler_counts_what_is_ready_and_what_is_taken_and_nothing_else(asked: A
         queues: list[dict[str, Any]] = json.loads(get(url, ACCOUNT))["items"]
         return sum(queue.get("messages", 0) for queue in queues)
 
-    # The statistics are gathered every five seconds. Four requests and a suspect, two taken.
+    # The statistics are gathered every five seconds. Four requests and one in quarantine, two taken.
     wait_until(lambda: counted() == 5, 30, "the management API has counted")

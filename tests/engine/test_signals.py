@@ -5,7 +5,8 @@ import sys
 
 CODE = """
 import gc, signal
-from fer_worker.inference.types import EngineOptions, create_engine
+from fer_worker.inference.factory import create_engine
+from fer_worker.inference.types import EngineOptions
 
 first = create_engine(EngineOptions(), threads=1)
 second = create_engine(EngineOptions(), threads=1)

@@ -78,6 +78,29 @@ def warn_if_exposed(config: BrokerConfig) -> None:
         log.warning("password and frames go to %s in the clear; amqps:// would protect them", hosts)
 
 
+class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]  # pika is not typed
+    """Sends what is written within one turn of the loop at once, not frame by frame.
+
+    Each send is a system call, which gives the interpreter lock away; a reply and its ack are four.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._unsent: list[bytes] = []
+        self._loop = asyncio.get_running_loop()
+        super().__init__(*args, **kwargs)
+
+    def _adapter_emit_data(self, data: bytes) -> None:
+        """Implement what pika asks of an adapter."""
+        self._unsent.append(data)
+        if len(self._unsent) == 1:
+            self._loop.call_soon(self._send_unsent)
+
+    def _send_unsent(self) -> None:
+        data, self._unsent = b"".join(self._unsent), []
+        if self._transport is not None:  # else it is lost meanwhile
+            super()._adapter_emit_data(data)
+
+
 class Connection:
     """One open connection."""
 
@@ -186,7 +209,7 @@ async def connect(parameters: pika.ConnectionParameters) -> Connection:
         if not closed.done():
             closed.set_result(reason)
 
-    raw = AsyncioConnection(parameters, on_open, on_failed, on_closed, custom_ioloop=loop)
+    raw = _BufferedConnection(parameters, on_open, on_failed, on_closed, custom_ioloop=loop)
     try:
         async with asyncio.timeout(CONNECT_LIMIT_S):
             await opened

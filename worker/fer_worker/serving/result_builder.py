@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 
 from fer_schemas import (
     BatchRequest,
     BatchResult,
     EngineInfo,
     ErrorCode,
+    FaceSelection,
     FrameEmotion,
     FrameResult,
     RequestError,
@@ -55,10 +57,7 @@ def summarize(
         correlation_id=correlation_id,
         camera_id=request.camera_id,
         redelivered=redelivered,
-        # It ignores options that bear on no answer.
-        engine=EngineInfo.model_validate(
-            asdict(options) | {"faces": request.faces or options.faces}
-        ),
+        engine=_engine_info(options, request.faces or options.faces),
         timings_ms=Timings(
             queued=None if queued_ms is None else round(max(queued_ms, 0.0), 1),
             decode=_sum(outcome.decode_ms for outcome in outcomes),
@@ -93,6 +92,12 @@ def expired(
         redelivered=redelivered,
         worker=worker,
     )
+
+
+@cache
+def _engine_info(options: EngineOptions, faces: FaceSelection) -> EngineInfo:
+    """What a result says of its engine: all options that bear on an answer."""
+    return EngineInfo.model_validate(asdict(options) | {"faces": faces})
 
 
 def _dominant(frame: FrameResult) -> FrameEmotion:

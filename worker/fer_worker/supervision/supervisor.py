@@ -112,6 +112,9 @@ class Supervisor:
             await self._processes.close()
             self._link_is_over.set()
             await link
+            # With the loop ends what signals mean here: one that comes now would end this process
+            # with another exit code.
+            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
         incomplete = ExitCode.DRAIN_TIMED_OUT if self._processes.drain_incomplete else 0
         return self._exit_code or incomplete
 
