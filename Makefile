@@ -33,7 +33,7 @@ test-docs: .venv/dev.stamp rabbitmq chromium ## what pages say: commands, links,
 	$(BIN)/python $(PYTEST) tests/docs $(PYTEST_ARGS)
 
 test-packaging: .venv/dev.stamp ## wheels and sdists: what is in them, and what they bring
-	$(BIN)/python -m pytest tests/packaging $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -m packaging tests/packaging $(PYTEST_ARGS)
 
 test-lowest: rabbitmq promtool ## the quick tests at the lowest versions that are allowed
 	scripts/lowest_versions.sh .venv-lowest

@@ -42,7 +42,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
     --constraint constraints.txt --editable ./client --editable "$project" 2>"$log"; then
-    # Of a compiler's error its own lines are enough.
-    grep -E '(error|Error):? ' "$log" >&2 || cat "$log" >&2
+    # Of a failed compilation the compiler's own lines are enough.
+    grep -oE '[^ ]+:[0-9]+:[0-9]+: (fatal )?error: .*' "$log" >&2 || cat "$log" >&2
     exit 1
 fi

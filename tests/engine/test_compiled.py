@@ -16,7 +16,7 @@ from fer_worker.inference.mtcnn.native import find_library
 from fer_worker.inference.mtcnn.operations import DetectorOps
 from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
 from fer_worker.inference.openvino_engine import OpenVinoEngine
-from fer_worker.inference.types import Engine, EngineOptions
+from fer_worker.inference.types import Engine, EngineOptions, KernelsName
 from tests.engine.conftest import Views
 
 Picture = NDArray[np.uint8]
@@ -203,12 +203,10 @@ def test_what_does_not_lie_in_the_picture_never_reaches_the_compiled_code(
             compiled.cells(picture, 0.6, window, 0.6)
 
 
-def test_without_compiled_code_openvino_does_it_all_unless_it_was_asked_for(
-    monkeypatch: pytest.MonkeyPatch, views: Views, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("kernels", ["auto", "compiled", "compiled-f32"])
+def test_without_compiled_code_the_engine_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch, kernels: KernelsName
 ) -> None:
     monkeypatch.setattr(openvino_engine, "find_library", lambda **_: None)
-    engine = create_engine(EngineOptions(), threads=1)
-    assert "twice" in caplog.text
-    assert any(engine.analyze(image, "first").faces for image in views(4))
-    with pytest.raises(EngineError, match="compiler"):
-        create_engine(EngineOptions(kernels="compiled"), threads=1)
+    with pytest.raises(EngineError, match="compiled kernels are missing"):
+        create_engine(EngineOptions(kernels=kernels), threads=1)

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import sysconfig
 import tarfile
 import tomllib
 import zipfile
@@ -14,7 +15,7 @@ import fer_worker
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.packaging, pytest.mark.timeout(600)]
 
 CLIENT = {"fer_client/__init__.py", "fer_client/py.typed", "fer_client/amqp/connection.py"} | {
     f"fer_schemas/{name}"
@@ -33,6 +34,28 @@ WORKER = {
         "tools/html_report/page.html",
     )
 }
+IN_AN_SDIST = re.compile(
+    r"$|(fer_client|fer_schemas|worker/fer_worker|examples/frames)/"
+    r"|(CMakeLists\.txt|LICENSE|PKG-INFO|README\.md|hatch_build\.py|pyproject\.toml|\.gitignore)$"
+)
+USES_THE_WORKER = """
+from fer_client import FerClient
+from fer_worker.inference.factory import create_engine
+from fer_worker.inference.types import Engine, EngineOptions
+
+def engine() -> Engine:
+    return create_engine(EngineOptions(), threads=1)
+
+def wrong() -> FerClient:
+    return engine()
+"""
+FINDS_ITS_FILES = """
+from fer_worker.inference.mtcnn.native import find_library
+from fer_worker.tools.sample_frames import sample_frames
+
+assert find_library()
+print(sample_frames() / "astronaut.jpg")
+"""
 USES_THE_CLIENT = """
 from fer_client import FerClient
 from fer_schemas import BatchResult
@@ -105,7 +128,7 @@ def test_wheels_have_what_is_needed_and_nothing_else(dist: Path) -> None:
 def test_a_wheel_from_the_sdist_has_the_same(dist: Path, tmp_path: Path) -> None:
     for name in ("fer_worker_client", "fer_worker"):
         sdist = the(dist, f"{name}-*.tar.gz")
-        assert not {part for part in names(sdist) if part.startswith(("tests", "docs"))}
+        assert [part for part in names(sdist) if not IN_AN_SDIST.match(part)] == []
         pip("wheel", "--no-deps", "-w", str(tmp_path), str(sdist))
         assert names(the(tmp_path, f"{name}-*.whl")) == names(the(dist, f"{name}-*.whl"))
 
@@ -139,22 +162,49 @@ def test_the_client_is_small_and_collides_with_nobody(controller: Path) -> None:
     assert size < 30_000_000
 
 
-def test_a_users_program_is_type_checked_against_the_client(controller: Path) -> None:
-    interpreter = controller / "venv" / "bin" / "python"
+def type_errors(program: Path, venv: Path) -> list[str]:
+    """What mypy says of a program whose packages are those of an environment."""
+    interpreter = f"--python-executable={venv / 'bin' / 'python'}"
     done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "mypy",
-            "--strict",
-            f"--python-executable={interpreter}",
-            "controller.py",
-        ],
-        cwd=controller,
+        [sys.executable, "-m", "mypy", "--strict", interpreter, program.name],
+        cwd=program.parent,
         capture_output=True,
         text=True,
     )
-    (error,) = [line for line in done.stdout.splitlines() if "error:" in line]
+    return [line for line in done.stdout.splitlines() if "error:" in line]
+
+
+def test_a_users_program_is_type_checked_against_the_client(controller: Path) -> None:
+    (error,) = type_errors(controller / "controller.py", controller / "venv")
+    assert "Incompatible return value type" in error
+
+
+@pytest.fixture(scope="module")
+def installed(dist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An environment with both wheels, which borrows from this one what they depend on."""
+    venv = tmp_path_factory.mktemp("installed") / "venv"
+    python("-m", "venv", str(venv))
+    wheels = [str(the(dist, f"{name}-*.whl")) for name in ("fer_worker_client", "fer_worker")]
+    pip("install", "--no-deps", *wheels, with_=venv)
+    # Of a folder that is named so, no .pth file is read: the editable projects stay out.
+    (folder,) = venv.glob("lib/*/site-packages")
+    (folder / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+    return venv
+
+
+def test_an_installed_worker_finds_its_library_and_its_sample_frames(
+    installed: Path, tmp_path: Path
+) -> None:
+    frame = Path(python("-c", FINDS_ITS_FILES, at=tmp_path, with_=installed).strip())
+    assert frame.is_relative_to(installed)
+    assert frame.is_file()
+
+
+def test_a_users_program_is_type_checked_against_the_worker(
+    installed: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(USES_THE_WORKER)
+    (error,) = type_errors(tmp_path / "program.py", installed)
     assert "Incompatible return value type" in error
 
 

@@ -60,7 +60,7 @@ class OpenVinoEngine:
 
     Raises:
         EngineError: a model file is missing or broken; faces under 12 pixels are asked for;
-            `kernels="compiled"` where nothing was compiled.
+            the compiled kernels are missing.
     """
 
     def __init__(self, options: EngineOptions, threads: int) -> None:
@@ -115,14 +115,12 @@ class OpenVinoEngine:
 
 def _load(options: EngineOptions, threads: int) -> tuple[DetectorOps, EmotionNetwork]:
     core = openvino.Core()
-    library = None
-    if options.kernels != "openvino":
-        library = find_library(guesses=options.kernels != "compiled-f32")
-        if library is None and options.kernels != "auto":
-            raise EngineError("the compiled kernels are missing: there was no C++ compiler")
-        if library is None:
-            log.warning("the compiled kernels are missing; OpenVINO takes twice their time")
-    detector = _compiled(core, library) if library else _on_openvino(core, threads)
+    if options.kernels == "openvino":
+        detector: DetectorOps = _on_openvino(core, threads)
+    elif library := find_library(guesses=options.kernels != "compiled-f32"):
+        detector = _compiled(core, library)
+    else:
+        raise EngineError("the compiled kernels are missing: install fer-worker again")
     return detector, BatchNetwork(core, models.FOLDER / "emotion.onnx", threads, alone=True)
 
 

@@ -89,7 +89,7 @@ class EngineOptions:
             "help": "What runs the detector in the engine openvino: compiled code, or OpenVINO."
         },
     )
-    """OpenVINO takes about twice the time. The answers are the same. auto: what is there.
+    """OpenVINO takes about twice the time. The answers are the same. auto: compiled code.
     Compiled code guesses in bfloat16 where the CPU can, and f32 decides; compiled-f32 does not."""
 
     @classmethod

@@ -1,8 +1,8 @@
 """The cascade's networks as compiled code (mtcnn.cpp), each with the resizing that feeds it.
 
 It computes what `NumpyKernels` does with OpenVINO and numpy, in about half the time, lets go of
-the interpreter lock while it does, and keeps no memory for the shapes that it meets. It is built
-where there is a C++ compiler at installation; where there was none, `find_library` returns None.
+the interpreter lock while it does, and keeps no memory for the shapes that it meets. It is compiled
+when fer-worker is installed or its wheel is built; `find_library` returns None where it is missing.
 """
 
 from fer_worker.inference.mtcnn.native.library import Library, find_library
