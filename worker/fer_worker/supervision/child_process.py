@@ -73,7 +73,7 @@ class ChildProcess:
     def stuck_s(self) -> float:
         """Seconds since it last made progress, 0 while it starts.
 
-        It has reports to make once a second, and every step of its work (a frame) is to end.
+        It reports four times per second, and every step of its work (a frame) is to end.
         """
         if self.report is None:
             return 0.0

@@ -1,7 +1,7 @@
 """A worker process: engine, service, reports to its supervisor, exit codes.
 
-It reports over its socket once a second and at each change. Told to leave, by an order over the
-socket or by SIGTERM, it drains; so it does when the socket ends, since its supervisor is gone.
+It reports over its socket four times per second and at each change. Told to leave, by an order over
+the socket or by SIGTERM, it drains; so it does when the socket ends, since its supervisor is gone.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-REPORT_INTERVAL_S = 1.0
+REPORT_INTERVAL_S = 0.25
 
 
 def run_worker(config: WorkerConfig, end: socket.socket) -> None:
