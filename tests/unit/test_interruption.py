@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from fer_worker.tools.interruption import Interruption
+from fer_worker.tools.interruption import SIGNALS, Interruption, leaving_on_signals
 
 
 def test_first_signal_is_noted_and_something_done_about_it() -> None:
@@ -30,6 +30,23 @@ def test_second_signal_leaves_at_once() -> None:
             signal.raise_signal(signal.SIGTERM)
     assert leaving.value.code == 130
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_signal_leaves_also_where_its_exception_is_replaced() -> None:
+    def be_interrupted() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except SystemExit as error:
+            raise RuntimeError("as Python 3.11 raises in a __set_name__") from error
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        with pytest.raises(SystemExit) as leaving, leaving_on_signals():
+            be_interrupted()
+        assert leaving.value.code == 143
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

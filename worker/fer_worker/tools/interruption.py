@@ -21,18 +21,27 @@ GRACE_S: Final = 5.0
 @contextmanager
 def leaving_on_signals() -> Iterator[None]:
     """Let a signal end the program without a traceback, wherever it is; `finally` blocks run."""
+    received = 0
+
+    def leave(number: int, _: object) -> None:
+        nonlocal received
+        received = number
+        sys.exit(128 + number)
+
     for number in SIGNALS:
-        signal.signal(number, _leave)
+        signal.signal(number, leave)
     try:
         yield
+    except BaseException:
+        # Another exception may have taken the place of ours: Python 3.11 makes a RuntimeError of
+        # each one that leaves a `__set_name__`, and every import of a dataclass runs some.
+        if received:
+            sys.exit(128 + received)
+        raise
     finally:
         # The interpreter would show the exception as a traceback while it shuts down.
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-
-
-def _leave(number: int, _: object) -> None:
-    sys.exit(128 + number)
 
 
 def interrupt() -> NoReturn:
