@@ -14,7 +14,6 @@ from fer_client.amqp.connection import (
     FIRST_PAUSE_S,
     Connection,
     connect,
-    connect_within,
     keep_connected,
     node_parameters,
 )
@@ -22,7 +21,7 @@ from fer_client.amqp.consumer import Consumer, Delivery
 from fer_client.amqp.failures import CONNECT_ERRORS, explain
 from fer_client.backoff import Backoff
 from fer_client.config import BrokerConfig
-from fer_client.errors import BrokerRefusedError, BrokerUnavailableError
+from fer_client.errors import BrokerRefusedError
 from tests.forwarder import Forwarder
 from tests.serving import Sender
 
@@ -33,33 +32,6 @@ def test_pauses_grow_to_the_longest_and_begin_anew() -> None:
         assert 0.8 * expected <= pauses.next() <= 1.2 * expected
     pauses.reset()
     assert pauses.next() <= 1.2
-
-
-def test_no_broker_within_the_wait_is_said_in_one_line() -> None:
-    away = BrokerConfig(("amqp://someone:secret@127.0.0.1:1/",))
-    with pytest.raises(BrokerUnavailableError) as error:
-        asyncio.run(connect_within(away, "test", 0.5))
-    assert str(error.value).startswith("no broker at amqp://someone:***@127.0.0.1:1/: ")
-    assert str(error.value).endswith("Connection refused")
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.broker
-def test_a_command_takes_the_node_that_answers(broker: BrokerConfig) -> None:
-    async def run() -> str | None:
-        nodes = BrokerConfig(("amqp://127.0.0.1:1/", *broker.urls))
-        connection = await connect_within(nodes, "test", 0)
-        await connection.close()
-        return connection.user
-
-    assert asyncio.run(run()) == "guest"
-
-
-@pytest.mark.broker
-def test_a_command_is_told_at_once_that_it_is_refused(broker: BrokerConfig) -> None:
-    wrong = BrokerConfig((broker.urls[0].replace(":guest@", ":wrong@"),))
-    with pytest.raises(BrokerRefusedError, match="refuses the user name or password"):
-        asyncio.run(connect_within(wrong, "test", 60))
 
 
 @pytest.mark.broker

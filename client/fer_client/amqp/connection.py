@@ -22,7 +22,7 @@ from fer_client.amqp.channel import Channel, ConnectionLostError
 from fer_client.amqp.failures import CONNECT_ERRORS, explain, explain_refusal
 from fer_client.backoff import Backoff
 from fer_client.config import NO_TLS_FILES, BrokerConfig, mask_password
-from fer_client.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerError
+from fer_client.errors import BrokerRefusedError, FerWorkerError
 
 log = logging.getLogger(__name__)
 
@@ -76,29 +76,6 @@ def warn_if_exposed(config: BrokerConfig) -> None:
     if config.exposed_hosts:
         hosts = ", ".join(config.exposed_hosts)
         log.warning("password and frames go to %s in the clear; amqps:// would protect them", hosts)
-
-
-class _BufferedConnection(AsyncioConnection):  # type: ignore[misc]  # pika is not typed
-    """Sends what is written within one turn of the loop at once, not frame by frame.
-
-    Each send is a system call, which gives the interpreter lock away; a reply and its ack are four.
-    """
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._unsent: list[bytes] = []
-        self._loop = asyncio.get_running_loop()
-        super().__init__(*args, **kwargs)
-
-    def _adapter_emit_data(self, data: bytes) -> None:
-        """Implement what pika asks of an adapter."""
-        self._unsent.append(data)
-        if len(self._unsent) == 1:
-            self._loop.call_soon(self._send_unsent)
-
-    def _send_unsent(self) -> None:
-        data, self._unsent = b"".join(self._unsent), []
-        if self._transport is not None:  # else it is lost meanwhile
-            super()._adapter_emit_data(data)
 
 
 class Connection:
@@ -209,7 +186,7 @@ async def connect(parameters: pika.ConnectionParameters) -> Connection:
         if not closed.done():
             closed.set_result(reason)
 
-    raw = _BufferedConnection(parameters, on_open, on_failed, on_closed, custom_ioloop=loop)
+    raw = AsyncioConnection(parameters, on_open, on_failed, on_closed, custom_ioloop=loop)
     try:
         async with asyncio.timeout(CONNECT_LIMIT_S):
             await opened
@@ -220,34 +197,6 @@ async def connect(parameters: pika.ConnectionParameters) -> Connection:
             raw.close()
         raise
     return Connection(raw, closed)
-
-
-async def connect_within(config: BrokerConfig, name: str, wait_s: float) -> Connection:
-    """Connect for a command, to the first node that answers.
-
-    Args:
-        config: where the broker is.
-        name: what the broker's operator sees.
-        wait_s: how long a broker that is not up yet is waited for, in seconds.
-
-    Raises:
-        BrokerRefusedError: it refuses our credentials, or the virtual host.
-        BrokerUnavailableError: none answered within the wait.
-    """
-    warn_if_exposed(config)
-    nodes = node_parameters(config, name)
-    give_up = time.monotonic() + wait_s
-    while True:
-        for parameters in nodes:
-            try:
-                return await connect(parameters)
-            except CONNECT_ERRORS as error:
-                if (refusal := explain_refusal(error)) is not None:
-                    raise BrokerRefusedError(f"{refusal} ({config})") from error
-                reason = explain(error)
-        if time.monotonic() + FIRST_PAUSE_S > give_up:
-            raise BrokerUnavailableError(f"no broker at {config}: {reason}")
-        await asyncio.sleep(FIRST_PAUSE_S)
 
 
 async def keep_connected(
