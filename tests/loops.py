@@ -6,7 +6,8 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from fer_client.amqp.connection import connect, node_parameters
+from fer_client.amqp.connection import connect
+from fer_client.amqp.parameters import node_parameters
 from fer_client.amqp.topology import Topology, declare
 from fer_client.config import BrokerConfig
 

@@ -17,8 +17,9 @@ import pika
 from click.testing import CliRunner
 from pika.adapters.blocking_connection import BlockingConnection
 
-from fer_client.amqp.connection import Connection, keep_connected
+from fer_client.amqp.connection import Connection
 from fer_client.amqp.publisher import Publisher
+from fer_client.amqp.sessions import keep_connected
 from fer_client.amqp.topology import Topology, declare
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchResult, SupervisorStatus

@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 from fer_client.amqp.codec import encode_request
-from fer_client.amqp.connection import warn_if_exposed
+from fer_client.amqp.parameters import warn_if_exposed
 from fer_client.config import DEFAULT_NAMESPACE, DEFAULT_URL, NO_TLS_FILES, BrokerConfig, TlsFiles
 from fer_client.errors import (
     BatchTooLargeError,

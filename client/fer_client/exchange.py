@@ -20,15 +20,12 @@ import pika
 from pika.exceptions import ChannelClosedByBroker
 
 from fer_client.amqp.codec import decode_result
-from fer_client.amqp.connection import (
-    CLOSE_LIMIT_S,
-    Connection,
-    keep_connected,
-    node_parameters,
-)
+from fer_client.amqp.connection import CLOSE_LIMIT_S, Connection
 from fer_client.amqp.consumer import Consumer, Delivery
 from fer_client.amqp.failures import ACCESS_REFUSED, NOT_FOUND
+from fer_client.amqp.parameters import node_parameters
 from fer_client.amqp.publisher import Confirmation, Message, Publisher
+from fer_client.amqp.sessions import keep_connected
 from fer_client.amqp.topology import REQUEST_ROUTING_KEY, Topology, declare
 from fer_client.config import BrokerConfig
 from fer_client.errors import (

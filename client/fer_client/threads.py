@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import datetime
 from functools import partial
 
-from fer_client.amqp.connection import warn_if_exposed
+from fer_client.amqp.parameters import warn_if_exposed
 from fer_client.client import BaseClient, resolve
 from fer_client.config import DEFAULT_NAMESPACE, DEFAULT_URL, NO_TLS_FILES, BrokerConfig, TlsFiles
 from fer_client.errors import BrokerUnavailableError, NoAnswerError

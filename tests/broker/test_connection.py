@@ -11,15 +11,10 @@ from pika.adapters.utils import io_services_utils
 from pika.exceptions import ChannelClosedByBroker
 
 from fer_client.amqp.channel import ConnectionLostError
-from fer_client.amqp.connection import (
-    CLOSE_LIMIT_S,
-    READ_BYTES,
-    Connection,
-    connect,
-    keep_connected,
-    node_parameters,
-)
+from fer_client.amqp.connection import CLOSE_LIMIT_S, READ_BYTES, Connection, connect
 from fer_client.amqp.consumer import Consumer, Delivery
+from fer_client.amqp.parameters import node_parameters
+from fer_client.amqp.sessions import keep_connected
 from fer_client.config import BrokerConfig
 from fer_client.errors import BrokerRefusedError
 from tests.forwarder import Forwarder

@@ -6,8 +6,9 @@ import contextlib
 import pika
 import pytest
 
-from fer_client.amqp.connection import connect, node_parameters
+from fer_client.amqp.connection import connect
 from fer_client.amqp.consumer import Consumer, Delivery
+from fer_client.amqp.parameters import node_parameters
 from fer_client.amqp.publisher import Message, Publisher
 from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig

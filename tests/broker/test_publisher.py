@@ -7,7 +7,8 @@ import pytest
 from pika.adapters.blocking_connection import BlockingConnection
 
 from fer_client.amqp.channel import ConnectionLostError
-from fer_client.amqp.connection import connect, node_parameters
+from fer_client.amqp.connection import connect
+from fer_client.amqp.parameters import node_parameters
 from fer_client.amqp.publisher import Confirmation, Message, Publisher
 from fer_client.config import BrokerConfig
 from tests.forwarder import Forwarder

@@ -13,7 +13,8 @@ import trustme
 
 from fer_client import FerClient
 from fer_client.amqp.blocking import connect
-from fer_client.amqp.connection import Connection, keep_connected
+from fer_client.amqp.connection import Connection
+from fer_client.amqp.sessions import keep_connected
 from fer_client.config import BrokerConfig, TlsFiles
 from fer_client.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerError
 from fer_schemas import Status

@@ -10,15 +10,11 @@ import pytest
 from pika.exceptions import ChannelClosedByBroker
 
 from fer_client.amqp.channel import ConnectionLostError
-from fer_client.amqp.connection import (
-    FIRST_PAUSE_S,
-    Connection,
-    connect,
-    keep_connected,
-    node_parameters,
-)
+from fer_client.amqp.connection import Connection, connect
 from fer_client.amqp.consumer import Consumer, Delivery
 from fer_client.amqp.failures import CONNECT_ERRORS, explain
+from fer_client.amqp.parameters import node_parameters
+from fer_client.amqp.sessions import FIRST_PAUSE_S, keep_connected
 from fer_client.backoff import Backoff
 from fer_client.config import BrokerConfig
 from fer_client.errors import BrokerRefusedError

@@ -8,7 +8,8 @@ import pika
 import pytest
 from pika.adapters.blocking_connection import BlockingConnection
 
-from fer_client.amqp.connection import connect, node_parameters
+from fer_client.amqp.connection import connect
+from fer_client.amqp.parameters import node_parameters
 from fer_client.amqp.topology import Topology, declare
 from fer_client.config import BrokerConfig
 from fer_client.errors import BrokerRefusedError

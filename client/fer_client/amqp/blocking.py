@@ -4,8 +4,8 @@ import time
 
 from pika.adapters.blocking_connection import BlockingConnection
 
-from fer_client.amqp.connection import node_parameters, warn_if_exposed
 from fer_client.amqp.failures import CONNECT_ERRORS, explain, explain_refusal
+from fer_client.amqp.parameters import node_parameters, warn_if_exposed
 from fer_client.config import BrokerConfig
 from fer_client.errors import BrokerRefusedError, BrokerUnavailableError
 

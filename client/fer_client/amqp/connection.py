@@ -1,33 +1,22 @@
-"""One connection to the broker on the running loop, and one after another where it must last.
+"""One connection to the broker on the running loop.
 
 What lives on a connection (channels, consumers, publishers) is never mended: when any of it breaks
-the connection is closed, and a new session builds all of it anew on the next one.
+the connection is closed, and a new session (`sessions`) builds all of it anew on the next one.
 """
 
 import asyncio
-import contextlib
 import logging
-import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.adapters.utils.io_services_utils import _AsyncTransportBase
-from pika.exceptions import AMQPError, ConnectionClosedByClient
 
-import fer_client.amqp.properties  # noqa: F401 - from here on pika can read all that it is sent
-from fer_client.amqp import tls
 from fer_client.amqp.channel import Channel, ConnectionLostError
-from fer_client.amqp.failures import CONNECT_ERRORS, explain, explain_refusal
-from fer_client.backoff import Backoff
-from fer_client.config import NO_TLS_FILES, BrokerConfig, mask_password
-from fer_client.errors import BrokerRefusedError, FerWorkerError
+from fer_client.amqp.failures import explain
 
 log = logging.getLogger(__name__)
-
-FIRST_PAUSE_S = 0.25
-LONGEST_PAUSE_S = 8.0
 
 CONNECT_LIMIT_S = 30.0
 """How long connecting to one node may take, with all addresses that its name has."""
@@ -42,40 +31,6 @@ READ_BYTES = 256 * 1024
 """Taken from a socket at once. pika's own 4 KiB cost 25 turns of the loop for 100 kB."""
 
 _AsyncTransportBase._MAX_RECV_BYTES = READ_BYTES  # private: a test fails if it is renamed
-
-
-def node_parameters(config: BrokerConfig, name: str) -> list[pika.URLParameters]:
-    """Connection parameters of every node; `name` is what the broker's operator sees.
-
-    Raises:
-        FerWorkerError: the query of a URL has something that pika cannot read, or a TLS file is
-            not one.
-    """
-    return [_parameters(url, config, name) for url in config.urls]
-
-
-def _parameters(url: str, config: BrokerConfig, name: str) -> pika.URLParameters:
-    try:
-        parameters = pika.URLParameters(url)
-    except (TypeError, ValueError, SyntaxError, OSError):
-        # What pika says of it may repeat a password.
-        raise FerWorkerError(f"not an AMQP URL: {mask_password(url)}") from None
-    if parameters.ssl_options is not None and config.tls != NO_TLS_FILES:
-        parameters.ssl_options = pika.SSLOptions(tls.client_context(config.tls))
-    parameters.heartbeat = config.heartbeat_s
-    parameters.connection_attempts = 1
-    parameters.socket_timeout = 5
-    parameters.stack_timeout = 10
-    parameters.blocked_connection_timeout = None  # an alarm is waited out, never a hang-up
-    parameters.client_properties = {"connection_name": f"fer-worker {name}"}
-    return parameters
-
-
-def warn_if_exposed(config: BrokerConfig) -> None:
-    """Say once where passwords and frames travel in the clear."""
-    if config.exposed_hosts:
-        hosts = ", ".join(config.exposed_hosts)
-        log.warning("password and frames go to %s in the clear; amqps:// would protect them", hosts)
 
 
 class Connection:
@@ -197,114 +152,3 @@ async def connect(parameters: pika.ConnectionParameters) -> Connection:
             raw.close()
         raise
     return Connection(raw, closed)
-
-
-async def keep_connected(
-    config: BrokerConfig,
-    name: str,
-    session: Callable[[Connection], Awaitable[None]],
-    until: asyncio.Event,
-) -> None:
-    """Run one session after another, each on a connection of its own, until one returns.
-
-    The session of a lost connection is cancelled.
-
-    Args:
-        config: where the broker is; its nodes are tried in turn.
-        name: what the broker's operator sees.
-        session: uses a connection. It may return only once `until` is set.
-        until: once it is set no connection is made any more.
-
-    Raises:
-        BrokerRefusedError: the broker refuses us.
-    """
-    nodes = node_parameters(config, name)
-    pauses = Backoff(FIRST_PAUSE_S, LONGEST_PAUSE_S)
-    attempts = 0
-    while not until.is_set():
-        lived_s = 0.0
-        try:
-            connection = await _connect_unless(until, nodes[attempts % len(nodes)])
-            if connection is None:
-                return
-            log.info("connected to %s", config)
-            attempts, opened = 0, time.monotonic()
-            await _run_session(connection, session)
-            lived_s = time.monotonic() - opened
-        except CONNECT_ERRORS as error:
-            if (refusal := explain_refusal(error)) is not None:
-                raise BrokerRefusedError(f"{refusal} ({config})") from error
-            if attempts == 0:
-                log.warning("no broker at %s: %s; trying again", config, explain(error))
-            attempts += 1
-        pause_s = pauses.next()
-        if lived_s > pause_s:
-            pauses.reset()
-            pause_s = pauses.next()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause_s):
-                await until.wait()
-
-
-async def _run_session(
-    connection: Connection, session: Callable[[Connection], Awaitable[None]]
-) -> None:
-    """Run a session until it returns or its connection is lost.
-
-    Raises:
-        BrokerRefusedError: the broker refuses what the session needs.
-    """
-    running = asyncio.ensure_future(session(connection))
-    try:
-        await asyncio.wait((running, connection.closed), return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        lost = connection.closed.result() if connection.closed.done() else None
-        running.cancel()
-        await asyncio.wait((running,))
-        await connection.close()
-    error = None if running.cancelled() else running.exception()
-    for cause in _causes(error):
-        if isinstance(cause, BrokerRefusedError):
-            raise cause
-        if (refusal := explain_refusal(cause)) is not None:
-            raise BrokerRefusedError(refusal) from cause
-        if isinstance(cause, AMQPError):
-            log.warning("%s; connecting anew", explain(cause))
-        elif not isinstance(cause, ConnectionLostError):
-            log.error("unexpected fault; connecting anew", exc_info=cause)
-    if lost is not None and not isinstance(lost, ConnectionClosedByClient):
-        if (refusal := explain_refusal(lost)) is not None:
-            raise BrokerRefusedError(refusal) from lost
-        log.warning("the connection is lost: %s; connecting anew", explain(lost))
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The exceptions in a group, and in the groups within it."""
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _causes(inner)
-    elif error is not None:
-        yield error
-
-
-async def _connect_unless(
-    until: asyncio.Event, parameters: pika.ConnectionParameters
-) -> Connection | None:
-    """Connect, or return None as soon as `until` is set."""
-    connecting = asyncio.ensure_future(connect(parameters))
-    stopping = asyncio.ensure_future(until.wait())
-    try:
-        await asyncio.wait((connecting, stopping), return_when=asyncio.FIRST_COMPLETED)
-        return connecting.result() if connecting.done() else None
-    except asyncio.CancelledError:
-        connecting.add_done_callback(_abandon)
-        raise
-    finally:
-        connecting.cancel()
-        stopping.cancel()
-
-
-def _abandon(connecting: "asyncio.Task[Connection]") -> None:
-    """Close what was connected when nobody waited for it any more."""
-    if not connecting.cancelled() and connecting.exception() is None:
-        connecting.result().abandon()

@@ -9,9 +9,10 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from fer_client.amqp.connection import Connection, keep_connected
+from fer_client.amqp.connection import Connection
 from fer_client.amqp.consumer import Consumer, Delivery
 from fer_client.amqp.publisher import Publisher
+from fer_client.amqp.sessions import keep_connected
 from fer_client.amqp.topology import Topology, declare
 from fer_client.config import BrokerConfig
 from fer_client.errors import MessageError

@@ -13,8 +13,10 @@ import time
 from collections.abc import AsyncIterator
 from functools import partial
 
-from fer_client.amqp.connection import Connection, keep_connected, warn_if_exposed
+from fer_client.amqp.connection import Connection
+from fer_client.amqp.parameters import warn_if_exposed
 from fer_client.amqp.publisher import Publisher
+from fer_client.amqp.sessions import keep_connected
 from fer_client.amqp.topology import Topology, declare
 from fer_client.config import host_name
 from fer_client.errors import BrokerRefusedError
