@@ -1,4 +1,4 @@
-"""Messages a second with an engine that does nothing, against pika alone doing the same.
+"""Messages per second with an engine that does nothing, against pika alone doing the same.
 
 Both take requests of 100 kB from a quorum queue, publish a persistent, mandatory, confirmed reply,
 and ack once it is confirmed, with the same number of them unanswered. The requests are in the queue
@@ -86,7 +86,7 @@ def serve_worker(broker: BrokerConfig, prefetch: int, messages: int) -> Sequence
 
 
 def rate_of(times: Sequence[float]) -> float:
-    """Messages a second once it is under way: without the first tenth."""
+    """Messages per second once it is under way: without the first tenth."""
     steady = times[len(times) // 10 :]
     return (len(steady) - 1) / (steady[-1] - steady[0])
 

@@ -4,8 +4,8 @@ python -m benchmarks.detection FOLDER [--known FILE]
 
 FILE says where the faces are: a JSON object of file names, each with a list of boxes [x, y, width,
 height] in pixels of the upright picture. known_faces.json has the sample frames and the photographs
-that this project was measured on: those boxes of MTCNN on RGB that show a face to whoever looks at
-the pictures, in which no others were seen. Pictures that are not named are left out.
+that this project was measured on: those boxes of MTCNN on RGB that show a face to a human eye,
+which saw no others in the pictures. Pictures that are not named are left out.
 """
 
 import json

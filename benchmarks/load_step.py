@@ -48,7 +48,7 @@ class Look:
 
     at_s: float
     arriving: float
-    """Batches a second."""
+    """Batches per second."""
     waiting: int
     wait_s: float
     """How long the batches that were answered since the last look had waited in the queue."""

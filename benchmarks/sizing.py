@@ -102,7 +102,7 @@ def _alone(client: FerClient, batch: Sequence[bytes]) -> float:
 
 
 def _saturated(client: FerClient, batches: Iterator[list[bytes]], under_way: int) -> float:
-    """Batches a second with so many always under way."""
+    """Batches per second with so many always under way."""
     futures = [client.submit(next(batches)) for _ in range(under_way)]
     done = 0
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Frames a second: fer and this worker's engine take turns on the same JPEG files."""
+"""Frames per second: fer and this worker's engine take turns on the same JPEG files."""
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack

@@ -176,7 +176,7 @@ class FerClient {
     this.#take(id)?.reject(error);
   }
 
-  /** Whoever takes a batch out ends its promise; nobody else does. */
+  /** The caller that takes a batch out ends its promise; no other does. */
   #take(id) {
     const pending = this.#pending.get(id);
     clearTimeout(pending?.timer);

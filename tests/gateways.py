@@ -26,7 +26,7 @@ class RunningGateway:
         self.url = self._wait_for_url()
 
     def client(self, headers: dict[str, str] | None = None) -> httpx.Client:
-        """Whoever speaks HTTP to it."""
+        """An HTTP client of it."""
         return httpx.Client(base_url=self.url, timeout=60, headers=headers, trust_env=False)
 
     def connect(self) -> socket.socket:

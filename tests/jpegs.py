@@ -40,7 +40,7 @@ def flat_jpeg(
         width: in pixels.
         height: in pixels.
         components: 1 is grey, 4 are inks.
-        precision: bits a sample.
+        precision: bits per sample.
         before: segments in front of everything.
         data: what is coded, instead of the zeros.
     """

@@ -174,7 +174,7 @@ class FerClient(BaseClient):
 
 
 class _BatchFuture(Future[BatchResult]):
-    """Ends on the client's loop; whoever asked to be called is called on another thread."""
+    """Ends on the client's loop; its done-callbacks are called on another thread."""
 
     def __init__(self, callbacks: ThreadPoolExecutor) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Frames that end the process of whoever analyses them, several at once and each in another way."""
+"""Frames that end the process that analyses them, several at once and each in another way."""
 
 from pathlib import Path
 

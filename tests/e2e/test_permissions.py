@@ -118,7 +118,7 @@ def test_operator_scales_and_asks(workers: RunningWorkers, accounts: Accounts) -
 
 @pytest.mark.parametrize("user", ["door-1", "mute"])
 @pytest.mark.parametrize("arguments", [("scale", "2"), ("status",)])
-def test_whoever_is_no_operator_is_told_so_in_one_line(
+def test_account_without_permission_is_told_so_in_one_line(
     workers: RunningWorkers, accounts: Accounts, user: str, arguments: tuple[str, ...]
 ) -> None:
     done = fer_worker(*arguments, broker=accounts.config(user))

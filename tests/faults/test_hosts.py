@@ -26,7 +26,7 @@ loopback_users = none
 """
 
 SLOW_JPEGS = [plain_jpeg(width, SLOW_HEIGHT) for width in range(30, 80, 5)]
-"""They take a tenth of a second each: whoever is cut off is at work."""
+"""They take a tenth of a second each: a host that is cut off is at work."""
 
 PROMISED_S = 30
 """What a host that is cut off holds is answered by others within this time."""

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.broker
 
 ENGINE = "FaultyEngine"
 JPEGS = [plain_jpeg(width, SLOW_HEIGHT) for width in range(30, 80, 5)]
-"""They take a tenth of a second each: whoever is killed is at work."""
+"""They take a tenth of a second each: a process that is killed is at work."""
 
 
 def two_ready(workers: RunningWorkers) -> list[int]:

@@ -1,4 +1,4 @@
-"""Frames that kill whoever analyses them, and requests that must not be taken for one of those."""
+"""Frames that kill the process that analyses them, and requests that only look like those."""
 
 from pathlib import Path
 

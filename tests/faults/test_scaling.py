@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 ENGINE = "FaultyEngine"
 JPEGS = [plain_jpeg(width, SLOW_HEIGHT) for width in range(30, 80, 5)]
-"""They take a tenth of a second each: whoever is told to leave is at work."""
+"""They take a tenth of a second each: a process that is told to leave is at work."""
 
 
 def await_ready(workers: RunningWorkers, processes: int) -> None:

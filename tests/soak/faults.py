@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 AT_ONCE = (0.0, 0.0)
 SHORT_S = (1.0, 6.0)
 LONG_S = (26.0, 30.0)
-"""Heartbeats come every 8 s; whoever misses three of them is given up."""
+"""Heartbeats come every 8 s; a supervisor that misses three of them is given up."""
 
 SLOW_BYTES_PER_S = 100_000
 """A quarter of what the load is."""

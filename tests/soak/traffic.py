@@ -63,7 +63,7 @@ class ClientTraffic:
         self._thread.join()
 
     def submit_deadly(self) -> None:
-        """Send a frame that ends the process of whoever analyses it."""
+        """Send a frame that ends the process that analyses it."""
         self._submit("deadly", [plain_jpeg(60, ABORTING_HEIGHT)], _error(ErrorCode.POISON_MESSAGE))
 
     def submit_endless(self) -> None:

@@ -161,7 +161,7 @@ def test_any_other_path_is_not_found(monitor: HealthServer) -> None:
     assert (code, said) == (404, "/metrics, /livez or /readyz\n")
 
 
-def test_whoever_says_nothing_holds_up_nobody(monitor: HealthServer) -> None:
+def test_silent_client_holds_up_no_other(monitor: HealthServer) -> None:
     monitor.publish(overview("ready"))
     with socket.create_connection(("127.0.0.1", monitor.port)):
         assert ask(monitor, "/readyz")[0] == 200

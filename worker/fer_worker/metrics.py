@@ -26,7 +26,7 @@ BUCKETS_S: Final = (
     10.0,
     30.0,
 )
-"""Upper bounds of a histogram's buckets in seconds. Six a decade: a percentile read off them is
+"""Upper bounds of a histogram's buckets in seconds. Six per decade: a percentile read off them is
 right to within a third, and mostly to a tenth."""
 
 

@@ -12,8 +12,8 @@ from fer_client.errors import BrokerRefusedError, BrokerUnavailableError
 PAUSE_S = 0.25
 
 HANG_TIMEOUT_S = 3.0
-"""Under a memory or disk alarm the broker stops reading from whoever has published. A command does
-not wait for its end."""
+"""Under a memory or disk alarm the broker stops reading from connections that published. A
+command does not wait for its end."""
 
 
 def connect(config: BrokerConfig, name: str, wait_s: float) -> BlockingConnection:

@@ -44,7 +44,7 @@ class QueueState:
 
 
 class Channel:
-    """One channel. Whoever awaits an answer when it ends gets the reason raised."""
+    """One channel. When it ends, the reason is raised where an answer is awaited."""
 
     def __init__(self, raw: pika.channel.Channel, owner: Owner, *, essential: bool) -> None:
         """Store the parts; see `Connection.open_channel`."""

@@ -82,8 +82,8 @@ class Publisher:
         """Publish, and return what became of the message.
 
         Raises:
-            ConnectionLostError: the connection is gone first. Then nobody knows, and whoever
-                published does so again on the next one.
+            ConnectionLostError: the connection is gone first. Then nobody knows, and the
+                message is to be published again on the next one.
         """
         return await self.send(message)
 

@@ -1,7 +1,7 @@
 """Read a queue of ours and take from it only what is acked: the connection of a command.
 
 A quorum queue keeps what was returned to it in a line of its own, which is served first, and puts
-what comes back at the end of that line. So whoever looks takes hold of the whole queue and gives
+what comes back at the end of that line. So a look takes hold of the whole queue and gives
 all of it back at once, by closing the channel; then the order is what it was. (`basic.get`, and on
 3.10 a nack of many messages at once, return them in any order.)
 """

@@ -22,10 +22,10 @@ CODECS: Final = {".mp4": "mp4v", ".webm": "VP80"}
 """What OpenCV's wheels can encode, by the suffix of the file: MPEG-4 Part 2, and VP8."""
 
 DEFAULT_RATE: Final = 10.0
-"""Frames a second of a camera that does not say how many it has."""
+"""Frames per second of a camera that does not say how many it has."""
 
 PICTURES_RATE: Final = 1.0
-"""Pictures a second, which have no time of their own."""
+"""Pictures per second, which have no time of their own."""
 
 LONGEST_GAP_S: Final = 60.0
 """Of a source's time in a video. More is a clock that was set, and so is time that goes back."""

@@ -79,7 +79,7 @@ STDOUT = Path("-")
 @click.option(
     "--threads",
     type=click.IntRange(1),
-    show_default="one a core",
+    show_default="one per core",
     help="Pictures analysed at once.",
 )
 @click.option(

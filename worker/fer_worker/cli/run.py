@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
     "--processes",
     type=Count(0),
     default="auto",
-    help="Worker processes; 0 pauses. auto: one a core, or what the threads leave.",
+    help="Worker processes; 0 pauses. auto: one per core, or what the threads leave.",
 )
 @click.option(
     "--threads",
@@ -112,7 +112,7 @@ def run(
     limits: Limits,
     engine: EngineOptions,
     broker: BrokerConfig,
-    engine_factory: EngineFactory | None,  # whoever calls this from Python may hand one in
+    engine_factory: EngineFactory | None,  # a caller from Python may hand one in
     processes: int | None,
     threads: int | None,
     prefetch: int | None,

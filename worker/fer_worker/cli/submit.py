@@ -42,7 +42,7 @@ LIVE_HOLD_S = 1.0
 """How long a frame of a camera waits for others to fill its batch."""
 
 MAX_RATE = 1000
-"""Frames a second that may be asked for; no clip or camera has more."""
+"""Frames per second that may be asked for; no clip or camera has more."""
 
 
 def _check_camera(_: click.Context, __: click.Parameter, name: str | None) -> str | None:

@@ -72,7 +72,7 @@ class UploadHandler:
         """Store what is needed.
 
         Args:
-            client: started; whoever made it closes it.
+            client: started; its maker closes it.
             timeout_s: how long a request may take, from the end of its headers to its answer.
         """
         self._client = client

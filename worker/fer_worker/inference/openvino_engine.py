@@ -70,8 +70,8 @@ class OpenVinoEngine:
         cv2.setNumThreads(1)  # the pool's threads are the parallelism
         keep_freed_memory()
         # The CPU plugin gives the thread that creates it a signal stack (for AMX) and frees that
-        # with the last model, whoever stands on it then: the next signal would end the process.
-        # So it is created by a thread that has ended before anybody could.
+        # with the last model, even where a thread stands on it: the next signal would end the
+        # process. So it is created by a thread that has ended by then.
         with ThreadPoolExecutor(1) as loader:
             self.kernels, self._emotion = loader.submit(_load, options, threads).result()
 

@@ -79,7 +79,7 @@ class CommandListener:
         """Read a command; None, with a line in the log, where it is none."""
         known = log_context(delivery.correlation_id)
         if delivery.exchange != self._topology.control:
-            # Whoever may write to the default exchange may write to every queue.
+            # An account that may write to the default exchange may write to every queue.
             log.warning(
                 "ignored a control message that did not come through the control exchange",
                 extra=known,

@@ -29,7 +29,7 @@ def plan(cores: int, processes: int | None = None, threads: int | None = None) -
 
     By itself every core gets a process with one thread: a second process adds more frames/s than a
     second thread (benchmarks/README.md), and when one dies the others work on. But a batch is
-    analysed within one process, so threads are for whoever needs single batches sooner, or has
+    analysed within one process, so threads are for those who need single batches sooner, or have
     little memory.
     """
     if threads is None:

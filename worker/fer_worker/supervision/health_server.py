@@ -1,6 +1,6 @@
 """What goes on in a supervisor and its processes, over HTTP: `/metrics`, `/livez`, `/readyz`.
 
-The supervisor's loop publishes a `Snapshot` now and then; whoever asks gets the last one. Nothing
+The supervisor's loop publishes a `Snapshot` now and then; a request gets the last one. Nothing
 here touches a broker or a process.
 """
 
@@ -139,7 +139,7 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = 10  # seconds; whoever says nothing holds no thread
+    timeout = 10  # seconds; a silent client holds no thread
     server_version = "fer-worker"
     sys_version = ""
 

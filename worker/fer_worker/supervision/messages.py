@@ -15,7 +15,7 @@ from fer_worker.serving.progress import Progress
 
 @dataclass(frozen=True)
 class Report:
-    """How a process is; sent once a second, and when something changes."""
+    """How a process is; sent four times per second, and when something changes."""
 
     progress: Progress
     counts: MetricsSnapshot

@@ -204,7 +204,7 @@ class Quarantine:
 
 
 def _control_request() -> Delivery:
-    """A request with a picture of ours: whoever dies of it would die of any."""
+    """A request with a picture of ours: an examiner that dies of it would die of any."""
     picture = resources.files(__package__).joinpath(CONTROL_PICTURE).read_bytes()
     request = BatchRequest(version=1, frames=(Frame(jpeg=picture),))
     properties = pika.BasicProperties(content_type=ContentType.MSGPACK.value)

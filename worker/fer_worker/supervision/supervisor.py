@@ -65,7 +65,7 @@ class Supervisor:
             processes: how many to run at first; 0 means paused.
             max_processes: what scale commands may ask for at most.
             autoscaler: decides how many to run; without it operators do.
-            health: told what goes on, twice a second.
+            health: told what goes on, twice per second.
         """
         self._config = config
         self._max_processes = max_processes
@@ -302,7 +302,7 @@ class Supervisor:
             await declare(connection, self._topology)
 
     async def _watch_queue(self, connection: Connection) -> None:
-        """Have the autoscaler, if there is one, look at the queue of requests once a second."""
+        """Have the autoscaler, if there is one, look at the queue of requests once per second."""
         if self._autoscaler is None:
             return
         channel = await connection.open_channel()

@@ -12,7 +12,7 @@ photographs and clips it is 1.96.
 **Nothing finer can take it away.** A face can still be suppressed by a surer one, however small,
 that lies inside it (the last suppression measures overlap by the smaller area). Therefore the
 finer levels are searched too, but only around the face: in the box that spans it and all boxes that
-O-Net believes in and that are at least as large, suppressed or not, since whoever goes free when
+O-Net believes in and that are at least as large, suppressed or not, since a box that is free when
 its suppressor falls is one of them. *Assumption:* what has its cell outside that region, one cell
 around it included, reaches no face in it: a suppressor shares 70 % of its area with the face.
 

@@ -95,7 +95,7 @@ def _walk(order: Indices, conflicts: list[Indices]) -> Indices:
     pairs = ranks[np.concatenate([*conflicts, np.empty((2, 0), np.int64)], axis=1)]
     better, worse = pairs.min(axis=0), pairs.max(axis=0)
     dropped = np.zeros(len(order), bool)
-    # Whoever has no better rival left stays and drops its rivals, everywhere at once, until nobody
+    # A box without a better rival stays and drops its rivals, everywhere at once, until no box
     # has a rival: the same as one by one, in as many rounds as the longest chain.
     while better.size:
         contested = np.zeros(len(order), bool)

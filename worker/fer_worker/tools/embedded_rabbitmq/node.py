@@ -136,7 +136,7 @@ class EmbeddedBroker:
             time.sleep(POLL_INTERVAL_S)
 
     def wait(self, timeout_s: float | None = None) -> bool:
-        """Wait for the node to end, whoever ends it; return False if it is still there then."""
+        """Wait for the node to end, for any reason; return False if it is still there then."""
         try:
             self._node.wait(timeout_s)
         except subprocess.TimeoutExpired:

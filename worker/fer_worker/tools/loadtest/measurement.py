@@ -2,7 +2,7 @@
 
 Every batch has a moment at which it is **due**: with a fixed concurrency that at which a place got
 free, with a fixed rate that which the schedule says. Latency counts from there and not from the
-call that sent it, or whoever falls behind would leave out just the wait of those that had to wait
+call that sent it, or a sender that falls behind would leave out just those that had to wait
 (coordinated omission).
 """
 

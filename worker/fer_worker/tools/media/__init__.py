@@ -5,8 +5,8 @@
     address ────────────────────────────Camera────▶
 
 Frames are pulled. A file is read, and a clip decoded, as far as the batch needs that is asked for,
-so whoever sends slowly reads slowly. A camera goes on by itself; whoever asks it slowly gets fewer
-of its frames, each the newest.
+so a slow sender reads slowly. A camera goes on by itself; a slow reader gets fewer of its frames,
+each the newest.
 """
 
 from fer_worker.tools.media.cameras import Camera, is_address

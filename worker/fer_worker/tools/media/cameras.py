@@ -52,7 +52,7 @@ def is_address(text: str) -> bool:
 
 
 class Camera:
-    """A camera that is read as fast as it gives frames; whoever asks gets the newest one.
+    """A camera that is read as fast as it gives frames; a reader gets the newest one.
 
     A context manager: entering opens the camera. A thread owns it, so that nobody waits for FFmpeg.
     """

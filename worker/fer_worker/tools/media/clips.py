@@ -121,7 +121,7 @@ def _opened(path: Path) -> "Iterator[VideoCapture]":
 
 
 def _rate(clip: "VideoCapture") -> float | None:
-    """Frames a second, on average, as the container says."""
+    """Frames per second, on average, as the container says."""
     import cv2
 
     rate = clip.get(cv2.CAP_PROP_FPS)

@@ -36,7 +36,7 @@ class MediaFrame:
     captured_at: datetime | None = None
     """When a camera's frame was read, in UTC."""
     rate: float | None = None
-    """Frames a second that are read of its clip or camera; None for a picture."""
+    """Frames per second that are read of its clip or camera; None for a picture."""
 
 
 def sendable(text: str) -> str:
