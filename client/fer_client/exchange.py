@@ -19,6 +19,7 @@ from functools import partial
 import pika
 from pika.exceptions import ChannelClosedByBroker
 
+from fer_client.amqp.channel import BrokerSilentError
 from fer_client.amqp.codec import decode_result
 from fer_client.amqp.connection import CLOSE_LIMIT_S, Connection
 from fer_client.amqp.consumer import Consumer, Delivery
@@ -186,15 +187,23 @@ class BatchExchange:
         try:
             await self._declare_reply_queue(connection)
         except ChannelClosedByBroker as closed:
-            if closed.reply_code != NOT_FOUND:  # a cluster's word for: on a node that is down
+            if closed.reply_code != NOT_FOUND:
                 raise
-            log.warning(
-                "the node of reply queue %s is down; taking another queue", self._reply_queue
-            )
-            self._reply_queue = self._new_reply_queue()
-            for batch in self._pending.values():
-                batch.confirmed = False  # what is answered into the old queue cannot be read
+            self._take_another_reply_queue()
             await self._declare_reply_queue(connection)
+        except BrokerSilentError:
+            self._take_another_reply_queue()  # for the next connection
+            raise
+
+    def _take_another_reply_queue(self) -> None:
+        """Leave the reply queue, whose node of a cluster is down.
+
+        RabbitMQ 3.10 says so by "not found"; 4.0 never answers its declaration.
+        """
+        log.warning("the node of reply queue %s is down; taking another queue", self._reply_queue)
+        self._reply_queue = self._new_reply_queue()
+        for batch in self._pending.values():
+            batch.confirmed = False  # what is answered into the old queue cannot be read
 
     async def _declare_reply_queue(self, connection: Connection) -> None:
         channel = await connection.open_channel(essential=False)

@@ -24,6 +24,10 @@ class ConnectionLostError(Exception):
     """What lived on a connection or channel is gone: nobody will answer there any more."""
 
 
+class BrokerSilentError(ConnectionLostError):
+    """The broker did not answer in time, and the connection is given up."""
+
+
 class Owner(Protocol):
     """The connection of a channel, as far as the channel needs it."""
 

@@ -13,7 +13,7 @@ import pika
 from pika.adapters.asyncio_connection import AsyncioConnection
 from pika.adapters.utils.io_services_utils import _AsyncTransportBase
 
-from fer_client.amqp.channel import Channel, ConnectionLostError
+from fer_client.amqp.channel import BrokerSilentError, Channel, ConnectionLostError
 from fer_client.amqp.failures import explain
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,8 @@ class Connection:
         """Await what the broker is to answer.
 
         Raises:
-            ConnectionLostError: the connection is gone, or the broker does not answer.
+            ConnectionLostError: the connection is gone.
+            BrokerSilentError: the broker does not answer.
         """
         while True:
             await asyncio.wait(
@@ -96,7 +97,7 @@ class Connection:
             if self.blocked is None:
                 log.warning("no answer within %g s; connecting anew", ANSWER_LIMIT_S)
                 self.abandon()
-                raise ConnectionLostError(f"no answer within {ANSWER_LIMIT_S:g} s")
+                raise BrokerSilentError(f"no answer within {ANSWER_LIMIT_S:g} s")
 
     async def wait_closed(self) -> None:
         """Wait until the connection is gone."""
