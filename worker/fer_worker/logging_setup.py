@@ -1,4 +1,4 @@
-"""Log lines: one an edge, on stderr, as text for a terminal or as JSON.
+"""Log lines: one per change of state, on stderr, as text for a terminal or as JSON.
 
 What is repeated is counted. A thousand bad messages in a second make ten lines and a number, so
 nobody can fill a disk, or hide one line among a million others.
@@ -28,7 +28,7 @@ MOST_TEMPLATES: Final = 256
 
 def setup_logs(
     worker: str,
-    level: int = logging.INFO,
+    level: str = "info",
     log_format: LogFormat = "text",
     all_of: Collection[str] = (),
 ) -> None:
@@ -36,15 +36,15 @@ def setup_logs(
 
     Args:
         worker: host/pid, named on each line.
-        level: of the least important lines that are written.
-        log_format: lines for a terminal, or a JSON object each.
+        level: of the least important lines that are written, such as `info`.
+        log_format: lines for a terminal, or one JSON object per line.
         all_of: loggers whose lines are all written, repeated ones too.
     """
     handler = _Handler(RepeatedLines(all_of))
     handler.setFormatter(formatter(worker, log_format))
     root = logging.getLogger()
     root.handlers[:] = [handler]
-    root.setLevel(level)
+    root.setLevel(level.upper())
     # pika reports every failed attempt at length; our own lines say what matters of it.
     logging.getLogger("pika").setLevel(logging.CRITICAL)
 

@@ -59,7 +59,7 @@ DEFAULT_CONCURRENCY = (1, 2, 4, 8, 16)
     "--rate",
     type=Doubling(float, 0.01, 100_000),
     metavar="R|A:B",
-    help="Batches sent a second, whatever the answers do, instead.",
+    help="Batches sent per second, whatever the answers do, instead.",
 )
 @click.option("--batch-size", type=click.IntRange(1, 64), default=8, help="Frames in a batch.")
 @click.option("--camera", metavar="ID", help="Camera id of all batches.")
@@ -100,7 +100,7 @@ DEFAULT_CONCURRENCY = (1, 2, 4, 8, 16)
     "csv_path",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Write a row a step into this file, overwriting it.",
+    help="Write a row per step into this file, overwriting it.",
 )
 @click.option(
     "--plot",

@@ -98,7 +98,7 @@ def row(step: Step) -> Row:
 
 
 def write_csv(file: TextIO, steps: Sequence[Step]) -> None:
-    """Write a header, and a row a step."""
+    """Write a header, and a row per step."""
     rows = [row(step) for step in steps]
     writer = csv.DictWriter(file, fieldnames=list(rows[0]))
     writer.writeheader()

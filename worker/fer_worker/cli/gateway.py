@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 import click
 
@@ -12,7 +12,7 @@ from fer_client import AsyncFerClient
 from fer_client.config import BrokerConfig, host_name
 from fer_client.errors import FerWorkerError
 from fer_worker.cli.extras import check_extra
-from fer_worker.cli.options import broker_options
+from fer_worker.cli.options import broker_options, log_options
 from fer_worker.cli.types import SECONDS
 from fer_worker.logging_setup import LogFormat, setup_logs
 from fer_worker.tools.files import reading
@@ -46,15 +46,7 @@ PORT: Final = click.IntRange(0, 65535)
     type=click.Path(path_type=Path),
     help="A file that holds the bearer token which requests with images must have.",
 )
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
-)
-@click.option(
-    "--log-format",
-    type=click.Choice(get_args(LogFormat)),
-    default="text",
-    help="Lines for a terminal, or a JSON object each.",
-)
+@log_options
 @broker_options
 def gateway(
     broker: BrokerConfig,
@@ -80,9 +72,8 @@ def gateway(
     token = None if token_file is None else _read_token(token_file)
     if port is None:
         port = _ask_port() if sys.stdin.isatty() else DEFAULT_PORT
-    level = logging.getLevelNamesMapping()[log_level.upper()]
     every_request = [access_log.log.name]
-    setup_logs(f"{host_name()}/{os.getpid()}", level, log_format, every_request)
+    setup_logs(f"{host_name()}/{os.getpid()}", log_level, log_format, every_request)
     # What is wrong with an upload is told by its status; this library would tell it once more.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     client = AsyncFerClient(broker, answer_timeout_s=timeout)

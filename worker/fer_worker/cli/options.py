@@ -13,6 +13,7 @@ import click
 from fer_client.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig, TlsFiles
 from fer_worker.cli.types import NumberRange
 from fer_worker.inference.types import EngineOptions
+from fer_worker.logging_setup import LogFormat
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -76,6 +77,20 @@ def _tls_option(name: str, purpose: str) -> Callable[[Callable[..., Any]], Calla
         type=click.Path(path_type=Path),
         help=f"{purpose}  [env: {variable}]",
     )
+
+
+def log_options(command: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Add what says which lines are logged, and how; the command gets both by name."""
+    add_level = click.option(
+        "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
+    )
+    add_format = click.option(
+        "--log-format",
+        type=click.Choice(get_args(LogFormat)),
+        default="text",
+        help="Lines for a terminal, or one JSON object per line.",
+    )
+    return add_level(add_format(command))
 
 
 def engine_options(

@@ -3,13 +3,12 @@
 import logging
 import os
 import sys
-from typing import get_args
 
 import click
 
 from fer_client.config import BrokerConfig, host_name
 from fer_worker.cli.limits import limit_options
-from fer_worker.cli.options import broker_options, engine_options
+from fer_worker.cli.options import broker_options, engine_options, log_options
 from fer_worker.cli.types import DAY_S, SECONDS, SECONDS_OR_NONE, Bounds, Count, NumberRange
 from fer_worker.inference.factory import create_engine
 from fer_worker.inference.types import EngineFactory, EngineOptions
@@ -69,7 +68,7 @@ log = logging.getLogger(__name__)
     type=Bounds(),
     metavar="MIN:MAX",
     help="Let the supervisor decide how many processes, by the queue; instead of --processes. For "
-    "one supervisor a queue.",
+    "one supervisor per queue.",
 )
 @click.option(
     "--target-wait",
@@ -95,15 +94,7 @@ log = logging.getLogger(__name__)
     default="127.0.0.1",
     help="Address to serve them on; 0.0.0.0 for all of this machine's.",
 )
-@click.option(
-    "--log-level", type=click.Choice(["debug", "info", "warning", "error"]), default="info"
-)
-@click.option(
-    "--log-format",
-    type=click.Choice(get_args(LogFormat)),
-    default="text",
-    help="Lines for a terminal, or a JSON object each.",
-)
+@log_options
 @click.pass_obj
 @broker_options
 @engine_options
@@ -136,8 +127,7 @@ def run(
     """
     if autoscale is not None and processes is not None:
         raise click.UsageError("--processes and --autoscale exclude each other")
-    level = logging.getLevelNamesMapping()[log_level.upper()]
-    setup_logs(f"{host_name()}/{os.getpid()}", level, log_format)
+    setup_logs(f"{host_name()}/{os.getpid()}", log_level, log_format)
     most = processes if autoscale is None else autoscale[1]
     cores = plan(available_cores(), most, threads)
     prefetch = prefetch or 2 * cores.threads
@@ -157,7 +147,7 @@ def run(
         prefetch=prefetch,
         drain_timeout_s=drain_timeout,
         hang_timeout_s=hang_timeout,
-        log_level=level,
+        log_level=log_level,
         log_format=log_format,
         create_engine=engine_factory or create_engine,
     )

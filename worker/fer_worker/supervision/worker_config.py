@@ -1,6 +1,5 @@
 """All that a supervisor hands to a process that it starts."""
 
-import logging
 from dataclasses import dataclass
 from enum import IntEnum
 
@@ -36,6 +35,6 @@ class WorkerConfig:
     prefetch: int
     drain_timeout_s: float
     hang_timeout_s: float
-    log_level: int = logging.INFO
+    log_level: str = "info"
     log_format: LogFormat = "text"
     create_engine: EngineFactory = create_engine

@@ -126,7 +126,7 @@ def side_by_side(window: Window) -> dict[str, float]:
 def _finish(axes: plt.Axes, steps: Sequence[Step]) -> None:
     """Label the paces, and take away what is not needed."""
     closed = isinstance(steps[0].pace, ClosedLoop)
-    axes.set_xlabel("batches under way" if closed else "batches sent a second")
+    axes.set_xlabel("batches under way" if closed else "batches sent per second")
     names = [f"{step.pace.number:g}{'' if step.stable else '*'}" for step in steps]
     axes.set_xticks(range(len(steps)), names)
     axes.spines[["top", "right", "left"]].set_visible(False)
