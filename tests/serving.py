@@ -18,9 +18,8 @@ from click.testing import CliRunner
 from pika.adapters.blocking_connection import BlockingConnection
 
 from fer_client.amqp.connection import Connection
-from fer_client.amqp.publisher import Publisher
 from fer_client.amqp.sessions import keep_connected
-from fer_client.amqp.topology import Topology, declare
+from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from fer_schemas import BatchResult, SupervisorStatus
 from fer_worker.admin.supervisor_client import SupervisorClient
@@ -88,12 +87,9 @@ def supervising(
     over, listening = asyncio.Event(), threading.Event()
 
     async def serve(connection: Connection) -> None:
-        redeclare = partial(declare, connection, topology)
-        await redeclare()
-        publisher = await Publisher.open(connection)
-        responder = Responder(publisher, topology, redeclare, "test/2")
+        responder = await Responder.open(connection, topology, "test/2")
         queue = topology.undeliverable.name
-        commands = CommandListener(topology, publisher, execute or ignore)
+        commands = CommandListener(topology, responder.publisher, execute or ignore)
         async with asyncio.TaskGroup() as duties:
             running = [
                 duties.create_task(

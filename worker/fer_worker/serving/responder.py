@@ -7,14 +7,14 @@ crash means redelivery: the requester gets at least one answer, and the first on
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
 
 import pika
 
 from fer_client.amqp.codec import encode_json
+from fer_client.amqp.connection import Connection
 from fer_client.amqp.consumer import Delivery
 from fer_client.amqp.publisher import Confirmation, Message, Publisher
-from fer_client.amqp.topology import Topology
+from fer_client.amqp.topology import Topology, declare
 from fer_client.backoff import Backoff
 from fer_client.errors import MessageError
 from fer_schemas import BatchResult, ContentType, ErrorCode, RequestError, Status
@@ -38,31 +38,33 @@ class Responder:
     """Publishes what becomes of requests; made anew with each connection."""
 
     def __init__(
-        self,
-        publisher: Publisher,
-        topology: Topology,
-        declare: Callable[[], Awaitable[None]],
-        worker: str,
-        reply_patience_s: float = REPLY_PATIENCE_S,
+        self, connection: Connection, publisher: Publisher, topology: Topology, worker: str
     ) -> None:
-        """Store the parts.
-
-        Args:
-            publisher: of the same connection as the deliveries that are answered.
-            topology: where things go.
-            declare: makes sure that our queues exist; awaited when one of them takes nothing.
-            worker: host/pid, named in results and headers.
-            reply_patience_s: how long a full reply queue is tried, in seconds.
-        """
-        self._publisher = publisher
+        """Store the parts; see `open`."""
+        self.publisher = publisher
+        self._connection = connection
         self._topology = topology
-        self._declare = declare
         self._worker = worker
-        self._reply_patience_s = reply_patience_s
         self._full_since: dict[str, float] = {}
         """Reply queues that took nothing since a moment on the monotonic clock."""
         self.unroutable = 0
         """Messages that no queue of ours takes at the moment; their requests stay unacked."""
+
+    @classmethod
+    async def open(cls, connection: Connection, topology: Topology, worker: str) -> "Responder":
+        """Declare our queues, and open a channel to publish on.
+
+        Args:
+            connection: the deliveries that are answered come by it.
+            topology: where things go.
+            worker: host/pid, named in results and headers.
+
+        Raises:
+            ConnectionLostError: the connection is gone.
+            BrokerRefusedError: there are queues of an older version.
+        """
+        await declare(connection, topology)
+        return cls(connection, await Publisher.open(connection), topology, worker)
 
     async def reply(self, delivery: Delivery, result: BatchResult) -> None:
         """Publish a result to `reply_to`.
@@ -77,7 +79,7 @@ class Responder:
                 await self._publish(_result_message(results, delivery, body))
         elif not self._topology.is_workers_own(reply_to):
             # One that was delivered before is tried once: nothing else is examined meanwhile.
-            patience_s = 0.0 if delivery.was_delivered_before else self._reply_patience_s
+            patience_s = 0.0 if delivery.was_delivered_before else REPLY_PATIENCE_S
             reply = _result_message(reply_to, delivery, body)
             if not await self._publish_patiently(reply, patience_s):
                 await self._publish(_result_message(results, delivery, body))
@@ -112,7 +114,7 @@ class Responder:
 
     async def _publish(self, message: Message) -> None:
         """Publish to a queue of ours until it takes the message."""
-        if await self._publisher.publish(message) is Confirmation.CONFIRMED:
+        if await self.publisher.publish(message) is Confirmation.CONFIRMED:
             return
         log.warning(
             "%s takes no messages; declaring it again",
@@ -123,8 +125,8 @@ class Responder:
         self.unroutable += 1
         try:
             while True:
-                await self._declare()
-                if await self._publisher.publish(message) is Confirmation.CONFIRMED:
+                await declare(self._connection, self._topology)
+                if await self.publisher.publish(message) is Confirmation.CONFIRMED:
                     return
                 await asyncio.sleep(pauses.next())
         finally:
@@ -135,7 +137,7 @@ class Responder:
         queue = reply.routing_key
         pauses = Backoff(FIRST_RETRY_S, LONGEST_RETRY_S)
         while True:
-            confirmation = await self._publisher.publish(reply)
+            confirmation = await self.publisher.publish(reply)
             if confirmation is not Confirmation.REFUSED:
                 self._full_since.pop(queue, None)
             if confirmation is Confirmation.CONFIRMED:

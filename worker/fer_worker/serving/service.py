@@ -7,13 +7,11 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from functools import partial
 
 from fer_client.amqp.connection import Connection
 from fer_client.amqp.consumer import Consumer, Delivery
-from fer_client.amqp.publisher import Publisher
 from fer_client.amqp.sessions import keep_connected
-from fer_client.amqp.topology import Topology, declare
+from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from fer_client.errors import MessageError
 from fer_schemas import BatchResult
@@ -72,8 +70,7 @@ class Service:
         Raises:
             BrokerRefusedError: the broker refuses us; nothing will come.
         """
-        name = f"worker {self._worker}"
-        await keep_connected(self._broker, name, self._serve, until=self._draining)
+        await keep_connected(self._broker, f"worker {self._worker}", self._serve, self._draining)
 
     def drain(self) -> None:
         """Take nothing more; `run` returns when everything taken is answered."""
@@ -92,16 +89,13 @@ class Service:
     async def _serve(self, connection: Connection) -> None:
         """Serve over one connection.
 
-        A lost connection cancels this, and with it every request under way: the broker hands out
-        anew what was not acked.
+        A lost one cancels this and every request under way; the broker delivers them again.
         """
         if self._was_connected:
             self._meter.add("reconnects")
         self._was_connected = True
-        redeclare = partial(declare, connection, self._topology)
-        await redeclare()
-        publisher = await Publisher.open(connection)
-        responder = self._responder = Responder(publisher, self._topology, redeclare, self._worker)
+        responder = await Responder.open(connection, self._topology, self._worker)
+        self._responder = responder
         try:
             async with asyncio.TaskGroup() as requests:
                 consumer = await Consumer.start(

@@ -15,7 +15,6 @@ from functools import partial
 
 from fer_client.amqp.connection import Connection
 from fer_client.amqp.parameters import warn_if_exposed
-from fer_client.amqp.publisher import Publisher
 from fer_client.amqp.sessions import keep_connected
 from fer_client.amqp.topology import Topology, declare
 from fer_client.config import host_name
@@ -252,10 +251,7 @@ class Supervisor:
 
     async def _serve(self, connection: Connection) -> None:
         """Do what is to be done over one connection, until it is lost or the supervisor ends."""
-        redeclare = partial(declare, connection, self._topology)
-        await redeclare()
-        publisher = await Publisher.open(connection)
-        responder = Responder(publisher, self._topology, redeclare, self._name)
+        responder = await Responder.open(connection, self._topology, self._name)
         checks = RequestChecks(self._topology, self._config.limits)
         undeliverable = DeadLetterConsumer(
             self._topology.undeliverable.name, responder, checks, self._name, self._meter
@@ -263,7 +259,7 @@ class Supervisor:
         quarantine = Quarantine(
             self._topology.quarantine.name, self._config, responder, checks, self._meter
         )
-        commands = CommandListener(self._topology, publisher, self._execute)
+        commands = CommandListener(self._topology, responder.publisher, self._execute)
         try:
             async with asyncio.TaskGroup() as duties:
                 running = [
