@@ -10,7 +10,7 @@ from pika.adapters.blocking_connection import BlockingConnection
 
 from fer_client.amqp.connection import connect
 from fer_client.amqp.parameters import node_parameters
-from fer_client.amqp.topology import Topology, declare
+from fer_client.amqp.topology import Topology, declare, redeclare
 from fer_client.config import BrokerConfig
 from fer_client.errors import BrokerRefusedError
 from tests.loops import declare_queues
@@ -89,7 +89,7 @@ def test_old_queues_are_looked_for_once_per_connection(
         connection = await connect(node_parameters(broker, "test")[0])
         await declare(connection, topology)
         make_queue(f"{broker.namespace}.frames.suspects", {"x-queue-type": "quorum"})
-        await declare(connection, topology)
+        await redeclare(connection, topology)
         await connection.close()
 
     asyncio.run(declare_before_and_after())

@@ -107,11 +107,11 @@ class Channel:
         )
         return QueueState(declared.method.message_count, declared.method.consumer_count)
 
-    async def declare_exchange(self, name: str, kind: str = "", *, passive: bool = False) -> None:
-        """Declare a durable exchange, or with `passive` ask whether it exists."""
-        await self.call(
-            self.raw.exchange_declare, name, kind or "direct", passive=passive, durable=not passive
-        )
+    async def declare_exchange(
+        self, name: str, kind: str = "direct", *, passive: bool = False
+    ) -> None:
+        """Declare a durable exchange, or with `passive` ask whether one of that name exists."""
+        await self.call(self.raw.exchange_declare, name, kind, passive=passive, durable=not passive)
 
     async def bind_queue(self, queue: str, exchange: str, routing_key: str = "") -> None:
         """Have an exchange route to a queue."""

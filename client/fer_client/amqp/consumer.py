@@ -21,7 +21,7 @@ QUARANTINED = "x-quarantined"
 that it has been delivered before."""
 
 QUIET_S = 0.2
-"""A queue that has delivered nothing for so long has nothing on its way."""
+"""A queue that has delivered nothing for so long is taken for one without messages."""
 
 CANCEL_LIMIT_S = 5.0
 

@@ -7,7 +7,6 @@ warning: operators may have reasons of their own, and queue arguments cannot be 
 import logging
 from dataclasses import dataclass
 from functools import cached_property
-from weakref import WeakSet
 
 from pika.exceptions import ChannelClosedByBroker
 
@@ -152,14 +151,24 @@ class Topology:
 
 
 async def declare(connection: Connection, topology: Topology) -> None:
-    """Make sure that every exchange and queue exists, on a channel of its own.
+    """Make sure that every exchange and queue exists, and none of version 0.1.0.
 
     Raises:
         BrokerRefusedError: queues of version 0.1.0 are there.
+        pika.exceptions.ChannelClosedByBroker, ConnectionLostError: as `redeclare`.
+    """
+    await _refuse_old_queues(connection, topology)
+    await redeclare(connection, topology)
+
+
+async def redeclare(connection: Connection, topology: Topology) -> None:
+    """Make sure that every exchange and queue still exists, on a channel of its own.
+
+    Raises:
+        BrokerRefusedError: the queue of requests is that of version 0.1.0.
         pika.exceptions.ChannelClosedByBroker: the broker refuses, for want of a permission, say.
         ConnectionLostError: the connection is gone.
     """
-    await _refuse_old_queues(connection, topology)
     channel = await connection.open_channel(essential=False)
     await channel.declare_exchange(topology.requests, "direct")
     await channel.declare_exchange(topology.undeliverable_exchange, "direct")
@@ -199,19 +208,14 @@ def _accept(queue: Queue, closed: ChannelClosedByBroker, topology: Topology) -> 
 
 _RENAMED_SINCE_0_1 = ("frames.suspects", "frames.obituaries")
 
-_checked: WeakSet[Connection] = WeakSet()
-"""Connections over which old queues were looked for."""
-
 
 async def _refuse_old_queues(connection: Connection, topology: Topology) -> None:
-    """Look once per connection for queues of version 0.1.0, which nobody reads any more.
+    """Look for queues of version 0.1.0, which nobody reads any more.
 
     Raises:
         BrokerRefusedError: there is one.
         ConnectionLostError: the connection is gone.
     """
-    if connection in _checked:
-        return
     for name in _RENAMED_SINCE_0_1:
         queue = f"{topology.namespace}.{name}"
         channel = await connection.open_channel(essential=False)
@@ -222,7 +226,6 @@ async def _refuse_old_queues(connection: Connection, topology: Topology) -> None
                 raise
         else:
             raise _old_queue(queue, topology)
-    _checked.add(connection)
 
 
 def _old_queue(queue: str, topology: Topology) -> BrokerRefusedError:

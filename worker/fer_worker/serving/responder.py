@@ -14,7 +14,7 @@ from fer_client.amqp.codec import encode_json
 from fer_client.amqp.connection import Connection
 from fer_client.amqp.consumer import Delivery
 from fer_client.amqp.publisher import Confirmation, Message, Publisher
-from fer_client.amqp.topology import Topology, declare
+from fer_client.amqp.topology import Topology, declare, redeclare
 from fer_client.backoff import Backoff
 from fer_client.errors import MessageError
 from fer_schemas import BatchResult, ContentType, ErrorCode, RequestError, Status
@@ -125,7 +125,7 @@ class Responder:
         self.unroutable += 1
         try:
             while True:
-                await declare(self._connection, self._topology)
+                await redeclare(self._connection, self._topology)
                 if await self.publisher.publish(message) is Confirmation.CONFIRMED:
                     return
                 await asyncio.sleep(pauses.next())

@@ -16,7 +16,7 @@ from functools import partial
 from fer_client.amqp.connection import Connection
 from fer_client.amqp.parameters import warn_if_exposed
 from fer_client.amqp.sessions import keep_connected
-from fer_client.amqp.topology import Topology, declare
+from fer_client.amqp.topology import Topology, redeclare
 from fer_client.config import host_name
 from fer_client.errors import BrokerRefusedError
 from fer_schemas import ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
@@ -295,7 +295,7 @@ class Supervisor:
         """Declare all queues again and again: one that was deleted is there again soon."""
         while True:
             await asyncio.sleep(DECLARE_INTERVAL_S)
-            await declare(connection, self._topology)
+            await redeclare(connection, self._topology)
 
     async def _watch_queue(self, connection: Connection) -> None:
         """Have the autoscaler, if there is one, look at the queue of requests once per second."""
