@@ -159,7 +159,7 @@ class _Families(Collector):
 
 
 def families(snapshot: Snapshot) -> Iterable[Metric]:
-    """Make the metrics of an snapshot."""
+    """Make the metrics of a snapshot."""
     status, counts = snapshot.status, snapshot.counts
     yield _counters("requests", "Requests that ended.", "outcome", OUTCOMES, counts.requests)
     yield _counters(
