@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -32,17 +33,31 @@ def test_second_signal_leaves_at_once() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_signal_leaves_also_where_its_exception_is_replaced() -> None:
-    def be_interrupted() -> None:
-        try:
-            signal.raise_signal(signal.SIGTERM)
-        except SystemExit as error:
-            raise RuntimeError("as Python 3.11 raises in a __set_name__") from error
+class Dropping:
+    """Python drops what is raised here."""
 
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def be_interrupted_in_a_destructor() -> None:
+    Dropping()
+
+
+def be_interrupted_in_an_import() -> None:
+    try:
+        signal.raise_signal(signal.SIGTERM)
+    except SystemExit as error:
+        raise RuntimeError("as Python 3.11 raises in a __set_name__") from error
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.parametrize("work", [be_interrupted_in_a_destructor, be_interrupted_in_an_import])
+def test_signal_leaves_also_where_its_exception_is_lost(work: Callable[[], None]) -> None:
     before = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         with pytest.raises(SystemExit) as leaving, leaving_on_signals():
-            be_interrupted()
+            work()
         assert leaving.value.code == 143
     finally:
         for number, handler in before.items():

@@ -32,16 +32,14 @@ def leaving_on_signals() -> Iterator[None]:
         signal.signal(number, leave)
     try:
         yield
-    except BaseException:
-        # Another exception may have taken the place of ours: Python 3.11 makes a RuntimeError of
-        # each one that leaves a `__set_name__`, and every import of a dataclass runs some.
-        if received:
-            sys.exit(128 + received)
-        raise
     finally:
         # The interpreter would show the exception as a traceback while it shuts down.
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
+        # Our exception may have been lost: Python drops what leaves a destructor, and 3.11 makes a
+        # RuntimeError of what leaves a `__set_name__`. Every import of a dataclass has some.
+        if received:
+            sys.exit(128 + received)
 
 
 def interrupt() -> NoReturn:
