@@ -8,12 +8,10 @@ import asyncio
 import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeVar
 
 from fer_client.amqp.consumer import Delivery
 from fer_client.errors import MessageError
@@ -29,22 +27,32 @@ from fer_worker.serving.result_builder import FrameOutcome, expired, summarize
 
 log = logging.getLogger(__name__)
 
-Value = TypeVar("Value")
-
 
 @dataclass
-class _Work:
-    """One delivery at work."""
+class _Batch:
+    """One request at work."""
 
     delivery: Delivery
+    result: "asyncio.Future[BatchResult]"
     started: float = field(default_factory=time.perf_counter)
     delivered_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     is_wanted: bool = True
     """False once nobody waits for the result any more: what has not begun is skipped."""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    outcomes: dict[int, FrameOutcome] = field(default_factory=dict)
+    """Of its frames, as they come in."""
+
+    def add(self, index: int, outcome: FrameOutcome, frames: int) -> bool:
+        """Keep the outcome of one frame, and say whether it is the last one."""
+        with self.lock:
+            self.outcomes[index] = outcome
+            return len(self.outcomes) == frames
 
 
-_Begun = tuple[BatchRequest, list["Future[FrameOutcome]"]]
-"""A request that is read, and the outcomes of its frames, as far as they are there."""
+_Outcome = BatchResult | MessageError
+
+_Step = Callable[..., BatchResult | None]
+"""Reads a request or analyses a frame; the last one returns the result."""
 
 
 class FramePool:
@@ -71,8 +79,9 @@ class FramePool:
         self._meter = meter
         self._executor = ThreadPoolExecutor(threads, "frames")
         self._busy_since: dict[int, float] = {}
-        self._done: deque[tuple[asyncio.Future[_Begun], Future[_Begun]]] = deque()
-        """What has begun, and the loop is to be told."""
+        self._lock = threading.Lock()
+        self._ended: list[tuple[asyncio.Future[BatchResult], _Outcome]] = []
+        """What the loop is to be told."""
 
     @property
     def working_since(self) -> float | None:
@@ -90,104 +99,96 @@ class FramePool:
         Raises:
             MessageError: the request is bad as a whole.
         """
-        work = _Work(delivery)
+        batch = _Batch(delivery, asyncio.get_running_loop().create_future())
+        self._submit(batch, self._begin)
         try:
-            request, frames = await self._begun(work)
-            outcomes = [
-                frame.result() if frame.done() else await asyncio.wrap_future(frame)
-                for frame in frames
-            ]
+            return await batch.result
         finally:
-            work.is_wanted = False
-        return self._finish(work, request, outcomes)
+            batch.is_wanted = False
 
     def close(self) -> None:
         """End the threads, once they have done what is queued."""
         self._executor.shutdown()
 
-    def _begun(self, work: _Work) -> "asyncio.Future[_Begun]":
-        """Have a thread begin, and return a future of this loop.
+    def _submit(self, batch: _Batch, step: _Step, *args: object) -> None:
+        self._executor.submit(self._run, batch, step, *args)
 
-        Not `wrap_future`: to wake the loop is a system call, which gives the interpreter lock
-        away. So one wake-up serves all that have begun meanwhile.
-        """
-        loop = asyncio.get_running_loop()
-        begun: asyncio.Future[_Begun] = loop.create_future()
-
-        def note(done: "Future[_Begun]") -> None:
-            self._done.append((begun, done))
-            if len(self._done) == 1:
-                loop.call_soon_threadsafe(self._resolve)
-
-        self._submit(work, self._begin, work).add_done_callback(note)
-        return begun
-
-    def _resolve(self) -> None:
-        while self._done:
-            begun, done = self._done[0]
-            if not begun.done():
-                if (error := done.exception()) is not None:
-                    begun.set_exception(error)
-                else:
-                    begun.set_result(done.result())
-            self._done.popleft()
-
-    def _submit(self, work: _Work, step: Callable[..., Value], *args: object) -> "Future[Value]":
-        return self._executor.submit(self._run, work, step, *args)
-
-    def _run(self, work: _Work, step: Callable[..., Value], *args: object) -> Value:
-        """Take one step on a thread of the pool. A failure of any kind is a `MessageError`."""
-        if not work.is_wanted:
-            raise CancelledError
+    def _run(self, batch: _Batch, step: _Step, *args: object) -> None:
+        """Take one step on a thread of the pool; it may bring the batch to its end."""
+        if not batch.is_wanted:
+            return
         thread = threading.get_ident()
         self._busy_since[thread] = began = time.monotonic()
+        outcome: _Outcome | None
         try:
-            return step(*args)
-        except MessageError:
-            raise
-        except BaseException as error:  # one such as SystemExit would end the loop
-            log.exception("unexpected fault", extra=log_context(work.delivery.correlation_id))
-            raise MessageError(
-                ErrorCode.INTERNAL_ERROR, "the worker failed on this request"
-            ) from error
+            outcome = step(batch, *args)
+        except MessageError as error:
+            outcome = error
+        except BaseException:  # one such as SystemExit would end the thread
+            log.exception("unexpected fault", extra=log_context(batch.delivery.correlation_id))
+            outcome = MessageError(ErrorCode.INTERNAL_ERROR, "the worker failed on this request")
         finally:
             del self._busy_since[thread]
             self._meter.worked(time.monotonic() - began)
+        if outcome is not None:
+            self._end(batch, outcome)
 
-    def _begin(self, work: _Work) -> _Begun:
-        """Read the request and analyse its longest frame.
+    def _end(self, batch: _Batch, outcome: _Outcome) -> None:
+        """Tell the loop.
 
-        Returns:
-            The request, and the outcome of each frame in its order. None of them where the
-            request came too late.
+        To wake it is a system call, which gives the interpreter lock away. So one wake-up serves
+        all that have ended meanwhile.
         """
-        delivery = work.delivery
+        with self._lock:
+            self._ended.append((batch.result, outcome))
+            is_first = len(self._ended) == 1
+        if is_first:
+            batch.result.get_loop().call_soon_threadsafe(self._resolve)
+
+    def _resolve(self) -> None:
+        with self._lock:
+            ended, self._ended = self._ended, []
+        for future, outcome in ended:
+            if future.done():  # nobody waits any more, or another frame was faulty, too
+                continue
+            if isinstance(outcome, BatchResult):
+                future.set_result(outcome)
+            else:
+                future.set_exception(outcome)
+
+    def _begin(self, batch: _Batch) -> BatchResult | None:
+        """Read the request and analyse its longest frame."""
+        delivery = batch.delivery
         request = decode_request(
             delivery.body, delivery.content_type, delivery.headers, self._limits
         )
-        deadline = deadline_of(request, delivery.properties.expiration, work.delivered_at)
+        deadline = deadline_of(request, delivery.properties.expiration, batch.delivered_at)
         if deadline is not None and deadline < datetime.now(UTC):
-            return request, []
+            return expired(
+                request,
+                "picked up after its deadline",
+                correlation_id=delivery.correlation_id,
+                redelivered=delivery.was_delivered_before,
+                worker=self._worker,
+            )
         check_pixels(request.frames, self._limits)
         # This thread takes the longest frame, so that a batch of one never changes hands. The
         # others follow by length, so that no thread is left alone with a long one at the end.
         sizes = [len(frame.jpeg) for frame in request.frames]
         longest, *others = sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True)
-        outcomes = {
-            index: self._submit(work, self._analyze, work, request, index) for index in others
-        }
-        outcomes[longest] = Future()
-        outcomes[longest].set_result(self._analyze(work, request, longest))
-        return request, [outcomes[index] for index in range(len(sizes))]
+        for index in others:
+            self._submit(batch, self._analyze, request, index)
+        return self._analyze(batch, request, longest)
 
-    def _analyze(self, work: _Work, request: BatchRequest, index: int) -> FrameOutcome:
+    def _analyze(self, batch: _Batch, request: BatchRequest, index: int) -> BatchResult | None:
+        """Analyse one frame; the last one of a batch makes the result."""
         outcome = analyze_frame(
             self._engine,
             request.frames[index],
             index,
             request.faces or self._engine.options.faces,
             self._limits.frame,
-            work.delivery.correlation_id,
+            batch.delivery.correlation_id,
         )
         if outcome.error is None:
             self._meter.frame(
@@ -196,26 +197,17 @@ class FramePool:
                 detect_s=outcome.detect_ms / 1000,
                 classify_s=outcome.classify_ms / 1000,
             )
-        return outcome
+        is_last = batch.add(index, outcome, len(request.frames))
+        return self._summarize(batch, request) if is_last else None
 
-    def _finish(
-        self, work: _Work, request: BatchRequest, outcomes: list[FrameOutcome]
-    ) -> BatchResult:
-        delivery, sent_at = work.delivery, request.sent_at
-        if not outcomes:
-            return expired(
-                request,
-                "picked up after its deadline",
-                correlation_id=delivery.correlation_id,
-                redelivered=delivery.was_delivered_before,
-                worker=self._worker,
-            )
-        queued = None if sent_at is None else (work.delivered_at - sent_at).total_seconds() * 1000
+    def _summarize(self, batch: _Batch, request: BatchRequest) -> BatchResult:
+        delivery, sent_at = batch.delivery, request.sent_at
+        queued = None if sent_at is None else (batch.delivered_at - sent_at).total_seconds() * 1000
         return summarize(
             request,
-            outcomes,
+            [batch.outcomes[index] for index in range(len(request.frames))],
             options=self._engine.options,
-            total_ms=(time.perf_counter() - work.started) * 1000,
+            total_ms=(time.perf_counter() - batch.started) * 1000,
             queued_ms=queued,
             correlation_id=delivery.correlation_id,
             redelivered=delivery.was_delivered_before,
