@@ -10,7 +10,7 @@ lost connection is mended by itself (`exchange.py`).
 import asyncio
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import Future
 from datetime import UTC, datetime
 from functools import partial
@@ -24,8 +24,11 @@ from fer_client.errors import (
     BrokerUnavailableError,
     NoAnswerError,
 )
-from fer_client.exchange import BatchExchange, PendingBatch
+from fer_client.exchange import BatchExchange, OnEnd, PendingBatch
 from fer_schemas import MAX_MESSAGE_BYTES, BatchRequest, BatchResult, FaceSelection, Frame
+
+MAX_NAME_BYTES = 255
+"""A correlation id is a short string of AMQP."""
 
 
 class BaseClient:
@@ -93,7 +96,7 @@ class BaseClient:
         faces: FaceSelection | None,
         deadline: datetime | None,
         correlation_id: str | None,
-        on_end: Callable[[BatchResult | Exception], None],
+        on_end: OnEnd,
     ) -> PendingBatch:
         request = BatchRequest(
             version=1,
@@ -111,7 +114,10 @@ class BaseClient:
                 f"the batch has {len(body)} bytes; a message may have {MAX_MESSAGE_BYTES}"
             )
         expires = time.monotonic() + self._answer_timeout_s
-        return PendingBatch(correlation_id or uuid.uuid4().hex, body, on_end, expires)
+        name = correlation_id or uuid.uuid4().hex
+        if len(name.encode()) > MAX_NAME_BYTES:
+            raise ValueError(f"a correlation id may have {MAX_NAME_BYTES} bytes in UTF-8")
+        return PendingBatch(name, body, on_end, expires)
 
 
 class AsyncFerClient(BaseClient):
@@ -189,7 +195,7 @@ class AsyncFerClient(BaseClient):
         Raises:
             BatchTooLargeError: over the message limit; nothing was sent.
             pydantic.ValidationError: it is not a valid request; nothing was sent.
-            ValueError: a batch of this correlation id has no answer yet.
+            ValueError: a batch of this correlation id has no answer yet, or the id is too long.
             BrokerError: the client is closed, or the broker refuses us.
         """
         self._raise_if_over()
@@ -198,7 +204,7 @@ class AsyncFerClient(BaseClient):
         batch = self._batch(frames, camera_id, faces, deadline, correlation_id, end)
         self._exchange.add(batch)
         # By its name: a future that its owner keeps should not keep the frames.
-        future.add_done_callback(partial(_forget, self._exchange, batch.correlation_id))
+        future.add_done_callback(partial(_forget, self._exchange, batch.correlation_id, end))
         return future
 
     async def analyze(
@@ -239,9 +245,12 @@ def resolve(
 
 
 def _forget(
-    exchange: BatchExchange, correlation_id: str, future: "asyncio.Future[BatchResult]"
+    exchange: BatchExchange,
+    correlation_id: str,
+    on_end: OnEnd,
+    future: "asyncio.Future[BatchResult]",
 ) -> None:
     if future.cancelled():
-        exchange.forget(correlation_id)
+        exchange.forget(correlation_id, on_end)
     else:
         future.exception()  # taken note of: who submits and does not await wants no log line

@@ -52,6 +52,9 @@ CONNECTION_NAME = "client"
 """What the broker's operator sees."""
 
 
+OnEnd = Callable[[BatchResult | Exception], None]
+
+
 @dataclass
 class PendingBatch:
     """A batch that has no answer yet."""
@@ -59,7 +62,7 @@ class PendingBatch:
     correlation_id: str
     body: bytes
     """Kept until the answer is there: it may have to be sent again."""
-    on_end: Callable[[BatchResult | Exception], None]
+    on_end: OnEnd
     """Called once, on the loop."""
     expires: float
     """On the monotonic clock."""
@@ -142,9 +145,11 @@ class BatchExchange:
         self._pending[batch.correlation_id] = batch
         self._send(batch)
 
-    def forget(self, correlation_id: str) -> None:
-        """Let a batch go that nobody waits for any more."""
-        self._pending.pop(correlation_id, None)
+    def forget(self, correlation_id: str, on_end: OnEnd) -> None:
+        """Let the batch of that name and end go; nobody waits for it any more."""
+        batch = self._pending.get(correlation_id)
+        if batch is not None and batch.on_end is on_end:
+            del self._pending[correlation_id]
 
     def end_all(self, error: BrokerError) -> None:
         """End every batch under way with an error, and any that comes later."""
@@ -153,7 +158,9 @@ class BatchExchange:
             self._end(batch, error)
 
     def _end(self, batch: PendingBatch, outcome: BatchResult | Exception) -> None:
-        if self._pending.pop(batch.correlation_id, None) is not None:
+        # A late confirmation may be of an earlier batch of the same name.
+        if self._pending.get(batch.correlation_id) is batch:
+            del self._pending[batch.correlation_id]
             batch.on_end(outcome)
 
     async def _serve(self, connection: Connection) -> None:

@@ -21,6 +21,7 @@ from fer_client.amqp.parameters import warn_if_exposed
 from fer_client.client import BaseClient, resolve
 from fer_client.config import DEFAULT_NAMESPACE, DEFAULT_URL, NO_TLS_FILES, BrokerConfig, TlsFiles
 from fer_client.errors import BrokerUnavailableError, NoAnswerError
+from fer_client.exchange import OnEnd
 from fer_schemas import BatchResult, FaceSelection, Frame
 
 log = logging.getLogger(__name__)
@@ -134,7 +135,7 @@ class FerClient(BaseClient):
                 raise BrokerUnavailableError("the client has ended") from None
             self._under_way.add(batch.correlation_id)
         # By its name: a future that its owner keeps should not keep the frames.
-        future.call_at_once(partial(self._forget, batch.correlation_id))
+        future.call_at_once(partial(self._forget, batch.correlation_id, end))
         return future
 
     def analyze(
@@ -165,12 +166,12 @@ class FerClient(BaseClient):
     def _note_callback_thread(self) -> None:
         self._callback_thread = threading.get_ident()
 
-    def _forget(self, correlation_id: str, future: "Future[BatchResult]") -> None:
+    def _forget(self, correlation_id: str, on_end: OnEnd, future: "Future[BatchResult]") -> None:
         with self._lock:
             self._under_way.discard(correlation_id)
-        if future.cancelled():
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._exchange.forget, correlation_id)
+            if future.cancelled():  # told under the lock: before another batch of the same name
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._exchange.forget, correlation_id, on_end)
 
 
 class _BatchFuture(Future[BatchResult]):

@@ -34,7 +34,7 @@ class Owner(Protocol):
     async def answer(self, future: "asyncio.Future[Any]") -> Any:
         """Await what the broker is to answer, within a limit."""
 
-    def abandon(self) -> None:
+    def abandon(self, reason: Exception | None = None) -> None:
         """Begin to close the connection: something of it is broken."""
 
 
@@ -177,5 +177,5 @@ class Channel:
             callback()
         if self._essential and self.raw.connection.is_open:
             if not awaited:  # otherwise the session ends with the reason, and logs it
-                log.warning("channel closed: %s; connecting anew", explain(reason))
-            self._owner.abandon()
+                log.warning("channel closed: %s", explain(reason))
+            self._owner.abandon(reason)

@@ -28,7 +28,7 @@ CLOSE_LIMIT_S = 2.0
 """How long a connection may take to close. A dead broker, or one in alarm, says nothing."""
 
 READ_BYTES = 256 * 1024
-"""Taken from a socket at once. pika's own 4 KiB cost 25 turns of the loop for 100 kB."""
+"""Taken from a socket at once. pika's own 4 KiB cost 25 system calls for 100 kB."""
 
 _AsyncTransportBase._MAX_RECV_BYTES = READ_BYTES  # private: a test fails if it is renamed
 
@@ -44,6 +44,8 @@ class Connection:
         """Why the broker takes no messages: an alarm. Known once one was sent."""
         self.on_blocked: Callable[[], None] = lambda: None
         """Called when `blocked` has changed."""
+        self.abandoned_for: Exception | None = None
+        """Why the broker has closed a channel, where nobody awaited an answer there."""
         self._raw = raw
         raw.add_on_connection_blocked_callback(
             lambda _, frame: self._set_blocked(frame.method.reason)
@@ -85,6 +87,7 @@ class Connection:
             BrokerSilentError: the broker does not answer.
         """
         while True:
+            was_blocked = self.blocked is not None  # then it has a whole limit from now on
             await asyncio.wait(
                 (future, self.closed),
                 timeout=ANSWER_LIMIT_S,
@@ -94,7 +97,7 @@ class Connection:
                 return future.result()
             if self.closed.done():
                 raise ConnectionLostError(explain(self.closed.result()))
-            if self.blocked is None:
+            if self.blocked is None and not was_blocked:
                 log.warning("no answer within %g s; connecting anew", ANSWER_LIMIT_S)
                 self.abandon()
                 raise BrokerSilentError(f"no answer within {ANSWER_LIMIT_S:g} s")
@@ -103,15 +106,20 @@ class Connection:
         """Wait until the connection is gone."""
         await asyncio.wait((self.closed,))
 
-    def abandon(self) -> None:
+    def abandon(self, reason: Exception | None = None) -> None:
         """Begin to close it: something of it is broken."""
+        self.abandoned_for = self.abandoned_for or reason
         if self._raw.is_open:
             self._raw.close()
 
     async def close(self) -> None:
-        """Close it, within a limit."""
-        self.abandon()
-        await asyncio.wait((self.closed,), timeout=CLOSE_LIMIT_S)
+        """Close it; hang up where the broker does not answer in time."""
+        # The other one is private: a test fails if it is renamed. pika sends no close behind a
+        # method that the broker does not answer, and heartbeats would keep the connection open.
+        for hang_up in (self.abandon, self._raw._adapter_disconnect_stream):
+            if not self.closed.done():
+                hang_up()
+                await asyncio.wait((self.closed,), timeout=CLOSE_LIMIT_S)
 
     def _set_blocked(self, reason: str | None) -> None:
         self.blocked = reason
@@ -146,10 +154,10 @@ async def connect(parameters: pika.ConnectionParameters) -> Connection:
     try:
         async with asyncio.timeout(CONNECT_LIMIT_S):
             await opened
-    except TimeoutError:
-        raise OSError(f"no connection within {CONNECT_LIMIT_S:g} s") from None
-    except asyncio.CancelledError:
+    except BaseException as error:
         if raw.is_open:  # it has opened at the same moment
             raw.close()
+        if isinstance(error, TimeoutError):
+            raise OSError(f"no connection within {CONNECT_LIMIT_S:g} s") from None
         raise
     return Connection(raw, closed)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -224,6 +224,24 @@ class Consumer:
         self._unacked += 1
         self._delivered.set()
         self._on_delivery(delivery_of(self._queue, self, method, properties, body))
+
+
+def in_tasks(
+    group: asyncio.TaskGroup, handle: Callable[[Delivery], Coroutine[Any, Any, None]]
+) -> Callable[[Delivery], None]:
+    """Have each delivery handled by a task of a group.
+
+    What still comes while the group ends is left alone: the broker takes it back with the channel.
+    """
+
+    def start(delivery: Delivery) -> None:
+        handling = handle(delivery)
+        try:
+            group.create_task(handling)
+        except RuntimeError:  # the group ends
+            handling.close()
+
+    return start
 
 
 def delivery_of(

@@ -7,11 +7,11 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import pika
-from pika.exceptions import AMQPError, ConnectionClosedByClient
+from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionClosedByClient
 
 from fer_client.amqp.channel import ConnectionLostError
 from fer_client.amqp.connection import Connection, connect
-from fer_client.amqp.failures import CONNECT_ERRORS, explain, explain_refusal
+from fer_client.amqp.failures import ACCESS_REFUSED, CONNECT_ERRORS, explain, explain_refusal
 from fer_client.amqp.parameters import node_parameters
 from fer_client.backoff import Backoff
 from fer_client.config import BrokerConfig
@@ -86,6 +86,9 @@ async def _run_session(
         running.cancel()
         await asyncio.wait((running,))
         await connection.close()
+    refused = connection.abandoned_for
+    if isinstance(refused, ChannelClosedByBroker) and refused.reply_code == ACCESS_REFUSED:
+        raise BrokerRefusedError(str(explain_refusal(refused))) from refused
     error = None if running.cancelled() else running.exception()
     for cause in _causes(error):
         if isinstance(cause, BrokerRefusedError):

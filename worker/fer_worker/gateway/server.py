@@ -37,7 +37,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 HEADERS_LIMIT_S: Final = 10.0
-"""How long a connection may take to its first request."""
+"""How long a connection may take to its first request, and up to twice as long to the next."""
 
 MAX_CONNECTIONS: Final = 256
 """Others get a 503 at once."""
@@ -47,11 +47,22 @@ class _Protocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a connection; one that sends no request in time is closed."""
         super().connection_made(transport)
-        self.loop.call_later(HEADERS_LIMIT_S, self._close_without_request)
+        self._look_later()
 
-    def _close_without_request(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+    def _look_later(self) -> None:
+        self.loop.call_later(HEADERS_LIMIT_S, self._close_without_request, self.cycle)
+
+    def _close_without_request(self, last: object) -> None:
+        """Close where no request has come since the `last` one, and none is being answered.
+
+        uvicorn closes what is silent after an answer, but not what sends half a request.
+        """
+        if self.transport.is_closing():
+            return
+        if self.cycle is last and (self.cycle is None or self.cycle.response_complete):
             self.transport.close()
+        else:
+            self._look_later()
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP, unless it comes after the answer, as the rest of a body may."""

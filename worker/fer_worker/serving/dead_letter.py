@@ -74,7 +74,9 @@ def to_request(delivery: Delivery, topology: Topology) -> Message:
     message.properties.headers = {
         name: value
         for name, value in message.properties.headers.items()
-        if name not in _ADDED and not name.startswith(_ADDED_BY_THE_BROKER)
+        if name not in _ADDED
+        # A name that is not UTF-8 comes as bytes.
+        and not (isinstance(name, str) and name.startswith(_ADDED_BY_THE_BROKER))
     }
     return replace(message, exchange=topology.requests, routing_key=REQUEST_ROUTING_KEY)
 

@@ -8,7 +8,7 @@ import asyncio
 import time
 
 from fer_client.amqp.connection import Connection
-from fer_client.amqp.consumer import Consumer, Delivery
+from fer_client.amqp.consumer import Consumer, Delivery, in_tasks
 from fer_client.errors import MessageError
 from fer_schemas import BatchRequest, BatchResult, ErrorCode
 from fer_worker.limits import Limits
@@ -50,12 +50,8 @@ class DeadLetterConsumer:
     async def run(self, connection: Connection) -> None:
         """Answer what comes, until cancelled."""
         async with asyncio.TaskGroup() as requests:
-            await Consumer.start(
-                connection,
-                self._queue,
-                PREFETCH,
-                lambda delivery: requests.create_task(self._handle(delivery)),
-            )
+            on_delivery = in_tasks(requests, self._handle)
+            await Consumer.start(connection, self._queue, PREFETCH, on_delivery)
             await connection.wait_closed()
 
     async def _handle(self, delivery: Delivery) -> None:

@@ -31,6 +31,8 @@ class RequestChecks:
             )
 
     def _check_reply_to(self, delivery: Delivery, reply_to: str) -> None:
+        if isinstance(delivery.properties.reply_to, bytes):
+            raise MessageError(ErrorCode.FORBIDDEN_REPLY_TO, "reply_to is no name: it is not UTF-8")
         if self._topology.is_workers_own(reply_to):
             raise MessageError(
                 ErrorCode.FORBIDDEN_REPLY_TO, "reply_to names a queue of the workers' own"

@@ -7,9 +7,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 
 from fer_client.amqp.connection import Connection
-from fer_client.amqp.consumer import Consumer, Delivery
+from fer_client.amqp.consumer import Consumer, Delivery, in_tasks
 from fer_client.amqp.sessions import keep_connected
 from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
@@ -98,11 +99,9 @@ class Service:
         self._responder = responder
         try:
             async with asyncio.TaskGroup() as requests:
+                on_delivery = in_tasks(requests, partial(self._handle, responder))
                 consumer = await Consumer.start(
-                    connection,
-                    self._topology.frames.name,
-                    self._prefetch,
-                    lambda delivery: requests.create_task(self._handle(delivery, responder)),
+                    connection, self._topology.frames.name, self._prefetch, on_delivery
                 )
                 self._consuming = True
                 self._on_change()
@@ -115,7 +114,7 @@ class Service:
             self._responder = None
             self._on_change()
 
-    async def _handle(self, delivery: Delivery, responder: Responder) -> None:
+    async def _handle(self, responder: Responder, delivery: Delivery) -> None:
         """Bring one request to its end: a reply, quarantine or a dead letter; then the ack."""
         self._in_flight += 1
         taken = time.perf_counter()

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from fer_client.amqp.codec import encode_json
 from fer_client.amqp.connection import Connection
-from fer_client.amqp.consumer import Consumer, Delivery
+from fer_client.amqp.consumer import Consumer, Delivery, in_tasks
 from fer_client.amqp.publisher import Message, Publisher
 from fer_client.amqp.topology import Topology
 from fer_schemas import CONTROL_COMMAND, ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
@@ -58,12 +58,7 @@ class CommandListener:
         await channel.declare_queue(queue, exclusive=True, auto_delete=True)
         await channel.bind_queue(queue, self._topology.control)
         async with asyncio.TaskGroup() as commands:
-            await Consumer.start(
-                connection,
-                queue,
-                PREFETCH,
-                lambda delivery: commands.create_task(self._handle(delivery)),
-            )
+            await Consumer.start(connection, queue, PREFETCH, in_tasks(commands, self._handle))
             on_listening()
             await connection.wait_closed()
 
@@ -99,10 +94,11 @@ class CommandListener:
             return None
 
     async def _answer(self, asked: Delivery, reply: Reply) -> None:
-        if asked.reply_to is None or self._topology.is_workers_own(asked.reply_to):
-            return
+        reply_to = asked.properties.reply_to
+        if not isinstance(reply_to, str) or self._topology.is_workers_own(reply_to):
+            return  # none, or one that is not UTF-8
         message = Message(
-            routing_key=asked.reply_to,
+            routing_key=reply_to,
             body=encode_json(reply),
             properties=pika.BasicProperties(
                 content_type="application/json", correlation_id=asked.properties.correlation_id
