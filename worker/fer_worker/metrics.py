@@ -1,8 +1,8 @@
 """What a process counts of its work, and how such counts add up.
 
-Every worker process has a `Meter` and reports its `Counts`. Its supervisor adds those of its
-processes up for Prometheus, and takes differences (`Recent`) for what `status` says of the last
-minute.
+Every worker process has a `MetricsRecorder` and reports its `MetricsSnapshot`. Its supervisor adds
+those of its processes up for Prometheus, and takes differences (`SlidingWindow`) for what `status`
+says of the last minute.
 """
 
 import os
@@ -37,6 +37,11 @@ class Histogram:
     counts: tuple[int, ...] = (0,) * (len(BUCKETS_S) + 1)
     """How many were at most `BUCKETS_S[i]` and more than the bound before; the last: longer."""
     sum_s: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Refuse what another process may have made up."""
+        if len(self.counts) != len(BUCKETS_S) + 1:
+            raise ValueError("as many counts as buckets")
 
     def __add__(self, other: "Histogram") -> "Histogram":
         counts = tuple(a + b for a, b in zip(self.counts, other.counts, strict=True))
@@ -79,7 +84,7 @@ class MetricsSnapshot:
     """What was done, since a process began or between two moments. Picklable."""
 
     requests: Counter[str] = field(default_factory=Counter)
-    """Requests that ended, by outcome: the status of their result, or `dead-lettered`."""
+    """Requests that ended, by outcome: the status of their result, or `dead_lettered`."""
     dead_lettered: Counter[str] = field(default_factory=Counter)
     """Requests that were dead-lettered, by error code."""
     totals: Counter[Total] = field(default_factory=Counter)
@@ -88,6 +93,11 @@ class MetricsSnapshot:
     """Of requests, from delivery to ack."""
     busy_s: float = 0.0
     """Seconds that threads of the pool were at work, whatever came of it."""
+
+    def __post_init__(self) -> None:
+        """Refuse what another process may have made up."""
+        if set(self.stages) != set(STAGES):
+            raise ValueError("all stages and no others")
 
     def __add__(self, other: "MetricsSnapshot") -> "MetricsSnapshot":
         return MetricsSnapshot(

@@ -5,6 +5,12 @@ import os
 import signal
 from collections.abc import Collection, Iterator
 from pathlib import Path
+from typing import Final
+
+HANDLED_SIGNALS: Final = frozenset(
+    {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU}
+)
+"""What a supervisor listens to."""
 
 
 def has_controlling_terminal() -> bool:

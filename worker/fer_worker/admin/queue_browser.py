@@ -76,7 +76,11 @@ class QueueBrowser:
         self.queue = queue.name
         self.topology = Topology(broker.namespace)
         self.connection = connect(broker, "operator", wait_s)
-        self._asking = self.connection.channel()
+        try:
+            self._asking = self.connection.channel()
+        except AMQPError as error:
+            close_quietly(self.connection, error)
+            raise _translate(error) from error
         self._wait_s = wait_s
         self._hold = hold
         self._inbox: deque[Delivery] = deque()

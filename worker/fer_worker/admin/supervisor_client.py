@@ -11,7 +11,7 @@ from typing import Any
 
 import pika
 from pika.adapters.blocking_connection import BlockingConnection
-from pika.exceptions import AMQPError, ChannelClosedByBroker, ConnectionBlockedTimeout
+from pika.exceptions import AMQPError, ChannelClosedByBroker
 from pika.frame import Method
 from pydantic import ValidationError
 
@@ -73,7 +73,7 @@ class SupervisorClient:
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         """Hang up, and turn what pika raised into an error of ours."""
-        with contextlib.suppress(ConnectionBlockedTimeout):  # it hears no goodbye either
+        with contextlib.suppress(AMQPError):  # a broker in alarm, or gone, hears no goodbye
             close_quietly(self._connection, error)
         if isinstance(error, AMQPError):
             raise translate(error) from error

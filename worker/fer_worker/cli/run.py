@@ -160,4 +160,5 @@ def run(
         health.start()
         log.info("metrics at http://%s:%d/metrics", metrics_host, health.port)
     first = cores.processes if autoscale is None else autoscale[0]
-    sys.exit(Supervisor(config, first, max_processes, autoscaler, health).run())
+    most_ever = max(max_processes, first)
+    sys.exit(Supervisor(config, first, most_ever, autoscaler, health).run())

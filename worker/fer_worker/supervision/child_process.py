@@ -8,20 +8,17 @@ import time
 from collections.abc import Callable
 from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
-from typing import Final, Self
+from typing import Self
 
 from pydantic import ValidationError
 
-from fer_worker.platform import blocked_signals
+from fer_worker.platform import HANDLED_SIGNALS, blocked_signals
 from fer_worker.supervision.message_stream import MessageStream
 from fer_worker.supervision.messages import CHILD_MESSAGE, Examination, Report
 from fer_worker.supervision.worker_config import WorkerConfig
 
-_BLOCKED: Final = frozenset(
-    {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU}
-)
-"""What a process does not see while it starts, or it would die of it. Ctrl-C and the end of a
-terminal reach the whole group: they are for the supervisor, which tells its processes to leave."""
+START_LIMIT_S = 300.0
+"""How long a process may take to its first report: to load its engine on a slow machine."""
 
 EXIT_GRACE_S = 2.0
 """How long a process may take from the end of its socket to its exit."""
@@ -59,10 +56,12 @@ class ChildProcess:
                 process = multiprocessing.get_context("spawn").Process(
                     target=target, args=(config, theirs)
                 )
-                # The first start brings up multiprocessing's tracker as well, and that lets SIGINT
-                # through again: so it is brought up before.
+                # A process sees no signals while it starts, or it would die of them. Ctrl-C and the
+                # end of a terminal reach the whole group: they are for the supervisor, which tells
+                # its processes to leave. The first start brings up multiprocessing's tracker as
+                # well, and that lets SIGINT through again: so it is brought up before.
                 resource_tracker.ensure_running()
-                with blocked_signals(_BLOCKED):
+                with blocked_signals(HANDLED_SIGNALS):
                     process.start()
             return cls(process, await MessageStream.open(ours))
         except BaseException:
@@ -71,12 +70,12 @@ class ChildProcess:
 
     @property
     def stuck_s(self) -> float:
-        """Seconds since it last made progress, 0 while it starts.
+        """Seconds since it last made progress, or that its start takes beyond `START_LIMIT_S`.
 
         It reports four times per second, and every step of its work (a frame) is to end.
         """
         if self.report is None:
-            return 0.0
+            return max(0.0, time.monotonic() - self.started - START_LIMIT_S)
         working_since = self.report.progress.working_since
         return time.monotonic() - min(self._reported, working_since or self._reported)
 
@@ -89,19 +88,23 @@ class ChildProcess:
 
         A report is kept as well. What is no message ends the process.
         """
-        message = await self._stream.receive()
-        if message is not None:
+        while (message := await self._stream.receive()) is not None:
             try:
                 said = CHILD_MESSAGE.validate_json(message)
             except ValidationError:
                 self.kill()
-                return await self.receive()
+                continue
             if isinstance(said, Report):
                 self.report = said
                 self._reported = time.monotonic()
             return said
         await self._reap()
         return None
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self.exit_code is None and self._process.is_alive()
 
     def kill(self) -> None:
         """End it at once; the broker delivers to others what it had."""
@@ -113,10 +116,17 @@ class ChildProcess:
         if self.exit_code is not None:
             return
         self._stream.close()
-        await asyncio.to_thread(self._process.join, EXIT_GRACE_S)
-        if self._process.exitcode is None:
+        loop, ended = asyncio.get_running_loop(), asyncio.Event()
+        loop.add_reader(self._process.sentinel, ended.set)  # no thread: there may be none left
+        try:
+            async with asyncio.timeout(EXIT_GRACE_S):
+                await ended.wait()
+        except TimeoutError:
             self._process.kill()
-            await asyncio.to_thread(self._process.join)
+            await ended.wait()
+        finally:
+            loop.remove_reader(self._process.sentinel)
+        self._process.join()
         self.exit_code = self._process.exitcode
         self._process.close()
 

@@ -53,6 +53,7 @@ def run_examiner(config: WorkerConfig, end: socket.socket) -> None:
 
 async def _examine(config: WorkerConfig, name: str, end: socket.socket) -> int:
     stream = await MessageStream.open(end)
+    watching = asyncio.create_task(_leave_with_supervisor(stream))
     try:
         engine = await asyncio.to_thread(load_engine, config)
     except EngineError as error:
@@ -63,6 +64,7 @@ async def _examine(config: WorkerConfig, name: str, end: socket.socket) -> int:
 
     meter = MetricsRecorder()
     pool = FramePool(engine, config.threads, config.limits, name, meter)
+    _report(stream, pool, meter)  # before it reads a request that it might die of
     reports = asyncio.create_task(_report_always(stream, pool, meter))
     while (request := await stream.receive()) is not None:
         try:
@@ -72,14 +74,27 @@ async def _examine(config: WorkerConfig, name: str, end: socket.socket) -> int:
             examination = Examination(error=fault)
         stream.send(CHILD_MESSAGE.dump_json(examination))
     reports.cancel()
+    watching.cancel()
     return ExitCode.DRAINED
+
+
+async def _leave_with_supervisor(stream: MessageStream) -> None:
+    """End the process, also amid a load or a frame, when its supervisor is gone."""
+    while not stream.is_over:
+        await asyncio.sleep(REPORT_INTERVAL_S)
+    os._exit(ExitCode.DRAINED)
 
 
 async def _report_always(stream: MessageStream, pool: "FramePool", meter: MetricsRecorder) -> None:
     while True:
-        progress = Progress(consuming=True, working_since=pool.working_since)
-        stream.send(CHILD_MESSAGE.dump_json(Report(progress, meter.counts, resident_bytes())))
         await asyncio.sleep(REPORT_INTERVAL_S)
+        if stream.is_idle:  # else the supervisor does not read
+            _report(stream, pool, meter)
+
+
+def _report(stream: MessageStream, pool: "FramePool", meter: MetricsRecorder) -> None:
+    progress = Progress(consuming=True, working_since=pool.working_since)
+    stream.send(CHILD_MESSAGE.dump_json(Report(progress, meter.counts, resident_bytes())))
 
 
 def pack(delivery: Delivery) -> tuple[bytes, ...]:

@@ -29,6 +29,7 @@ from fer_client.errors import FerWorkerError
 from fer_schemas import ErrorCode, Status, SupervisorStatus
 from fer_worker.inference.types import EngineOptions
 from fer_worker.metrics import BUCKETS_S, Histogram, MetricsSnapshot, Total
+from fer_worker.platform import HANDLED_SIGNALS, blocked_signals
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -95,7 +96,9 @@ class HealthServer:
 
     def start(self) -> None:
         """Answer from now on."""
-        threading.Thread(target=self._server.serve_forever, name="monitor", daemon=True).start()
+        thread = threading.Thread(target=self._server.serve_forever, name="monitor", daemon=True)
+        with blocked_signals(HANDLED_SIGNALS):  # they are for the supervisor's thread
+            thread.start()
 
     def close(self) -> None:
         """Answer no more."""

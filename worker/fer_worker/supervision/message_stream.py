@@ -24,7 +24,9 @@ class MessageStream:
     @classmethod
     async def open(cls, end: socket.socket) -> "MessageStream":
         """Take over one end of a socket pair."""
-        return cls(*await asyncio.open_connection(sock=end, limit=_BUFFER_BYTES))
+        reader, writer = await asyncio.open_connection(sock=end, limit=_BUFFER_BYTES)
+        writer.transport.set_write_buffer_limits(high=0)  # `flush` waits for all of it
+        return cls(reader, writer)
 
     async def receive(self) -> bytes | None:
         """Return the next message, or None at the end: the other side is gone."""
@@ -36,7 +38,15 @@ class MessageStream:
 
     def send(self, *parts: bytes) -> None:
         """Send the parts as one message. It is lost where the other side is gone."""
-        self._writer.writelines((sum(map(len, parts)).to_bytes(_LENGTH_BYTES), *parts))
+        # Not `writelines`: from Python 3.12 on it fails where the other side is gone, and spins
+        # over an empty part (python/cpython#136234).
+        for part in (sum(map(len, parts)).to_bytes(_LENGTH_BYTES), *parts):
+            self._writer.write(part)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the other side is gone; known also while nobody receives."""
+        return self._reader.at_eof() or self._writer.transport.is_closing()
 
     @property
     def is_idle(self) -> bool:

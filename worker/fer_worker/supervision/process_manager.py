@@ -16,6 +16,10 @@ from fer_worker.supervision.worker_handle import Slot, WorkerHandle
 log = logging.getLogger(__name__)
 
 
+FROZEN_S = 1.5
+"""Between two turns, of half a second each: this host, or its container, stood still."""
+
+
 class ProcessManager:
     """Keeps `desired` worker processes running: `reconcile` starts, drains and kills them."""
 
@@ -43,6 +47,9 @@ class ProcessManager:
         """Of processes that died, to be filled again."""
         self._past = MetricsSnapshot()
         """Of processes that are no more."""
+        self._last_turn = time.monotonic()
+        self._look_for_hangs_from = 0.0
+        """On the monotonic clock; later where this host stood still, and all with it."""
         self._shutting_down = False
         self._ever_warm = False
 
@@ -87,6 +94,7 @@ class ProcessManager:
     def resize(self, desired: int) -> None:
         """Want another number of processes."""
         self.desired = desired
+        self.spawn_error = None
         for slot in self._slots:
             slot.not_before = 0.0
 
@@ -123,11 +131,16 @@ class ProcessManager:
         if replaced is not None and [w.state for w in active].count("ready") >= self.desired:
             replaced.drain()
         now = time.monotonic()
+        if now > self._last_turn + FROZEN_S:
+            self._look_for_hangs_from = now + self._config.hang_timeout_s
+        self._last_turn = now
         for worker in self._workers:
             if worker.kill_at is not None and now > worker.kill_at:
                 log.error("process %d does not leave; killing it", worker.pid)
                 worker.kill_at = math.inf
                 worker.kill()
+            elif now < self._look_for_hangs_from:
+                continue
             elif worker.hung is None and worker.stuck_s > self._config.hang_timeout_s:
                 worker.hung = f"no progress for {worker.stuck_s:.0f} s"
                 log.error("process %d hangs: %s", worker.pid, worker.hung)
@@ -135,8 +148,10 @@ class ProcessManager:
 
     async def _fill_slots(self, missing: int) -> None:
         """Start the processes that are missing, as far as their slots may start one now."""
-        if self.desired == 0:
-            self._slots.clear()
+        # Of more than are missing, those that have to wait longest are kept: a scale down is no way
+        # around their pauses.
+        self._slots.sort(key=lambda slot: slot.not_before, reverse=True)
+        del self._slots[max(0, missing) :]
         self._slots += [Slot() for _ in range(missing - len(self._slots))]
         now = time.monotonic()
         due = [slot for slot in self._slots if slot.not_before <= now]

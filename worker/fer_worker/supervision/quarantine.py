@@ -167,6 +167,8 @@ class Quarantine:
             _ExaminerDiedError: it died.
             _HostError: it could not be started.
         """
+        if self._examiner is not None and not self._examiner.is_alive:
+            await self._dismiss()  # it has died of no request
         if self._examiner is None:
             try:
                 self._examiner = await ChildProcess.start(run_examiner, self._config)
@@ -180,7 +182,10 @@ class Quarantine:
             while not isinstance(said := await examiner.receive(), Examination):
                 if said is None:
                     self._examiner = None
-                    raise _ExaminerDiedError(explain_exit(examiner.exit_code))
+                    cause = explain_exit(examiner.exit_code)
+                    if examiner.report is None:  # it has not read the request
+                        raise _HostError(f"an examiner died while it started: {cause}")
+                    raise _ExaminerDiedError(cause)
         finally:
             watching.cancel()
         if said.error is not None:

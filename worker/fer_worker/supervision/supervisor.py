@@ -22,7 +22,7 @@ from fer_client.errors import BrokerRefusedError
 from fer_schemas import ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
 from fer_worker import __version__
 from fer_worker.metrics import MetricsRecorder, resident_bytes
-from fer_worker.platform import has_controlling_terminal
+from fer_worker.platform import HANDLED_SIGNALS, has_controlling_terminal
 from fer_worker.serving.dead_letter_consumer import DeadLetterConsumer
 from fer_worker.serving.request_checks import RequestChecks
 from fer_worker.serving.responder import Responder
@@ -115,7 +115,7 @@ class Supervisor:
             await link
             # With the loop ends what signals mean here: one that comes now would end this process
             # with another exit code.
-            signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT))
+            signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED_SIGNALS)
         incomplete = ExitCode.DRAIN_TIMED_OUT if self._processes.drain_incomplete else 0
         return self._exit_code or incomplete
 
@@ -144,7 +144,7 @@ class Supervisor:
             on_signal(number, self._on_terminate)
         has_terminal = has_controlling_terminal()
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            on_signal(signal.SIGHUP, self._on_terminate if has_terminal else self._on_restart)
+            on_signal(signal.SIGHUP, self._on_hangup if has_terminal else self._on_restart)
         for number, change in ((signal.SIGTTIN, +1), (signal.SIGTTOU, -1)):
             if has_terminal:
                 signal.signal(number, signal.SIG_IGN)
@@ -160,6 +160,11 @@ class Supervisor:
         self._told = True
         log.info("draining %d processes", len(self._processes))
         self._stop(self._exit_code)
+
+    def _on_hangup(self) -> None:
+        # The end of a terminal may say it twice: the shell passes it on, and the kernel sends it.
+        if not self._told:
+            self._on_terminate()
 
     def _on_restart(self) -> None:
         if not self._stopping.is_set():
@@ -213,6 +218,9 @@ class Supervisor:
         said = None
         while not (self._stopping.is_set() or self._processes.is_settled):
             await self._turn.wait()
+            if self._processes.desired != wanted:
+                yield reply(after=wanted, complete=True, error="overtaken by another command")
+                return
             if (error := self._processes.spawn_error) != said:
                 said = error
                 yield reply(after=wanted, complete=False, error=error)
