@@ -154,6 +154,18 @@ def test_closing_towards_a_silent_broker_ends_within_its_limit(
 
 
 @pytest.mark.broker
+def test_closing_hangs_up_on_a_silent_broker(broker: BrokerConfig, line: Forwarder) -> None:
+    async def run() -> bool:
+        connection = await connect(node_parameters(line.through(broker), "test")[0])
+        line.stall()
+        await connection.close()
+        return connection.closed.done()
+
+    assert asyncio.run(run())
+    line.resume()
+
+
+@pytest.mark.broker
 def test_a_channel_that_the_broker_closes_says_why(broker: BrokerConfig) -> None:
     async def run() -> None:
         connection = await connect(node_parameters(broker, "test")[0])

@@ -15,18 +15,26 @@ from fer_client import (
     BrokerUnavailableError,
     FerClient,
     FerWorkerError,
+    NoWorkerQueueError,
     TlsFiles,
 )
 from fer_client.amqp.connection import CLOSE_LIMIT_S
 from fer_client.config import BrokerConfig
 from tests.engines import SizeEngine, plain_jpeg
 from tests.forwarder import Forwarder
-from tests.serving import serving
+from tests.serving import Sender, serving
 from tests.waiting import wait_until
 
 AWAY = "amqp://127.0.0.1:1/"
 
 JPEG = plain_jpeg(50)
+
+UNWRITABLE = pytest.mark.parametrize(
+    ("name", "reason"),
+    [("x" * 256, "a correlation id may have 255 bytes"), ("\ud800", "surrogates not allowed")],
+    ids=["256 characters", "a lone surrogate"],
+)
+"""Correlation ids that no message can have."""
 
 
 def test_an_unusable_tls_file_is_said_at_once(tmp_path: Path) -> None:
@@ -42,6 +50,34 @@ def test_closing_a_client_never_started_ends_its_batches() -> None:
     client.close()
     with pytest.raises(BrokerUnavailableError):
         future.result(0)
+
+
+@UNWRITABLE
+def test_a_correlation_id_that_cannot_be_written_is_refused(name: str, reason: str) -> None:
+    client = FerClient(AWAY)
+    with pytest.raises(ValueError, match=reason):
+        client.submit([JPEG], correlation_id=name)
+    future = client.submit([JPEG], correlation_id="x" * 255)
+    client.close()
+    with pytest.raises(BrokerUnavailableError):
+        future.result(0)
+
+
+@UNWRITABLE
+@pytest.mark.broker
+def test_a_correlation_id_that_cannot_be_written_holds_up_no_later_batch(
+    broker: BrokerConfig, name: str, reason: str
+) -> None:
+    async def run() -> BatchResult:
+        client = AsyncFerClient(broker)
+        with pytest.raises(ValueError, match=reason):
+            client.submit([JPEG], correlation_id=name)
+        future = client.submit([JPEG], correlation_id="x" * 255)
+        async with client, asyncio.timeout(20):
+            return await future
+
+    with serving(broker, SizeEngine()):
+        assert asyncio.run(run()).correlation_id == "x" * 255
 
 
 def test_every_batch_ends_though_threads_submit_while_it_closes() -> None:
@@ -126,6 +162,28 @@ def test_cancelling_while_answers_come_harms_no_other_batch(
                 future.cancel()
             assert all(future.result(20).status == "success" for future in futures[1::2])
         assert line.accepted == 1
+
+
+@pytest.mark.broker
+def test_a_batch_ends_though_a_cancelled_one_of_its_name_is_returned_first(
+    broker: BrokerConfig, line: Forwarder, sender: Sender
+) -> None:
+    sender.channel.queue_unbind(
+        f"{broker.namespace}.frames", f"{broker.namespace}.requests", "frames"
+    )
+
+    async def run() -> None:
+        async with AsyncFerClient(line.through(broker)) as client:
+            line.stall()
+            client.submit([JPEG], correlation_id="again").cancel()
+            await asyncio.sleep(0)  # the name is free in the loop's next turn
+            future = client.submit([JPEG], correlation_id="again")
+            line.resume()
+            with pytest.raises(NoWorkerQueueError):
+                async with asyncio.timeout(10):
+                    await future
+
+    asyncio.run(run())
 
 
 @pytest.mark.broker

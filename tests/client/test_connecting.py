@@ -14,6 +14,7 @@ from fer_client.amqp.connection import Connection, connect
 from fer_client.amqp.consumer import Consumer, Delivery
 from fer_client.amqp.failures import CONNECT_ERRORS, explain
 from fer_client.amqp.parameters import node_parameters
+from fer_client.amqp.publisher import Message, Publisher
 from fer_client.amqp.sessions import FIRST_PAUSE_S, keep_connected
 from fer_client.backoff import Backoff
 from fer_client.config import BrokerConfig
@@ -69,6 +70,27 @@ def test_a_session_that_may_not_do_its_work_is_refused(broker: BrokerConfig) -> 
 
     with pytest.raises(BrokerRefusedError, match=r"amq\.ours"):
         asyncio.run(keep_connected(broker, "test", session, asyncio.Event()))
+
+
+@pytest.mark.broker
+def test_a_session_that_may_not_publish_where_it_does_is_refused(
+    broker: BrokerConfig, sender: Sender
+) -> None:
+    exchange, until, sessions = f"{broker.namespace}.internal", asyncio.Event(), 0
+    sender.channel.exchange_declare(exchange, internal=True)  # 403 for who publishes there
+
+    async def session(connection: Connection) -> None:
+        nonlocal sessions
+        sessions += 1
+        if sessions == 2:
+            until.set()
+            return
+        publisher = await Publisher.open(connection)
+        await publisher.publish(Message("any", b"x", pika.BasicProperties(), exchange))
+
+    with pytest.raises(BrokerRefusedError, match=rf"internal exchange '{exchange}'"):
+        asyncio.run(keep_connected(broker, "test", session, until))
+    sender.channel.exchange_delete(exchange)
 
 
 @pytest.mark.broker

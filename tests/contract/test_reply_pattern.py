@@ -9,6 +9,7 @@ from fer_client.config import BrokerConfig
 from fer_schemas import Status
 from fer_worker.cli import main
 from fer_worker.limits import Limits, ReplyPattern
+from fer_worker.metrics import MetricsRecorder
 from tests.engines import SizeEngine, plain_jpeg
 from tests.serving import Sender, request, serving, supervising
 
@@ -53,7 +54,7 @@ def reason_of_burial(broker: BrokerConfig, sender: Sender) -> str:
     return str(kept.headers["x-reason"])
 
 
-def publish(broker: BrokerConfig, sender: Sender, reply_to: str, **properties: str) -> None:
+def publish(broker: BrokerConfig, sender: Sender, reply_to: str | bytes, **properties: str) -> None:
     sender.channel.basic_publish(
         f"{broker.namespace}.requests",
         "frames",
@@ -87,6 +88,19 @@ def test_reply_to_outside_the_pattern_is_dead_lettered_without_a_reply(
         unaddressed = sender.send(REQUEST, reply_to=None)
         assert sender.receive(unaddressed, f"{broker.namespace}.results").status is Status.SUCCESS
     assert sender.depth(sender.reply_to) == sender.depth(own_queue) == 0
+
+
+@pytest.mark.broker
+def test_reply_to_that_is_no_utf8_is_dead_lettered_and_the_session_goes_on(
+    broker: BrokerConfig, sender: Sender
+) -> None:
+    meter = MetricsRecorder()
+    with serving(broker, SizeEngine(), meter=meter):
+        publish(broker, sender, b"\xff" * 100)
+        good = sender.send(REQUEST)
+        assert sender.receive(good).status is Status.SUCCESS
+        assert reason_of_burial(broker, sender) == "forbidden_reply_to"
+    assert meter.counts.totals["reconnects"] == 0
 
 
 @pytest.mark.broker

@@ -215,6 +215,22 @@ def test_a_connection_without_a_request_is_closed(served: RunningGateway) -> Non
         assert line.recv(1) == b""
 
 
+def test_a_connection_with_half_a_request_after_an_answer_is_closed(
+    served: RunningGateway,
+) -> None:
+    parts = urlsplit(served.url)
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as line:
+        line.sendall(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
+        answer = b""
+        while not answer.endswith(b"}"):
+            more = line.recv(1000)
+            assert more, answer
+            answer += more
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        line.sendall(b"GET / HTTP/1.1\r\n")  # and no more
+        assert line.recv(1) == b""
+
+
 def test_a_body_that_is_too_large_is_refused_before_it_is_sent(served: RunningGateway) -> None:
     assert answer_without_body(served, 10**10).startswith(b"HTTP/1.1 413 ")
 

@@ -53,6 +53,12 @@ def test_to_requestd_request_has_its_senders_headers_only() -> None:
     assert message.properties.message_id is None
 
 
+def test_to_request_keeps_a_header_whose_name_is_no_utf8() -> None:
+    headers = {b"\xff": 1, "mine": 2, "x-death": [{}]}
+    message = to_request(delivery(headers=headers), Topology("site-a"))
+    assert message.properties.headers == {b"\xff": 1, "mine": 2}
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "headers", "camera"),
     [
