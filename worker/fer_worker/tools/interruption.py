@@ -5,8 +5,10 @@ number, so 130 for Ctrl-C and 143 for SIGTERM.
 """
 
 import math
+import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,13 +16,19 @@ from typing import Final, NoReturn
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
+RETRY_S: Final = 0.01
+
 GRACE_S: Final = 5.0
 """How long what is under way is awaited after the first one."""
 
 
 @contextmanager
 def leaving_on_signals() -> Iterator[None]:
-    """Let a signal end the program without a traceback, wherever it is; `finally` blocks run."""
+    """Let a signal end the program without a traceback, wherever it is; `finally` blocks run.
+
+    Python drops what a destructor raises, and 3.11 makes a RuntimeError of what is raised in a
+    `__set_name__`: every import has some. So a signal that was dropped is sent once more.
+    """
     received = 0
 
     def leave(number: int, _: object) -> None:
@@ -28,6 +36,14 @@ def leaving_on_signals() -> Iterator[None]:
         received = number
         sys.exit(128 + number)
 
+    def leave_later(dropped: "sys.UnraisableHookArgs") -> None:
+        if received and isinstance(dropped.exc_value, SystemExit):
+            # Not by this thread, which is still in the middle of what drops exceptions.
+            threading.Timer(RETRY_S, os.kill, (os.getpid(), received)).start()
+        else:
+            show(dropped)
+
+    show, sys.unraisablehook = sys.unraisablehook, leave_later
     for number in SIGNALS:
         signal.signal(number, leave)
     try:
@@ -36,9 +52,8 @@ def leaving_on_signals() -> Iterator[None]:
         # The interpreter would show the exception as a traceback while it shuts down.
         for number in SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        # Our exception may have been lost: Python drops what leaves a destructor, and 3.11 makes a
-        # RuntimeError of what leaves a `__set_name__`. Every import of a dataclass has some.
-        if received:
+        sys.unraisablehook = show
+        if received:  # also where another exception has taken the place of ours
             sys.exit(128 + received)
 
 
