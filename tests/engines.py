@@ -4,11 +4,13 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
+from fer_client.errors import EngineError
 from fer_schemas import Emotion, FaceSelection
 from fer_worker.inference.types import Analysis, Box, EngineOptions, Face
 
@@ -84,6 +86,40 @@ class DyingEngine(SizeEngine):
         if image.any():
             os.abort()
         return super().analyze(image, faces)
+
+
+STARTS = "TEST_ENGINE_STARTS"
+"""Variable that names a file: engines that fail to start write a byte to it at each try."""
+
+FAILED_STARTS = 3
+
+
+class RefusingEngine(SizeEngine):
+    """Starts at the fourth try, as where memory is short for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        with Path(os.environ[STARTS]).open("ab") as starts:
+            starts.write(b".")
+        if Path(os.environ[STARTS]).stat().st_size <= FAILED_STARTS:
+            self.fail()
+
+    def fail(self) -> None:
+        raise EngineError("no memory for the model")
+
+
+class LeavingEngine(RefusingEngine):
+    """As `RefusingEngine`, but its process ends with it."""
+
+    def fail(self) -> None:
+        os._exit(1)
+
+
+class UnreadyEngine(SizeEngine):
+    """Never has started."""
+
+    def __init__(self) -> None:
+        threading.Event().wait()
 
 
 class FaultyEngine(SizeEngine):

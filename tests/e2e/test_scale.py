@@ -6,6 +6,7 @@ Each is one clear line and an exit code, and the workers go on as if nothing had
 import json
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pika
@@ -13,7 +14,8 @@ import pytest
 
 from fer_client import FerClient
 from fer_client.config import BrokerConfig
-from fer_schemas import Status
+from fer_schemas import ScaleCommand, ScaleReply, Status
+from fer_worker.admin.supervisor_client import SupervisorClient
 from fer_worker.logging_setup import FIRST_LINES
 from tests.contract.test_headers import RawHeaders, nested
 from tests.engines import plain_jpeg
@@ -130,6 +132,25 @@ def test_one_of_two_supervisors_refuses_and_the_other_scales(
     assert done.returncode == 1
     assert done.stdout == f"{HOST}/{small.process.pid}: 2 -> 2 processes\n"
     assert_one_line(done.stderr, f"{HOST}/{other.process.pid} refused: not between 0 and 1: 2")
+
+
+def test_scale_that_is_overtaken_by_another_says_so(broker: BrokerConfig, tmp_path: Path) -> None:
+    def scale(processes: int) -> list[ScaleReply]:
+        with SupervisorClient(broker) as operator:
+            return list(operator.scale(ScaleCommand(processes=processes), timeout_s=60))
+
+    log = tmp_path / "log"
+    with (
+        running(log, broker, "--processes=0", engine="UnreadyEngine") as workers,
+        ThreadPoolExecutor() as operators,
+    ):
+        workers.status()  # it listens
+        first = operators.submit(scale, 2)
+        wait_until(lambda: "started process" in log.read_text(), 60, "processes start")
+        second = operators.submit(scale, 0)
+        (overtaken,), (done,) = first.result(90), second.result(90)
+    assert (overtaken.after, overtaken.error) == (2, "overtaken by another command")
+    assert (done.after, done.error) == (0, None)
 
 
 def test_control_messages_that_are_none_are_logged_and_change_nothing(

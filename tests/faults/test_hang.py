@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,33 @@ def test_waiting_for_a_queue_to_take_the_result_is_no_hang(
         result = sender.receive(sent, queue=f"{broker.namespace}.results")
         assert result.faces_areas == (60 * 40,)
         assert workers.status().restarts == 0
+
+
+def test_host_that_stood_still_kills_no_process_for_it(
+    broker: BrokerConfig, tmp_path: Path
+) -> None:
+    options = ("--processes=2", "--threads=1", "--prefetch=1", "--hang-timeout=2")
+    with (
+        running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
+        FerClient(broker) as client,
+    ):
+        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        before = workers.ready_pids()
+        futures = {
+            width: client.submit([plain_jpeg(width, SLOW_HEIGHT)] * 64) for width in (50, 60)
+        }
+        wait_until(
+            lambda: all(process.in_flight for process in workers.status().processes),
+            what="both are at work",
+        )
+        os.killpg(workers.process.pid, signal.SIGSTOP)
+        try:
+            time.sleep(4)  # the fault itself
+        finally:
+            os.killpg(workers.process.pid, signal.SIGCONT)
+        for width, future in futures.items():
+            result = future.result(100)
+            assert result.faces_areas == (width * SLOW_HEIGHT,) * 64
+            assert not result.redelivered
+        assert workers.status().restarts == 0
+        assert workers.ready_pids() == before

@@ -3,18 +3,21 @@
 import contextlib
 import os
 import random
+import re
 import signal
 import time
 from pathlib import Path
 
+import pika
 import pytest
 
 from fer_client import FerClient
 from fer_client.config import BrokerConfig
-from fer_schemas import ErrorCode
-from tests.engines import KILLING_HEIGHTS, plain_jpeg
+from fer_schemas import BatchResult, ErrorCode, Status
+from tests.engines import FAILED_STARTS, HANGING_HEIGHT, KILLING_HEIGHTS, STARTS, plain_jpeg
 from tests.forwarder import Forwarder
-from tests.serving import RunningWorkers, running
+from tests.leftovers import is_alive
+from tests.serving import RunningWorkers, Sender, running, supervising
 from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(420)]
@@ -81,3 +84,45 @@ def test_no_innocent_request_is_called_poison_in_a_storm_of_deaths(
         for future in deadly:
             codes = [error.code for error in future.result(180).errors]
             assert codes == [ErrorCode.POISON_MESSAGE]
+
+
+def send_to_quarantine(sender: Sender, jpeg: bytes) -> None:
+    properties = pika.BasicProperties(
+        correlation_id="set apart", reply_to=sender.reply_to, content_type="image/jpeg"
+    )
+    sender.channel.basic_publish("", f"{sender.namespace}.frames.quarantine", jpeg, properties)
+
+
+@pytest.mark.parametrize("engine", ["RefusingEngine", "LeavingEngine"])
+def test_examiners_that_do_not_start_count_against_no_request(
+    broker: BrokerConfig,
+    sender: Sender,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    engine: str,
+) -> None:
+    starts = tmp_path / "starts"
+    monkeypatch.setenv(STARTS, str(starts))
+    send_to_quarantine(sender, plain_jpeg(60))
+    with supervising(broker, examine_with=engine):
+        result = BatchResult.model_validate_json(sender.take(timeout_s=90)[1])
+    assert (result.status, result.faces_areas) == (Status.SUCCESS, (60 * 40,))
+    assert starts.stat().st_size == FAILED_STARTS + 1
+    assert sender.depth(f"{broker.namespace}.frames.dead") == 0
+
+
+def test_examiner_amid_a_frame_leaves_with_its_supervisor(
+    broker: BrokerConfig, sender: Sender, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    send_to_quarantine(sender, plain_jpeg(60, HANGING_HEIGHT))
+    with running(log, broker, "--processes=0", "--threads=1", engine="FaultyEngine") as workers:
+        wait_until(lambda: " warm in " in log.read_text(), 60, "the examiner is at work")
+        (examiner,) = map(int, re.findall(r"started examiner (\d+)", log.read_text()))
+        try:
+            workers.process.kill()
+            workers.process.wait()
+            wait_until(lambda: not is_alive(examiner), 30, "the examiner has ended")
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(examiner, signal.SIGKILL)

@@ -5,6 +5,8 @@ import pty
 import re
 import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -215,18 +217,72 @@ def test_sigttin_adds_a_process_and_sigttou_takes_one_away(
     assert not any(result.redelivered for result in load.results)
 
 
-def test_the_end_of_its_terminal_drains(broker: BrokerConfig, tmp_path: Path) -> None:
-    line, environment = command("FaultyEngine", "--processes=1", broker=broker, module=WORKERS)
-    log = tmp_path / "log"
+@dataclass
+class InTerminal:
+    """`fer-worker run` in a terminal of its own."""
+
+    pid: int
+    terminal: int
+    exit_code: int | None = None
+
+    def close_terminal(self) -> None:
+        os.close(self.terminal)
+
+    def wait(self) -> int:
+        if self.exit_code is None:
+            self.exit_code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self.exit_code
+
+
+@contextmanager
+def running_in_a_terminal(log: Path, broker: BrokerConfig, *arguments: str) -> Iterator[InTerminal]:
+    """Run one process, with its log in a file, until the block ends."""
+    line, environment = command(
+        "FaultyEngine", "--processes=1", *arguments, broker=broker, module=WORKERS
+    )
     pid, terminal = pty.fork()
     if pid == 0:
         output = os.open(log, os.O_CREAT | os.O_WRONLY)
         os.dup2(output, 2)
         os.execve(line[0], line, environment)
-    await_line(log, "ready: ")
-    os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    started = InTerminal(pid, terminal)
+    try:
+        yield started
+    finally:
+        if started.exit_code is None:
+            os.kill(pid, signal.SIGKILL)
+            started.wait()
+
+
+def test_the_end_of_its_terminal_drains(broker: BrokerConfig, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with running_in_a_terminal(log, broker) as supervisor:
+        await_line(log, "ready: ")
+        supervisor.close_terminal()
+        assert supervisor.wait() == 0
     assert "left (0)" in log.read_text()
+
+
+def test_the_end_of_its_terminal_that_is_told_twice_drains(
+    broker: BrokerConfig, sender: Sender, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    frames = [plain_jpeg(40, SLOW_HEIGHT)] * 20  # a tenth of a second each
+    with (
+        running_in_a_terminal(log, broker, "--threads=1", "--prefetch=2") as supervisor,
+        FerClient(broker) as client,
+    ):
+        await_line(log, "ready: ")
+        futures = [client.submit(frames) for _ in range(2)]
+        wait_until(lambda: sender.depth(f"{broker.namespace}.frames") == 0, 30, "both are taken")
+        os.kill(supervisor.pid, signal.SIGHUP)  # as a shell passes it on
+        await_line(log, "draining 1 processes")
+        assert not any(future.done() for future in futures)
+        supervisor.close_terminal()  # the kernel says it again
+        assert supervisor.wait() == 0
+        results = [future.result(30) for future in futures]
+    assert [result.faces_areas for result in results] == [(40 * SLOW_HEIGHT,) * 20] * 2
+    assert not any(result.redelivered for result in results)
 
 
 def test_sighup_is_ignored_under_nohup(broker: BrokerConfig, tmp_path: Path) -> None:

@@ -1,8 +1,12 @@
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
+from pydantic_core import to_json
 
 from fer_worker.metrics import (
     BUCKETS_S,
@@ -13,6 +17,8 @@ from fer_worker.metrics import (
     SlidingWindow,
     resident_bytes,
 )
+from fer_worker.serving.progress import Progress
+from fer_worker.supervision.messages import CHILD_MESSAGE, Report
 
 SECONDS = st.floats(0, 100, allow_nan=False)
 
@@ -91,6 +97,28 @@ def frames(number: int) -> MetricsSnapshot:
     meter = MetricsRecorder()
     meter.add("frames", number)
     return meter.counts
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda counts: counts["stages"].clear(),
+        lambda counts: counts["stages"].pop("decode"),
+        lambda counts: counts["stages"].update(another=counts["took"]),
+        lambda counts: counts["took"]["counts"].pop(),
+        lambda counts: counts["took"]["counts"].append(0),
+        lambda counts: counts["stages"]["decode"]["counts"].clear(),
+    ],
+)
+def test_report_whose_counts_cannot_be_added_up_is_no_message(
+    spoil: Callable[[dict[str, Any]], object],
+) -> None:
+    report = Report(Progress(), frames(3), resident_bytes=1)
+    said = CHILD_MESSAGE.dump_python(report, mode="json")
+    assert CHILD_MESSAGE.validate_json(to_json(said)) == report
+    spoil(said["counts"])
+    with pytest.raises(ValidationError):
+        CHILD_MESSAGE.validate_json(to_json(said))
 
 
 def test_recent_tells_what_came_within_the_last_seconds() -> None:

@@ -1,5 +1,7 @@
 import socket
+import threading
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
@@ -11,6 +13,7 @@ from fer_client.errors import FerWorkerError
 from fer_schemas import ProcessStatus, SupervisorStatus
 from fer_worker.inference.types import EngineOptions
 from fer_worker.metrics import MetricsRecorder, MetricsSnapshot
+from fer_worker.platform import HANDLED_SIGNALS
 from fer_worker.supervision.health_server import LIVE_S, HealthServer, Snapshot
 
 
@@ -165,6 +168,19 @@ def test_silent_client_holds_up_no_other(monitor: HealthServer) -> None:
     monitor.publish(overview("ready"))
     with socket.create_connection(("127.0.0.1", monitor.port)):
         assert ask(monitor, "/readyz")[0] == 200
+
+
+def test_signals_are_left_to_the_thread_that_handles_them() -> None:
+    before = set(threading.enumerate())
+    monitor = HealthServer("127.0.0.1", 0)
+    monitor.start()
+    try:
+        (thread,) = set(threading.enumerate()) - before
+        status = Path(f"/proc/self/task/{thread.native_id}/status").read_text()
+    finally:
+        monitor.close()
+    blocked = int(status.partition("SigBlk:")[2].split()[0], 16)
+    assert {number for number in HANDLED_SIGNALS if blocked >> (number - 1) & 1} == HANDLED_SIGNALS
 
 
 def test_a_port_that_is_taken_is_one_clear_line(monitor: HealthServer) -> None:
