@@ -111,13 +111,18 @@ def test_examiners_that_do_not_start_count_against_no_request(
     assert sender.depth(f"{broker.namespace}.frames.dead") == 0
 
 
-def test_examiner_amid_a_frame_leaves_with_its_supervisor(
-    broker: BrokerConfig, sender: Sender, tmp_path: Path
+@pytest.mark.parametrize(
+    ("engine", "is_at_it"),
+    [("FaultyEngine", " warm in "), ("UnreadyEngine", "started examiner")],
+    ids=["amid a frame", "amid its start"],
+)
+def test_examiner_leaves_with_its_supervisor(
+    broker: BrokerConfig, sender: Sender, tmp_path: Path, engine: str, is_at_it: str
 ) -> None:
     log = tmp_path / "log"
     send_to_quarantine(sender, plain_jpeg(60, HANGING_HEIGHT))
-    with running(log, broker, "--processes=0", "--threads=1", engine="FaultyEngine") as workers:
-        wait_until(lambda: " warm in " in log.read_text(), 60, "the examiner is at work")
+    with running(log, broker, "--processes=0", "--threads=1", engine=engine) as workers:
+        wait_until(lambda: is_at_it in log.read_text(), 60, "the examiner is at it")
         (examiner,) = map(int, re.findall(r"started examiner (\d+)", log.read_text()))
         try:
             workers.process.kill()

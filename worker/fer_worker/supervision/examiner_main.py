@@ -53,7 +53,8 @@ def run_examiner(config: WorkerConfig, end: socket.socket) -> None:
 
 async def _examine(config: WorkerConfig, name: str, end: socket.socket) -> int:
     stream = await MessageStream.open(end)
-    watching = asyncio.create_task(_leave_with_supervisor(stream))
+    requests: asyncio.Queue[bytes] = asyncio.Queue()
+    tasks = {asyncio.create_task(_hear(stream, requests))}  # held, or they might be collected
     try:
         engine = await asyncio.to_thread(load_engine, config)
     except EngineError as error:
@@ -65,23 +66,21 @@ async def _examine(config: WorkerConfig, name: str, end: socket.socket) -> int:
     meter = MetricsRecorder()
     pool = FramePool(engine, config.threads, config.limits, name, meter)
     _report(stream, pool, meter)  # before it reads a request that it might die of
-    reports = asyncio.create_task(_report_always(stream, pool, meter))
-    while (request := await stream.receive()) is not None:
+    tasks.add(asyncio.create_task(_report_always(stream, pool, meter)))
+    while True:
+        request = unpack(await requests.get())
         try:
-            examination = Examination(result=await pool.analyse(unpack(request)))
+            examination = Examination(result=await pool.analyse(request))
         except MessageError as error:
             fault = RequestError(frame=None, code=error.code, message=error.message)
             examination = Examination(error=fault)
         stream.send(CHILD_MESSAGE.dump_json(examination))
-    reports.cancel()
-    watching.cancel()
-    return ExitCode.DRAINED
 
 
-async def _leave_with_supervisor(stream: MessageStream) -> None:
-    """End the process, also amid a load or a frame, when its supervisor is gone."""
-    while not stream.is_over:
-        await asyncio.sleep(REPORT_INTERVAL_S)
+async def _hear(stream: MessageStream, requests: "asyncio.Queue[bytes]") -> None:
+    """Take requests. End the process, also amid a load or a frame, when the supervisor is gone."""
+    while (request := await stream.receive()) is not None:
+        requests.put_nowait(request)
     os._exit(ExitCode.DRAINED)
 
 

@@ -44,11 +44,6 @@ class MessageStream:
             self._writer.write(part)
 
     @property
-    def is_over(self) -> bool:
-        """Whether the other side is gone; known also while nobody receives."""
-        return self._reader.at_eof() or self._writer.transport.is_closing()
-
-    @property
     def is_idle(self) -> bool:
         """Whether all that was sent is on its way, so that the other side seems to read."""
         return self._writer.transport.get_write_buffer_size() == 0

@@ -216,14 +216,16 @@ class Supervisor:
         self._resize(wanted)
         yield reply(after=wanted, complete=False)
         said = None
-        while not (self._stopping.is_set() or self._processes.is_settled):
-            await self._turn.wait()
+        while not self._stopping.is_set():
             if self._processes.desired != wanted:
                 yield reply(after=wanted, complete=True, error="overtaken by another command")
                 return
+            if self._processes.is_settled:
+                break
             if (error := self._processes.spawn_error) != said:
                 said = error
                 yield reply(after=wanted, complete=False, error=error)
+            await self._turn.wait()
         error = "stopping" if self._stopping.is_set() else None
         yield reply(after=wanted, complete=True, error=error)
 
