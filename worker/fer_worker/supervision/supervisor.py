@@ -113,9 +113,7 @@ class Supervisor:
             await self._processes.close()
             self._link_is_over.set()
             await link
-            # With the loop ends what signals mean here: one that comes now would end this process
-            # with another exit code.
-            signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED_SIGNALS)
+            self._ignore_signals()
         incomplete = ExitCode.DRAIN_TIMED_OUT if self._processes.drain_incomplete else 0
         return self._exit_code or incomplete
 
@@ -150,6 +148,17 @@ class Supervisor:
                 signal.signal(number, signal.SIG_IGN)
             else:
                 on_signal(number, self._on_resize, change)
+
+    @staticmethod
+    def _ignore_signals() -> None:
+        """Keep the exit code: with the loop ends what signals mean, and one would end the process.
+
+        Both, since a signal may reach any thread: libraries have some that block none.
+        """
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED_SIGNALS)
+        for number in HANDLED_SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
     def _on_terminate(self) -> None:
         if self._told:
