@@ -25,7 +25,7 @@ OPTIONS = (
 )
 
 BETWEEN_SIGNALS_S = 0.5
-"""Two of a kind that come closer may be one to whom they are sent to."""
+"""Two signals of a kind that come closer may arrive as one."""
 
 
 class Workers:

@@ -54,7 +54,7 @@ class Connection:
 
     @property
     def user(self) -> str | None:
-        """Whom the broker takes us for."""
+        """The user that we logged in as."""
         return getattr(self._raw.params.credentials, "username", None)
 
     async def open_channel(self, *, essential: bool = True) -> Channel:

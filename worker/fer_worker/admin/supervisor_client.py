@@ -126,8 +126,8 @@ class SupervisorClient:
             )
             raise NoAnswerError(f"not complete within {timeout_s:g} s, still at it: {late}")
         if not heard:
-            whom = f"on {command.host}" if command.host else "here"
-            raise NoAnswerError(f"no supervisor {whom} answered within {ROSTER_S:g} s")
+            where = f"on {command.host}" if command.host else "here"
+            raise NoAnswerError(f"no supervisor {where} answered within {ROSTER_S:g} s")
 
     def depths(self) -> list[QueueDepth]:
         """Look at the queues of the namespace. Under an alarm only before anything is sent."""

@@ -44,7 +44,7 @@ class CommandListener:
         Args:
             topology: where commands come from.
             publisher: of the connection that is listened on.
-            execute: carries a command out, whomever it addresses, and yields its answers.
+            execute: carries out a command that may be for another host, and yields its answers.
         """
         self._topology = topology
         self._publisher = publisher

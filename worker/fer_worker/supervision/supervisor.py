@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import time
 from collections.abc import AsyncIterator
 from functools import partial
@@ -22,10 +21,10 @@ from fer_client.errors import BrokerRefusedError
 from fer_schemas import ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
 from fer_worker import __version__
 from fer_worker.metrics import MetricsRecorder, resident_bytes
-from fer_worker.platform import HANDLED_SIGNALS, has_controlling_terminal
 from fer_worker.serving.dead_letter_consumer import DeadLetterConsumer
 from fer_worker.serving.request_checks import RequestChecks
 from fer_worker.serving.responder import Responder
+from fer_worker.supervision import signals
 from fer_worker.supervision.autoscaler import Autoscaler, Load
 from fer_worker.supervision.command_listener import Command, CommandListener, Reply
 from fer_worker.supervision.health_server import HealthServer, Snapshot
@@ -96,7 +95,7 @@ class Supervisor:
         return asyncio.run(self._run())
 
     async def _run(self) -> int:
-        self._handle_signals()
+        signals.listen(self._on_terminate, self._on_hangup, self._on_restart, self._on_resize)
         warn_if_exposed(self._config.broker)
         link = asyncio.create_task(self._keep_link())
         try:
@@ -113,7 +112,7 @@ class Supervisor:
             await self._processes.close()
             self._link_is_over.set()
             await link
-            self._ignore_signals()
+            signals.ignore()
         incomplete = ExitCode.DRAIN_TIMED_OUT if self._processes.drain_incomplete else 0
         return self._exit_code or incomplete
 
@@ -129,36 +128,6 @@ class Supervisor:
         self._changed.set()
 
     # Signals
-
-    def _handle_signals(self) -> None:
-        """Decide by the terminal, if there is one, what signals mean.
-
-        Its end (SIGHUP) drains; without one SIGHUP replaces all processes by new ones. Where it is
-        ignored from the start, as under nohup, it stays so. A terminal sends SIGTTIN and SIGTTOU by
-        itself to what runs in the background; without one they start one process more, or fewer.
-        """
-        on_signal = asyncio.get_running_loop().add_signal_handler
-        for number in (signal.SIGTERM, signal.SIGINT):
-            on_signal(number, self._on_terminate)
-        has_terminal = has_controlling_terminal()
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            on_signal(signal.SIGHUP, self._on_hangup if has_terminal else self._on_restart)
-        for number, change in ((signal.SIGTTIN, +1), (signal.SIGTTOU, -1)):
-            if has_terminal:
-                signal.signal(number, signal.SIG_IGN)
-            else:
-                on_signal(number, self._on_resize, change)
-
-    @staticmethod
-    def _ignore_signals() -> None:
-        """Keep the exit code: with the loop ends what signals mean, and one would end the process.
-
-        Both, since a signal may reach any thread: libraries have some that block none.
-        """
-        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED_SIGNALS)
-        for number in HANDLED_SIGNALS:
-            asyncio.get_running_loop().remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
 
     def _on_terminate(self) -> None:
         if self._told:

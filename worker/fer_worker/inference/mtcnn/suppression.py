@@ -89,7 +89,7 @@ def _sharing_columns(spans: NDArray[np.float32], pixel: int) -> Iterator[Indices
 
 
 def _walk(order: Indices, conflicts: list[Indices]) -> Indices:
-    """Keep what is not dropped by a kept one before it, given who cannot stay beside whom."""
+    """Keep each box that no kept one before it drops, given which of them drop each other."""
     ranks = np.empty_like(order)
     ranks[order] = np.arange(len(order))
     pairs = ranks[np.concatenate([*conflicts, np.empty((2, 0), np.int64)], axis=1)]
