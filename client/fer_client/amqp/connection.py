@@ -45,7 +45,7 @@ class Connection:
         self.on_blocked: Callable[[], None] = lambda: None
         """Called when `blocked` has changed."""
         self.abandoned_for: Exception | None = None
-        """Why the broker has closed a channel, where nobody awaited an answer there."""
+        """Why the broker has closed an essential channel, if it did."""
         self._raw = raw
         raw.add_on_connection_blocked_callback(
             lambda _, frame: self._set_blocked(frame.method.reason)
