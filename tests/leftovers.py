@@ -1,4 +1,4 @@
-"""What processes leave behind: others of their kind, and ports."""
+"""What the system says of processes: whether they live, and what they leave behind."""
 
 import os
 from pathlib import Path
@@ -28,6 +28,11 @@ def is_alive(pid: int) -> bool:
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
     except FileNotFoundError:
         return False
+
+
+def is_asleep(pid: int) -> bool:
+    """Whether its first thread waits in a call of the system."""
+    return ") S " in Path(f"/proc/{pid}/stat").read_text()
 
 
 def listening_addresses(port: int) -> list[str]:

@@ -245,8 +245,10 @@ def variables(broker: BrokerConfig) -> dict[str, str]:
 def fer_worker(*arguments: str, broker: BrokerConfig) -> subprocess.CompletedProcess[str]:
     """Run a `fer-worker` command to its end, in this process: a new one takes a second to start.
 
-    Only for commands that set up no logging and start no processes of ours.
+    Only for commands that set up no logging and start no processes of ours: `run` would leave this
+    process deaf to signals, and with it all that it starts.
     """
+    assert arguments[0] != "run"
     nothing: dict[str, str | None] = {name: None for name in os.environ if "FER_WORKER" in name}
     runner = CliRunner(env=nothing | {"COLUMNS": "80"} | variables(broker))
     done = runner.invoke(main, arguments, prog_name="fer-worker", catch_exceptions=False)

@@ -187,7 +187,8 @@ def test_command_that_does_not_trust_the_broker_ends_with_one_line(
     trustme.CA().cert_pem.write_to_path(tmp_path / "other.pem")
     (tmp_path / "a.jpg").write_bytes(plain_jpeg(60))
     operands = {"scale": ["1"], "submit": [str(tmp_path / "a.jpg")]}.get(command, [])
-    done = fer_worker(
+    run = fer_worker_process if command == "run" else fer_worker
+    done = run(
         command,
         f"--tls-ca={tmp_path / 'other.pem'}",
         *operands,

@@ -13,6 +13,8 @@ from click.testing import CliRunner, Result
 from fer_worker.cli import main
 from fer_worker.tools.face_table import Row, RowWriter
 from tests.face_rows import face_row, row
+from tests.leftovers import is_asleep
+from tests.waiting import wait_until
 
 
 def report(*arguments: str | Path) -> Result:
@@ -127,8 +129,10 @@ def test_interrupt_ends_it_as_a_shell_expects(tmp_path: Path) -> None:
     line = [sys.executable, "-m", "fer_worker", "report", str(pipe), f"-o{tmp_path}/page.html"]
     with (
         subprocess.Popen(line, stderr=subprocess.PIPE, text=True) as making,
-        pipe.open("w"),  # waits until it is read
+        pipe.open("w"),  # waits until it is opened to be read
     ):
+        # Python notices no signal between its last look and a call that blocks.
+        wait_until(lambda: is_asleep(making.pid), what="it waits for results")
         making.send_signal(signal.SIGINT)
         _, said = making.communicate(timeout=60)
     assert (making.returncode, said) == (130, "")
