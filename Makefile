@@ -9,7 +9,7 @@
 	reference test-reference bench asyncapi promtool chromium clean
 
 BIN := .venv/bin
-NATIVE := worker/fer_worker/inference/mtcnn/native
+NATIVE := worker/fer_worker/inference/native
 BUILT_FROM := pyproject.toml client/pyproject.toml CMakeLists.txt constraints.txt $(wildcard $(NATIVE)/*.?pp)
 PYTEST_ARGS ?=
 BENCH_ARGS ?=

@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from fer_worker.inference.mtcnn.native import find_library
+from fer_worker.inference.native import find_library
 
 PACKAGES: Final = (
     "fer",

@@ -12,7 +12,7 @@ from fer_client.errors import EngineError
 from fer_worker.inference import openvino_engine
 from fer_worker.inference.factory import create_engine
 from fer_worker.inference.mtcnn import suppression
-from fer_worker.inference.mtcnn.native import find_library
+from fer_worker.inference.native import find_library
 from fer_worker.inference.mtcnn.operations import DetectorOps
 from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
 from fer_worker.inference.openvino_engine import OpenVinoEngine

@@ -28,7 +28,7 @@ WORKER = {
         "py.typed",
         "inference/weights/emotion.onnx",
         "inference/weights/NOTICE.md",
-        "inference/mtcnn/native/libmtcnn.so",
+        "inference/native/libkernels.so",
         "sample_frames/astronaut.jpg",
         "supervision/control_picture.jpg",
         "tools/html_report/page.html",
@@ -50,7 +50,7 @@ def wrong() -> FerClient:
     return engine()
 """
 FINDS_ITS_FILES = """
-from fer_worker.inference.mtcnn.native import find_library
+from fer_worker.inference.native import find_library
 from fer_worker.tools.sample_frames import sample_frames
 
 assert find_library()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-NATIVE = Path(__file__).parents[2] / "worker/fer_worker/inference/mtcnn/native"
+NATIVE = Path(__file__).parents[2] / "worker/fer_worker/inference/native"
 AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mfma")
 
 pytestmark = pytest.mark.packaging

@@ -25,7 +25,7 @@ from fer_worker.inference.emotion import EmotionNetwork, classify_faces
 from fer_worker.inference.mtcnn.boxes import Floats
 from fer_worker.inference.mtcnn.detector import detect_faces
 from fer_worker.inference.mtcnn.largest_first import detect_largest_face
-from fer_worker.inference.mtcnn.native import Library, NativeOps, find_library
+from fer_worker.inference.native import Library, NativeOps, find_library
 from fer_worker.inference.mtcnn.numpy_operations import NumpyOps
 from fer_worker.inference.mtcnn.operations import DetectorOps
 from fer_worker.inference.mtcnn.pyramid import CELL

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.boxes import Floats, Indices
-from fer_worker.inference.mtcnn.native.library import Library
+from fer_worker.inference.native.library import Library
 from fer_worker.inference.mtcnn.operations import STRIDE, Cells, Scores
 from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
 from fer_worker.inference.mtcnn.suppression import by_score
@@ -20,7 +20,7 @@ _VECTOR: Final = 16
 
 
 class NativeOps:
-    """Implements `Kernels`. Safe for threads: it keeps nothing but weights.
+    """Implements `DetectorOps`. Safe for threads: it keeps nothing but weights.
 
     Args:
         library: see `find_library`.
@@ -57,7 +57,7 @@ class NativeOps:
         )
 
     def cells(self, picture: AreaResizer, scale: float, window: Window, threshold: float) -> Cells:
-        """Run P-Net; see `Kernels.cells`."""
+        """Run P-Net; see `DetectorOps.cells`."""
         found = self._library.propose(picture, scale, window, self._pnet, _surplus(threshold))
         scores = _probabilities(found[:, 2])
         found, scores = found[scores >= threshold], scores[scores >= threshold]
@@ -65,13 +65,13 @@ class NativeOps:
         return Cells(corners, scores, found[:, 3:])
 
     def refine(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
-        """Run R-Net; see `Kernels.refine`."""
+        """Run R-Net; see `DetectorOps.refine`."""
         return _scores(
             self._library.score(picture, corners, self._rnet, _surplus(threshold), output=False)
         )
 
     def output(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
-        """Run O-Net; see `Kernels.output`."""
+        """Run O-Net; see `DetectorOps.output`."""
         return _scores(
             self._library.score(picture, corners, self._onet, _surplus(threshold), output=True)
         )

@@ -5,7 +5,7 @@ the interpreter lock while it does, and keeps no memory for the shapes that it m
 when fer-worker is installed or its wheel is built; `find_library` returns None where it is missing.
 """
 
-from fer_worker.inference.mtcnn.native.library import Library, find_library
-from fer_worker.inference.mtcnn.native.operations import NativeOps
+from fer_worker.inference.native.library import Library, find_library
+from fer_worker.inference.native.operations import NativeOps
 
 __all__ = ["Library", "NativeOps", "find_library"]

@@ -13,7 +13,7 @@ from fer_worker.inference.mtcnn.boxes import Floats, Indices
 from fer_worker.inference.mtcnn.operations import STRIDE
 from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
 
-LIBRARY_NAMES: Final = ("libmtcnn.so", "libmtcnn.dylib", "mtcnn.dll")
+LIBRARY_NAMES: Final = ("libkernels.so", "libkernels.dylib", "kernels.dll")
 
 _INTEGER, _LONG, _FLOAT, _ARRAY = ctypes.c_int, ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
 _PICTURE: list[Any] = [_INTEGER, _ARRAY, _LONG, _LONG, _INTEGER]
