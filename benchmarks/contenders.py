@@ -39,12 +39,12 @@ def both_options(faces: FaceSelection) -> dict[str, EngineOptions]:
 
 
 def _load_engine(options: EngineOptions, threads: int) -> Analyze:
-    # Not above: a process of another contender has no use for OpenVINO.
+    # Not above: a process of another contender has no use for the kernels.
     from fer_worker.inference.factory import create_engine
     from fer_worker.inference.jpeg import decode_frame
     from fer_worker.limits import FrameLimits
 
-    loaded = create_engine(options, threads)
+    loaded = create_engine(options)
     limits = FrameLimits()
 
     def analyze(jpeg: bytes) -> Heights:

@@ -83,7 +83,7 @@ def count(found: Sequence[Box], known: Sequence[Box]) -> Count:
 def compare(folder: Path, known: Known) -> Iterator[Cells]:
     """The rows of the table, the sums last."""
     options = (EngineOptions.as_fer(faces="all"), EngineOptions(faces="all"))
-    engines = [create_engine(one, threads=1) for one in options]
+    engines = [create_engine(one) for one in options]
     sums = [Count(0, 0, 0) for _ in engines]
     faces = 0
     for name, image, boxes in known_pictures(folder, known):

@@ -18,7 +18,6 @@ PACKAGES: Final = (
     "facenet-pytorch",
     "torch",
     "tensorflow",
-    "openvino",
     "opencv-python-headless",
     "numpy",
     "pika",
@@ -38,8 +37,8 @@ class Machine(BaseModel):
     system: str
     python: str
     versions: dict[str, str]
-    kernels: str = "openvino"
-    """What runs this worker's detector: an instruction set of the compiled code, or OpenVINO."""
+    kernels: str
+    """The instruction set of the compiled code that runs this worker's networks."""
 
     @property
     def slug(self) -> str:
@@ -73,7 +72,7 @@ def this_machine() -> Machine:
         system=platform.freedesktop_os_release()["PRETTY_NAME"],
         python=platform.python_version(),
         versions={name: found for name in PACKAGES if (found := _version(name))},
-        kernels=library.instructions if (library := find_library()) else "openvino",
+        kernels=find_library().instructions,
     )
 
 

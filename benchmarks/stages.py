@@ -1,6 +1,6 @@
 """Where the time of a frame goes, stage by stage: milliseconds of one core.
 
-python -m benchmarks.stages [FOLDER] [--compat fer] [--faces all] [--kernels openvino] …
+python -m benchmarks.stages [FOLDER] [--compat fer] [--faces all] …
 
 Takes the engine options of the worker's commands, and a folder of pictures instead of the default
 set. Each picture is analysed once unmeasured, then `--repeat` times; the time is the process's, so
@@ -53,7 +53,7 @@ class Stopwatch:
 def main(options: EngineOptions, folder: Path | None, repeat: int) -> None:
     """Print a row per picture and the means."""
     watch = Stopwatch()
-    analyze = _timed_engine(create_engine(options, threads=1), watch)
+    analyze = _timed_engine(create_engine(options), watch)
     rows = []
     click.echo(f"{'':24}{'total':>8}" + "".join(f"{stage:>12}" for stage in STAGES))
     for picture in own_pictures(folder) if folder else default_pictures():
@@ -74,22 +74,22 @@ def _print(name: str, row: list[float]) -> None:
 
 
 def _timed_engine(engine: Engine, watch: Stopwatch) -> Callable[[bytes], object]:
-    """Put the stopwatch around the stages of an OpenVINO engine; returns decode and analyse."""
-    from fer_worker.inference import openvino_engine
+    """Put the stopwatch around the stages of a native engine; returns decode and analyse."""
+    from fer_worker.inference import native_engine
     from fer_worker.inference.jpeg import decode_frame
     from fer_worker.inference.mtcnn.pyramid import AreaResizer
     from fer_worker.limits import FrameLimits
 
-    assert isinstance(engine, openvino_engine.OpenVinoEngine), "only the OpenVINO engine has stages"
-    kernels = type(engine.kernels)
+    assert isinstance(engine, native_engine.NativeEngine), "only the native engine has stages"
+    ops = type(engine.ops)
     for owner, name, stage in [
         (AreaResizer, "__init__", "sums"),
-        (kernels, "cells", "P-Net"),
-        (kernels, "refine", "R-Net"),
-        (kernels, "output", "O-Net"),
-        (kernels, "suppress_by_union", "suppression"),
-        (kernels, "suppress_by_minimum", "suppression"),
-        (openvino_engine, "classify_faces", "emotion"),
+        (ops, "cells", "P-Net"),
+        (ops, "refine", "R-Net"),
+        (ops, "output", "O-Net"),
+        (ops, "suppress_by_union", "suppression"),
+        (ops, "suppress_by_minimum", "suppression"),
+        (native_engine, "classify_faces", "emotion"),
     ]:
         patch.object(owner, name, watch.around(stage, getattr(owner, name))).start()
     decode = watch.around("decode", decode_frame)

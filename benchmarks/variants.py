@@ -10,7 +10,7 @@ import click
 from benchmarks.machine import this_machine
 from fer_client.errors import FerWorkerError
 from fer_worker.inference.detection import Detection
-from fer_worker.inference.openvino_engine import OpenVinoEngine
+from fer_worker.inference.native_engine import NativeEngine
 from fer_worker.inference.types import Analysis, Box, EngineOptions, Face
 
 if TYPE_CHECKING:
@@ -59,9 +59,7 @@ class Comparison:
     """
 
     def __init__(self) -> None:
-        self._engines = {
-            name: OpenVinoEngine(options, threads=1) for name, options in VARIANTS.items()
-        }
+        self._engines = {name: NativeEngine(options) for name, options in VARIANTS.items()}
 
     def analyze(self, image: "BGRImage") -> dict[str, Analysis]:
         """What each variant makes of one picture: all its faces."""

@@ -20,7 +20,7 @@ real one for them."""
 
 def _overview() -> Snapshot:
     status = SupervisorStatus(
-        host="edge", pid=1, software="0", engine="openvino", desired=1, restarts=0, processes=()
+        host="edge", pid=1, software="0", engine="native", desired=1, restarts=0, processes=()
     )
     return Snapshot(
         status, MetricsSnapshot(), EngineOptions(), threads=1, unroutable=0, connected=True

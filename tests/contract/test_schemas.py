@@ -255,7 +255,7 @@ def test_result_of_a_newer_worker_is_read() -> None:
 
 def test_result_of_an_older_worker_is_read() -> None:
     older = {
-        "name": "openvino",
+        "name": "native",
         "faces": "first",
         "detector_color": "rgb",
         "min_face_probability": 0.9,

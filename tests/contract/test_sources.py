@@ -27,6 +27,8 @@ FORBIDDEN_CALLS = {
     *("yaml.load", "tempfile.mktemp", "np.load", "numpy.load"),
 }
 
+READS_THE_WEIGHTS = {"worker/fer_worker/inference/weights/__init__.py": {"np.load"}}
+
 OPENS_A_PATH = {"cv2.imread", "cv2.imreadmulti", "cv2.VideoCapture"}
 HANDS_PATHS_OF_AN_OPERATOR = {
     f"worker/fer_worker/tools/media/{name}.py" for name in ("cameras", "clips")
@@ -47,7 +49,7 @@ def name_of(node: ast.expr) -> str:
 def offences(name: str, text: str) -> Iterator[str]:
     """What a source of this name and text should not do."""
     modules = FORBIDDEN_MODULES - ASKS_ITS_OWN_CONTAINER.get(name, set())
-    forbidden = FORBIDDEN_CALLS
+    forbidden = FORBIDDEN_CALLS - READS_THE_WEIGHTS.get(name, set())
     if name not in HANDS_PATHS_OF_AN_OPERATOR:
         forbidden = forbidden | OPENS_A_PATH
     for node in ast.walk(ast.parse(text)):

@@ -46,6 +46,7 @@ def report() -> Report:
             memory_gb=8,
             system="Debian",
             python="3.11.7",
+            kernels="avx2",
             versions={"fer": "25.10.3"},
         ),
         pictures=("near: 640x480",),

@@ -92,7 +92,7 @@ def test_scale_and_status_follow_the_processes(
 
     status = json.loads(fer_worker("status", "--json", broker=broker).stdout)
     (known,) = status["supervisors"]
-    assert (known["pid"], known["desired"], known["engine"]) == (workers.process.pid, 1, "openvino")
+    assert (known["pid"], known["desired"], known["engine"]) == (workers.process.pid, 1, "native")
     assert [process["state"] for process in known["processes"]] == ["ready"]
     depths = {queue["name"].removeprefix(broker.namespace): queue for queue in status["queues"]}
     assert depths[".frames"]["consumers"] == 1
@@ -153,7 +153,7 @@ def test_help_and_supervisor_load_no_model_library() -> None:
         "from fer_worker.cli import COMMANDS, main\n"
         "for name in COMMANDS:\n"
         "    assert CliRunner().invoke(main, [name, '--help']).exit_code == 0, name\n"
-        "heavy = {'cv2', 'openvino', 'torch', 'tensorflow', 'fer', 'facenet_pytorch'}\n"
+        "heavy = {'cv2', 'numpy', 'torch', 'tensorflow', 'fer', 'facenet_pytorch'}\n"
         "print(heavy & set(sys.modules))\n"
     )
     line, environment = command(broker=BrokerConfig())

@@ -101,7 +101,7 @@ def test_tables_fit_80_columns_and_the_matrix_comes_as_a_png(
     done = evaluate(str(labelled), "--compare=--compat fer", f"--plot={plot}", f"--json={written}")
     assert (done.exit_code, done.stderr) == (0, "")
     assert max(map(len, done.stdout.splitlines())) <= 80
-    for part in ("6 analysed", "A: openvino, faces first, ", "macro mean", "no face", "right, of"):
+    for part in ("6 analysed", "A: native, faces first, ", "macro mean", "no face", "right, of"):
         assert part in done.stdout
     assert plot.read_bytes().startswith(b"\x89PNG")
     document = json.loads(written.read_text())

@@ -44,7 +44,7 @@ def variants(count: int, seed: int) -> list[bytes]:
 
 
 def test_every_result_belongs_to_its_own_request(broker: BrokerConfig) -> None:
-    engine = create_engine(EngineOptions(), threads=4)
+    engine = create_engine(EngineOptions())
     jpegs = variants(96, seed=1)
     serial: list[FrameResult] = [
         analyze_frame(engine, Frame(jpeg=jpeg, id=str(number)), 0, "first", FrameLimits()).frame

@@ -286,7 +286,7 @@ def test_bad_input_is_said_before_anything_is_sent(
 def test_faces_of_a_real_clip_are_found(broker: BrokerConfig, shared: Path, tmp_path: Path) -> None:
     output = tmp_path / "rows.jsonl"
     source = shared / "clips" / "WolfgangLanger_Pexels.mp4"
-    with serving(broker, create_engine(EngineOptions(), 2)):
+    with serving(broker, create_engine(EngineOptions())):
         done = fer_worker("submit", str(source), "--fps=0.5", f"--output={output}", broker=broker)
     assert done.returncode == 0, done.stderr
     rows = rows_in(output)

@@ -17,8 +17,8 @@ Views = Callable[[int], list[NDArray[np.uint8]]]
 
 @pytest.fixture(scope="session")
 def engine_of() -> Callable[[EngineOptions], Engine]:
-    """Engines for four threads, each set of options loaded once."""
-    return cache(lambda options: create_engine(options, threads=4))
+    """Engines, each set of options loaded once."""
+    return cache(create_engine)
 
 
 @pytest.fixture(scope="session")

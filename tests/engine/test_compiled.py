@@ -1,6 +1,4 @@
-"""The compiled networks, with each instruction set of this CPU, against OpenVINO and numpy."""
-
-from collections.abc import Callable
+"""The compiled networks, with each instruction set of this CPU, against numpy."""
 
 import numpy as np
 import pytest
@@ -9,43 +7,33 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from fer_client.errors import EngineError
-from fer_worker.inference import openvino_engine
 from fer_worker.inference.factory import create_engine
-from fer_worker.inference.mtcnn import suppression
-from fer_worker.inference.native import find_library
-from fer_worker.inference.mtcnn.operations import DetectorOps
 from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
-from fer_worker.inference.openvino_engine import OpenVinoEngine
-from fer_worker.inference.types import Engine, EngineOptions, KernelsName
+from fer_worker.inference.native import NativeOps, find_library, library
+from fer_worker.inference.types import EngineOptions
+from fer_worker.inference.weights import FILE, read_weights
 from tests.engine.conftest import Views
+from tests.numpy_networks import NumpyOps, emotion_scores, numpy_ops
 
 Picture = NDArray[np.uint8]
-EngineOf = Callable[[EngineOptions], Engine]
+WEIGHTS = read_weights(FILE)
 
 
 def noise(height: int, width: int) -> Picture:
     return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
 
 
-def kernels_of(engine: Engine) -> DetectorOps:
-    assert isinstance(engine, OpenVinoEngine)
-    return engine.kernels
-
-
 @pytest.fixture(scope="session")
-def on_openvino(engine_of: EngineOf) -> DetectorOps:
-    return kernels_of(engine_of(EngineOptions(kernels="openvino")))
+def on_numpy() -> NumpyOps:
+    return numpy_ops(WEIGHTS)
 
 
-def compiled_with(instructions: str) -> DetectorOps:
-    library = find_library(instructions)
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(openvino_engine, "find_library", lambda **_: library)
-        return kernels_of(create_engine(EngineOptions(kernels="compiled"), threads=1))
+def compiled_with(instructions: str) -> NativeOps:
+    return NativeOps(find_library(instructions), WEIGHTS)
 
 
 @pytest.fixture(scope="session", params=["avx512_bf16", "avx512", "avx2", "baseline"])
-def compiled(request: pytest.FixtureRequest) -> DetectorOps:
+def compiled(request: pytest.FixtureRequest) -> NativeOps:
     try:
         return compiled_with(request.param)
     except ValueError:
@@ -53,21 +41,16 @@ def compiled(request: pytest.FixtureRequest) -> DetectorOps:
 
 
 def test_the_best_instruction_set_is_chosen() -> None:
-    library = find_library()
-    assert library is not None
-    assert library.instructions in ("avx512_bf16", "avx512", "avx2", "baseline")
+    assert find_library().instructions in ("avx512_bf16", "avx512", "avx2", "baseline")
     with pytest.raises(ValueError, match="abacus"):
         find_library("abacus")
-    exact = find_library(guesses=False)
-    assert exact is not None
-    assert "bf16" not in exact.instructions
 
 
 @given(st.integers(12, 90), st.integers(12, 90), st.sampled_from([1.0, 0.77, 0.6, 0.31]), st.data())
 @settings(deadline=None, max_examples=150)
-def test_cells_of_a_window_are_those_of_openvino(
-    compiled: DetectorOps,
-    on_openvino: DetectorOps,
+def test_cells_of_a_window_are_those_of_numpy(
+    compiled: NativeOps,
+    on_numpy: NumpyOps,
     height: int,
     width: int,
     scale: float,
@@ -79,22 +62,22 @@ def test_cells_of_a_window_are_those_of_openvino(
     window = Window(left, top, columns, rows)
     if data.draw(st.booleans()):  # one that ends within the level, after even numbers of pixels
         window = Window(left, top, left + (columns - left) // 2 * 2, top + (rows - top) // 2 * 2)
-    expected = on_openvino.cells(picture, scale, window, 1e-12)
+    expected = on_numpy.cells(picture, scale, window, 1e-12)
     cells = compiled.cells(picture, scale, window, 1e-12)
     assert np.array_equal(cells.corners, expected.corners)
     np.testing.assert_allclose(cells.scores, expected.scores, atol=2e-6)
     np.testing.assert_allclose(cells.regressions, expected.regressions, atol=2e-6)
 
 
-def test_cells_of_photographs_are_those_of_openvino(
-    compiled: DetectorOps, on_openvino: DetectorOps, views: Views
+def test_cells_of_photographs_are_those_of_numpy(
+    compiled: NativeOps, on_numpy: NumpyOps, views: Views
 ) -> None:
     found = 0
     for image in views(12):
         picture = AreaResizer(image)
         for scale in (0.6, 0.3):
             window = Window(0, 0, *picture.level_size(scale))
-            expected = on_openvino.cells(picture, scale, window, 0.6)
+            expected = on_numpy.cells(picture, scale, window, 0.6)
             cells = compiled.cells(picture, scale, window, 0.6)
             assert np.array_equal(cells.corners, expected.corners)
             np.testing.assert_allclose(cells.scores, expected.scores, atol=5e-6)
@@ -135,7 +118,7 @@ def test_guesses_in_bfloat16_decide_nothing(views: Views) -> None:
 @given(st.integers(0, 60), st.integers(0, 2**32), st.sampled_from([0.5, 0.7]))
 @settings(deadline=None)
 def test_suppression_keeps_what_numpys_keeps(
-    compiled: DetectorOps, count: int, seed: int, threshold: float
+    compiled: NativeOps, on_numpy: NumpyOps, count: int, seed: int, threshold: float
 ) -> None:
     chance = np.random.default_rng(seed)
     corners = chance.uniform(-20, 40, (count, 2))
@@ -143,12 +126,11 @@ def test_suppression_keeps_what_numpys_keeps(
     scores = chance.choice(max(1, count // 2), count).astype(np.float32)  # some are equal
     for suppress in ("suppress_by_union", "suppress_by_minimum"):
         kept = getattr(compiled, suppress)(boxes, scores, threshold)
-        assert kept.tolist() == getattr(suppression, suppress)(boxes, scores, threshold).tolist()
+        assert kept.tolist() == getattr(on_numpy, suppress)(boxes, scores, threshold).tolist()
 
 
 def test_an_order_that_is_none_never_reaches_the_compiled_code() -> None:
     library = find_library()
-    assert library is not None
     boxes = np.zeros((3, 4), np.float32)
     for order in ([0, 1], [0, 1, 3], [0, 1, -1], [2**40, 1, 2]):
         with pytest.raises(ValueError, match="order"):
@@ -158,8 +140,8 @@ def test_an_order_that_is_none_never_reaches_the_compiled_code() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 9, 10, 11, 37])
-def test_candidates_get_the_scores_of_openvino_however_many(
-    compiled: DetectorOps, on_openvino: DetectorOps, views: Views, count: int
+def test_candidates_get_the_scores_of_numpy_however_many(
+    compiled: NativeOps, on_numpy: NumpyOps, views: Views, count: int
 ) -> None:
     chance = np.random.default_rng(count)
     for image in views(6):
@@ -170,7 +152,7 @@ def test_candidates_get_the_scores_of_openvino_however_many(
         corners = np.hstack([first, last]).astype(np.int32)
         corners[0] = (0, 0, *size)
         for ask in ("refine", "output"):
-            expected = getattr(on_openvino, ask)(picture, corners, 1e-12)
+            expected = getattr(on_numpy, ask)(picture, corners, 1e-12)
             answers = getattr(compiled, ask)(picture, corners, 1e-12)
             np.testing.assert_allclose(answers.scores, expected.scores, atol=5e-6)
             np.testing.assert_allclose(answers.regressions, expected.regressions, atol=5e-6)
@@ -183,16 +165,16 @@ def test_candidates_get_the_scores_of_openvino_however_many(
 
 
 def test_sums_stay_exact_where_the_integral_image_wraps_around(
-    compiled: DetectorOps, on_openvino: DetectorOps
+    compiled: NativeOps, on_numpy: NumpyOps
 ) -> None:
     picture = AreaResizer(np.full((3000, 3000, 3), 255, np.uint8))  # 2.3e9 a channel, over 2**31
     corners = np.array([[2900, 2900, 3000, 3000], [0, 0, 3000, 3000]], np.int32)
-    expected, answers = (one.refine(picture, corners, 1e-12) for one in (on_openvino, compiled))
+    expected, answers = (one.refine(picture, corners, 1e-12) for one in (on_numpy, compiled))
     np.testing.assert_allclose(answers.scores, expected.scores, atol=2e-6)
 
 
 def test_what_does_not_lie_in_the_picture_never_reaches_the_compiled_code(
-    compiled: DetectorOps,
+    compiled: NativeOps,
 ) -> None:
     picture = AreaResizer(noise(50, 60))
     for corner in ([0, 0, 61, 50], [0, 0, 60, 51], [-1, 0, 9, 9], [5, 5, 5, 9], [9, 9, 5, 12]):
@@ -203,10 +185,27 @@ def test_what_does_not_lie_in_the_picture_never_reaches_the_compiled_code(
             compiled.cells(picture, 0.6, window, 0.6)
 
 
-@pytest.mark.parametrize("kernels", ["auto", "compiled", "compiled-f32"])
-def test_without_compiled_code_the_engine_says_what_is_missing(
-    monkeypatch: pytest.MonkeyPatch, kernels: KernelsName
+@pytest.mark.parametrize("count", [1, 2, 9])
+def test_faces_get_the_scores_of_numpy_however_many(compiled: NativeOps, count: int) -> None:
+    faces = np.random.default_rng(count).uniform(-1, 1, (count, 64, 64)).astype(np.float32)
+    faces[-1] = 1  # a white one
+    scores = compiled.emotions(faces)
+    assert scores.shape == (count, 7)
+    np.testing.assert_allclose(scores, emotion_scores(WEIGHTS["emotion"], faces), atol=5e-6)
+    assert np.array_equal(compiled.emotions(faces[-1:]), scores[-1:])
+
+
+@pytest.mark.parametrize("shape", [(1, 64, 63), (2, 48, 48), (64, 64)])
+def test_faces_of_another_size_never_reach_the_compiled_code(
+    compiled: NativeOps, shape: tuple[int, ...]
 ) -> None:
-    monkeypatch.setattr(openvino_engine, "find_library", lambda **_: None)
+    with pytest.raises(ValueError, match="64 x 64"):
+        compiled.emotions(np.zeros(shape, np.float32))
+
+
+def test_without_compiled_code_the_engine_says_what_is_missing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(library, "LIBRARY_NAMES", ("none.so",))
     with pytest.raises(EngineError, match="compiled kernels are missing"):
-        create_engine(EngineOptions(kernels=kernels), threads=1)
+        create_engine(EngineOptions())

@@ -19,15 +19,15 @@ def test_a_missing_library_is_named_with_what_to_install(
         monkeypatch.setitem(sys.modules, module, type(sys)(module))
     monkeypatch.setitem(sys.modules, library, None)
     with pytest.raises(EngineError, match=rf"{library}.*pip install ./client '\.\[fer\]'"):
-        create_engine(EngineOptions.as_fer("fer"), threads=1)
+        create_engine(EngineOptions.as_fer("fer"))
 
 
 def test_a_crop_that_fer_cannot_do_is_refused() -> None:
     with pytest.raises(EngineError, match="--compat fer"):
-        create_engine(EngineOptions("fer", crop="tight"), threads=1)
+        create_engine(EngineOptions("fer", crop="tight"))
 
 
 @pytest.mark.parametrize("more", [{"align": True}, {"views": 2}, {"views": 6}])
 def test_alignment_and_views_that_fer_cannot_do_are_refused(more: dict[str, Any]) -> None:
     with pytest.raises(EngineError, match="--compat fer"):
-        create_engine(replace(EngineOptions.as_fer("fer"), **more), threads=1)
+        create_engine(replace(EngineOptions.as_fer("fer"), **more))

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from fer_worker.inference import weights as models
 from fer_worker.inference.factory import warm_up
 from fer_worker.inference.mtcnn.detector import detect_faces
 from fer_worker.inference.mtcnn.largest_first import detect_largest_face
-from fer_worker.inference.openvino_engine import OpenVinoEngine
+from fer_worker.inference.native_engine import NativeEngine
 from fer_worker.inference.types import Engine, EngineOptions, Face
+from fer_worker.inference.weights import FILE
 from tests.engine.conftest import Views
 from tests.engine.golden import (
     FRAMES,
@@ -41,22 +41,12 @@ pytestmark = [
 ]
 
 
-def test_exported_anew_every_tensor_of_the_models_is_the_committed_one(tmp_path: Path) -> None:
-    onnx = pytest.importorskip("onnx")
-    from fer_worker.inference.export import export_models
+def test_exported_anew_the_weights_are_the_committed_ones(tmp_path: Path) -> None:
+    pytest.importorskip("h5py")
+    from fer_worker.inference.export import export_weights
 
-    for path in export_models(tmp_path):
-        committed = onnx.load(models.FOLDER / path.name)
-        exported = onnx.load(path)
-        assert exported.graph.node == committed.graph.node, path.name
-        assert exported.graph.input == committed.graph.input, path.name
-        assert exported.graph.output == committed.graph.output, path.name
-        weights, expected = exported.graph.initializer, committed.graph.initializer
-        assert [tensor.name for tensor in weights] == [tensor.name for tensor in expected]
-        for one, other in zip(weights, expected, strict=True):
-            assert one.dims == other.dims, (path.name, one.name)
-            assert one.data_type == other.data_type, (path.name, one.name)
-            assert one.raw_data == other.raw_data, (path.name, one.name)
+    export_weights(tmp_path / "networks.npz")
+    assert (tmp_path / "networks.npz").read_bytes() == FILE.read_bytes()
 
 
 @pytest.mark.parametrize("color", ["bgr", "rgb"])
@@ -81,16 +71,16 @@ def test_landmarks_are_those_of_facenet_pytorch(engine_of: EngineOf) -> None:
     import facenet_pytorch
 
     theirs = facenet_pytorch.MTCNN(keep_all=True)
-    engine = engine_of(replace(AS_FER, name="openvino"))
-    assert isinstance(engine, OpenVinoEngine)
+    engine = engine_of(replace(AS_FER, name="native"))
+    assert isinstance(engine, NativeEngine)
     seen = 0
     for _, image, _ in pictures(read_golden(OWN_GOLDEN), FRAMES):
         boxes, _, landmarks = theirs.detect(image, landmarks=True)
-        found = detect_faces(image, engine.kernels, min_face_size=20)
+        found = detect_faces(image, engine.ops, min_face_size=20)
         assert len(found) == (0 if boxes is None else len(boxes))
         if len(found):
             np.testing.assert_allclose(found.landmarks, landmarks.astype(float), atol=0.01)
-            largest = detect_largest_face(image, engine.kernels, min_face_size=20)
+            largest = detect_largest_face(image, engine.ops, min_face_size=20)
             np.testing.assert_allclose(largest.landmarks, found.landmarks[:1], atol=0.01)
             seen += len(found)
     assert seen > 5
@@ -124,7 +114,7 @@ def test_four_threads_over_500_frames_give_the_serial_answers(
 def test_both_engines_see_the_same_faces(
     engine_of: EngineOf, options: EngineOptions, views: Views
 ) -> None:
-    fer, ours = engine_of(options), engine_of(replace(options, name="openvino"))
+    fer, ours = engine_of(options), engine_of(replace(options, name="native"))
     count = 0
     for image in views(60):
         expected, found = fer.analyze(image, "all").faces, ours.analyze(image, "all").faces

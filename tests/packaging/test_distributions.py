@@ -26,7 +26,7 @@ WORKER = {
     for name in (
         "__init__.py",
         "py.typed",
-        "inference/weights/emotion.onnx",
+        "inference/weights/networks.npz",
         "inference/weights/NOTICE.md",
         "inference/native/libkernels.so",
         "sample_frames/astronaut.jpg",
@@ -44,7 +44,7 @@ from fer_worker.inference.factory import create_engine
 from fer_worker.inference.types import Engine, EngineOptions
 
 def engine() -> Engine:
-    return create_engine(EngineOptions(), threads=1)
+    return create_engine(EngineOptions())
 
 def wrong() -> FerClient:
     return engine()

@@ -15,7 +15,7 @@ from fer_worker.tools.evaluation.recognition import Outcome
 from fer_worker.tools.evaluation.scores import evaluate
 from tests.unit.test_evaluation import face
 
-ENGINE = {"name": "openvino", "detector_color": "rgb", "min_face_probability": 0.9}
+ENGINE = {"name": "native", "detector_color": "rgb", "min_face_probability": 0.9}
 
 
 def outcomes(number: int, *, rotated: int = 0) -> list[Outcome]:
@@ -49,7 +49,7 @@ def test_tables_of_a_large_data_set_fit_80_columns() -> None:
     text = shown(report(outcomes(1500), outcomes(1500, rotated=1)))
     assert "…" not in text
     assert max(map(len, text.splitlines())) <= 80
-    assert "A: openvino, detector_color rgb, min_face_probability 0.9" in text
+    assert "A: native, detector_color rgb, min_face_probability 0.9" in text
     # Nothing is broken over two lines: the figures of a row stand in one.
     row = ["disgust", "1,500", "100.0", "100.0", "100.0", "100.0", "100.0", "100.0"]
     assert row in [line.split() for line in text.splitlines()]
@@ -87,7 +87,7 @@ def test_document_has_all_there_is_and_is_json() -> None:
     read = json.loads(json.dumps(document(given)))
     assert read["dataset"]["splits"] == ["test"]
     assert read["asked"]["min_side"] == 192
-    assert {"fer-worker", "numpy", "openvino", "python"} <= set(read["versions"])
+    assert {"fer-worker", "numpy", "opencv-python-headless", "python"} <= set(read["versions"])
     a, b = read["trials"]
     assert (a["failed"], a["found"], a["engines"]) == (1, 14, [ENGINE])
     assert a["of_all"]["accuracy"]["value"] == a["of_found"]["macro"]["f1"] == 1

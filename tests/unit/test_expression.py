@@ -52,14 +52,14 @@ boxes = st.builds(
 @given(boxes)
 @settings(deadline=None)
 def test_fer_crop_is_what_fer_cuts_out(box: Box) -> None:
-    assert np.array_equal(face_crops(IMAGE, [face(box)], "fer")[0], as_fer_crops(IMAGE, box))
+    assert np.array_equal(face_crops(IMAGE, [face(box)], "fer"), as_fer_crops(IMAGE, box))
 
 
 @given(st.lists(boxes, min_size=1, max_size=4), st.sampled_from(["fer", "tight"]))
 @settings(deadline=None)
 def test_crops_are_grey_squares_between_minus_one_and_one(found: list[Box], crop: Crop) -> None:
     crops = face_crops(IMAGE, [face(box) for box in found], crop)
-    assert crops.shape == (len(found), 1, 64, 64)
+    assert crops.shape == (len(found), 64, 64)
     assert crops.dtype == np.float32
     assert -1 <= crops.min() <= crops.max() <= 1
 
@@ -78,13 +78,13 @@ def test_tight_crop_is_a_square_five_percent_inside_and_two_percent_down(
     image = np.random.default_rng(1).integers(0, 256, (400, 600, 3), np.uint8)
     grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
     square = cv2.resize(grey[y : y + side, x : x + side], (64, 64)).astype(np.float32)
-    assert np.array_equal(face_crops(image, [face(box)], "tight")[0, 0], (square / 255 - 0.5) * 2)
+    assert np.array_equal(face_crops(image, [face(box)], "tight")[0], (square / 255 - 0.5) * 2)
 
 
 def test_tight_crop_beyond_the_edge_is_filled_and_keeps_its_shape() -> None:
     white = np.full((60, 60, 3), 255, np.uint8)
     white[:58] = 0  # the fill is the mean of the last two rows
-    crop = face_crops(white, [face(Box(-30, -30, 60, 60))], "tight")[0, 0]
+    crop = face_crops(white, [face(Box(-30, -30, 60, 60))], "tight")[0]
     assert (crop[:30, :30] == 1).all()
     assert (crop[40:, 40:] == -1).all()
 
@@ -99,7 +99,7 @@ def test_tight_crop_beyond_the_edge_is_filled_and_keeps_its_shape() -> None:
 )
 def test_boxes_that_barely_touch_the_picture_are_cropped_all_the_same(box: Box, crop: Crop) -> None:
     for roll in (0.0, 0.5, -2.0):
-        assert face_crops(IMAGE, [face(box, roll)], crop, views=6).shape == (6, 1, 64, 64)
+        assert face_crops(IMAGE, [face(box, roll)], crop, views=6).shape == (6, 64, 64)
 
 
 def smooth(height: int, width: int) -> NDArray[np.uint8]:
@@ -129,13 +129,13 @@ def test_a_face_turned_by_next_to_nothing_is_shown_as_an_upright_one() -> None:
     for box in (Box(100, 60, 80, 100), Box(-20, 130, 60, 90), Box(230, -30, 50, 50)):
         for crop in ("fer", "tight"):
             upright, turned = (face_crops(image, [face(box, by)], crop) for by in (0, 1e-9))
-            assert np.abs(turned - upright)[:, :, 2:-2, 2:-2].mean() < 0.01
+            assert np.abs(turned - upright)[:, 2:-2, 2:-2].mean() < 0.01
 
 
 def test_a_turned_crop_beyond_the_edge_is_filled() -> None:
     white = np.full((60, 60, 3), 255, np.uint8)
     white[:58] = 0  # the fill is the mean of the last two rows
-    crop = face_crops(white, [face(Box(-30, -30, 60, 60), math.pi / 4)], "tight")[0, 0]
+    crop = face_crops(white, [face(Box(-30, -30, 60, 60), math.pi / 4)], "tight")[0]
     assert (crop[:, :8] == 1).all()
     assert crop[32, 60] == -1
     outside = face_crops(white, [face(Box(-90, -90, 91, 91), math.pi / 4)], "tight")
@@ -146,7 +146,7 @@ def test_the_second_view_is_the_mirror_image() -> None:
     found = [face(Box(10, 10, 40, 40)), face(Box(30, 5, 30, 50), 0.3)]
     views = face_crops(IMAGE, found, "tight", views=2)
     assert np.array_equal(views[::2], face_crops(IMAGE, found, "tight"))
-    assert np.array_equal(views[1::2], views[::2, :, :, ::-1])
+    assert np.array_equal(views[1::2], views[::2, :, ::-1])
 
 
 def test_six_views_are_margins_of_ten_five_and_no_percent_each_mirrored() -> None:
@@ -155,15 +155,15 @@ def test_six_views_are_margins_of_ten_five_and_no_percent_each_mirrored() -> Non
     views = face_crops(image, [face(Box(200, 100, 100, 100))], "tight", views=6)
     for index, (x, y, side) in enumerate([(210, 112, 80), (205, 107, 90), (200, 102, 100)]):
         square = cv2.resize(grey[y : y + side, x : x + side], (64, 64)).astype(np.float32)
-        assert np.array_equal(views[2 * index, 0], (square / 255 - 0.5) * 2)
-        assert np.array_equal(views[2 * index + 1, 0], views[2 * index, 0, :, ::-1])
+        assert np.array_equal(views[2 * index], (square / 255 - 0.5) * 2)
+        assert np.array_equal(views[2 * index + 1], views[2 * index, :, ::-1])
 
 
 def test_scores_of_views_are_averaged_face_by_face() -> None:
     rows = np.zeros((4, 7), np.float32)
     rows[0, 3] = rows[1, 6] = rows[2, 0] = rows[3, 0] = 1
     found = [face(Box(0, 0, 40, 40))] * 2
-    first, second = classify_faces(IMAGE, found, lambda _: [rows], "tight", views=2)
+    first, second = classify_faces(IMAGE, found, lambda _: rows, "tight", views=2)
     assert (first[Emotion.HAPPY], first[Emotion.NEUTRAL]) == (0.5, 0.5)
     assert second[Emotion.ANGRY] == 1
 
@@ -172,9 +172,9 @@ def test_scores_are_named_in_the_order_of_the_network() -> None:
     rows = np.array([[0.1, 0, 0, 0.6, 0, 0, 0.3], [0, 0.5, 0.5, 0, 0, 0, 0]], np.float32)
     seen = []
 
-    def network(faces: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def network(faces: NDArray[np.float32]) -> NDArray[np.float32]:
         seen.append(len(faces))
-        return [rows]
+        return rows
 
     first, second = classify_faces(IMAGE, [face(Box(0, 0, 40, 40))] * 2, network, "fer")
     assert seen == [2]
@@ -184,7 +184,7 @@ def test_scores_are_named_in_the_order_of_the_network() -> None:
 
 
 def test_no_faces_ask_no_network() -> None:
-    def network(_: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+    def network(_: NDArray[np.float32]) -> NDArray[np.float32]:
         raise AssertionError("asked")
 
     assert classify_faces(IMAGE, [], network, "fer") == []

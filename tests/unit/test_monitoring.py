@@ -43,7 +43,7 @@ def overview(
         host="edge",
         pid=1,
         software="0",
-        engine="openvino",
+        engine="native",
         desired=desired,
         restarts=2,
         resident_bytes=500,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.detector import detect_faces
 from fer_worker.inference.mtcnn.largest_first import detect_largest_face
-from fer_worker.inference.mtcnn.numpy_operations import Network, NumpyOps
+from tests.numpy_networks import Network, NumpyOps
 
 Floats = NDArray[np.float32]
 IMAGE = np.random.default_rng(0).integers(0, 256, (160, 200, 3), np.uint8)
@@ -72,17 +72,6 @@ def test_what_the_second_network_refuses_the_third_does_not_see() -> None:
     kernels = NumpyOps(proposing(every=1000), answering(0.7, asked), never)
     assert len(detect_faces(IMAGE, kernels, min_face_size=20)) == 0
     assert [shape[1:] for shape in asked] == [(3, 24, 24)]
-
-
-def test_candidates_are_scored_in_batches_of_a_bounded_size() -> None:
-    refined: list[tuple[int, ...]] = []
-    # Every fourth cell: their boxes overlap too little to suppress each other.
-    kernels = NumpyOps(proposing(every=4), answering(0.9, refined), answering(0.9, []))
-    image = np.zeros((600, 800, 3), np.uint8)
-    detect_faces(image, kernels, min_face_size=20)
-    assert len(refined) > 1
-    assert {shape[0] for shape in refined[:-1]} == {32}
-    assert refined[-1][0] <= 32
 
 
 def test_faces_come_largest_first_with_the_last_networks_scores() -> None:

@@ -5,10 +5,9 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
-from fer_worker.inference.mtcnn import numpy_operations as numpy_kernels
-from fer_worker.inference.mtcnn.numpy_operations import Network, NumpyOps
 from fer_worker.inference.mtcnn.proposals import propose
 from fer_worker.inference.mtcnn.pyramid import AreaResizer
+from tests.numpy_networks import Network, NumpyOps
 
 Floats = NDArray[np.float32]
 PICTURE = AreaResizer(np.random.default_rng(0).integers(0, 256, (231, 317, 3), np.uint8))
@@ -27,32 +26,6 @@ def with_pnet(pnet: Network) -> NumpyOps:
         raise AssertionError("asked")
 
     return NumpyOps(pnet, never, never)
-
-
-@pytest.mark.parametrize("tile", [24, 34, 64, 100])
-@pytest.mark.parametrize("scale", [0.6, 0.43, 0.3])
-def test_tiles_find_the_cells_of_the_whole_level_in_their_order(
-    tile: int, scale: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = propose(PICTURE, with_pnet(by_pixels), scale)
-    monkeypatch.setattr(numpy_kernels, "_TILE", tile)
-    in_tiles = propose(PICTURE, with_pnet(by_pixels), scale)
-    assert len(whole) > 50 > len(set(whole.scores.tolist()))
-    assert np.array_equal(in_tiles.boxes, whole.boxes)
-    assert np.array_equal(in_tiles.scores, whole.scores)
-
-
-def test_the_network_meets_few_shapes_whatever_the_picture() -> None:
-    sides: set[int] = set()
-
-    def noting(pictures: Floats) -> list[Floats]:
-        sides.update(pictures.shape[2:])
-        return [0 * answer for answer in by_pixels(pictures)]
-
-    for side in range(60, 500, 7):
-        propose(AreaResizer(np.zeros((side, 2 * side, 3), np.uint8)), with_pnet(noting), 0.6)
-    assert max(sides) <= 256
-    assert {-side % 16 for side in sides} == {0, 1}  # even and odd ones
 
 
 def test_around_a_region_the_cells_are_those_of_the_whole_level() -> None:

@@ -29,7 +29,7 @@ from fer_worker.tools.evaluation.scores import (
     evaluate,
 )
 
-PACKAGES = ("fer-worker", "numpy", "opencv-python-headless", "openvino", "fer", "facenet-pytorch")
+PACKAGES = ("fer-worker", "numpy", "opencv-python-headless", "fer", "facenet-pytorch")
 """Whose versions bear on the answers."""
 
 SHOWN_FAILURES = 3

@@ -11,7 +11,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, get_args, get_type_hint
 import click
 
 from fer_client.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig, TlsFiles
-from fer_worker.cli.types import NumberRange
+from fer_worker.cli.types import EngineChoice, NumberRange
 from fer_worker.inference.types import EngineOptions
 from fer_worker.logging_setup import LogFormat
 
@@ -131,7 +131,7 @@ def _engine_option(field: Field[Any]) -> Callable[[Callable[..., Any]], Callable
         shown = flag if field.default else f"no-{flag}"
         flag = f"{flag}/--no-{flag}"
     elif choices := get_args(hint):
-        kind = click.Choice(choices)
+        kind = EngineChoice(choices) if field.name == "name" else click.Choice(choices)
     else:
         kind = (click.IntRange if hint is int else NumberRange)(*field.metadata["within"])
     return click.option(

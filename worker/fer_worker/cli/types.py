@@ -29,6 +29,16 @@ class NumberRange(click.FloatRange):
         return number
 
 
+class EngineChoice(click.Choice[str]):
+    """An engine, by its name."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read a name."""
+        if value == "openvino":
+            self.fail("'openvino' is gone: 'native' gives the same answers without it", param, ctx)
+        return super().convert(value, param, ctx)
+
+
 SECONDS: Final = NumberRange(0, DAY_S, min_open=True)
 SECONDS_OR_NONE: Final = NumberRange(0, DAY_S)
 

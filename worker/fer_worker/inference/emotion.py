@@ -5,8 +5,8 @@ scaled to 64x64).
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
@@ -34,19 +34,9 @@ _GROWN: Final[Mapping[Views, Sequence[float]]] = {1: (0,), 2: (0,), 6: (-0.05, 0
 """Shares of the box's longer side by which each square of a face is wider on every side."""
 
 
-class EmotionNetwork(Protocol):
-    """fer's network."""
-
-    def __call__(self, faces: NDArray[np.float32], /) -> Sequence[NDArray[np.float32]]:
-        """Score faces.
-
-        Args:
-            faces: (N, 1, 64, 64), grey, in [-1, 1].
-
-        Returns:
-            One array, (N, 7) float32: scores that add up to 1, in the order of `Emotion`.
-        """
-        ...
+EmotionNetwork: TypeAlias = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""fer's network: faces (N, 64, 64), grey, in [-1, 1], to scores (N, 7) that add up to 1, in the
+order of `Emotion`. What it says of a face does not depend on the others."""
 
 
 class _Rectangle(NamedTuple):
@@ -80,7 +70,7 @@ def classify_faces(
     """
     if not faces:
         return []
-    (scores,) = network(face_crops(image, faces, crop, views))
+    scores = network(face_crops(image, faces, crop, views))
     means = scores.reshape(len(faces), views, -1).mean(axis=1)
     return [dict(zip(Emotion, map(float, row), strict=True)) for row in means]
 
@@ -88,13 +78,13 @@ def classify_faces(
 def face_crops(
     image: "BGRImage", faces: Sequence[Detection], crop: Crop, views: Views = 1
 ) -> NDArray[np.float32]:
-    """Cut faces out of a BGR picture, upright: (N * views, 1, 64, 64) float32, grey, in [-1, 1].
+    """Cut faces out of a BGR picture, upright: (N * views, 64, 64) float32, grey, in [-1, 1].
 
     All views of a face come before those of the next one.
     """
     fill = round(cv2.mean(_grey(image[-2:]))[0])  # fer fills what lies outside with this
     shown = [view for face in faces for view in _views(image, face, crop, views, fill)]
-    scaled = np.array(shown, dtype=np.float32)[:, None] / 255.0
+    scaled = np.array(shown, dtype=np.float32) / 255.0
     return (scaled - 0.5) * 2.0
 
 

@@ -6,8 +6,8 @@ Importing this module loads no model library and no OpenCV: supervisors and `--h
 from fer_worker.inference.types import Engine, EngineOptions
 
 
-def create_engine(options: EngineOptions, threads: int) -> Engine:
-    """Load the models and return an engine that `threads` threads can use side by side.
+def create_engine(options: EngineOptions) -> Engine:
+    """Load the models and return an engine that any number of threads can use side by side.
 
     Raises:
         EngineError: a library or a model file is missing or does not fit.
@@ -15,10 +15,10 @@ def create_engine(options: EngineOptions, threads: int) -> Engine:
     if options.name == "fer":
         from fer_worker.inference.fer_library import FerEngine
 
-        return FerEngine(options, threads)
-    from fer_worker.inference.openvino_engine import OpenVinoEngine
+        return FerEngine(options)
+    from fer_worker.inference.native_engine import NativeEngine
 
-    return OpenVinoEngine(options, threads)
+    return NativeEngine(options)
 
 
 def warm_up(engine: Engine) -> None:

@@ -30,13 +30,12 @@ class FerEngine:
 
     Args:
         options: how to look for faces. `crop` has to be `fer`, with one view and no alignment.
-        threads: not needed; any number of threads may call `analyze`.
 
     Raises:
         EngineError: fer is not installed, or cannot do what the options say.
     """
 
-    def __init__(self, options: EngineOptions, threads: int) -> None:
+    def __init__(self, options: EngineOptions) -> None:
         if options.crop != "fer":
             raise EngineError(f"the fer engine cannot crop {options.crop!r}: use --compat fer")
         if options.align or options.views != 1:

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     BGRImage: TypeAlias = NDArray[np.uint8]
     """An upright picture: (height, width, 3), uint8, channels in the order blue, green, red."""
 
-EngineName = Literal["openvino", "fer"]
-KernelsName = Literal["auto", "compiled", "compiled-f32", "openvino"]
+EngineName = Literal["native", "fer"]
 Crop = Literal["tight", "fer"]
 Views = Literal[1, 2, 6]
 
@@ -35,8 +34,8 @@ class EngineOptions:
     """
 
     name: EngineName = field(
-        default="openvino",
-        metadata={"help": "FER's networks on OpenVINO, or the fer library itself (extra [fer])."},
+        default="native",
+        metadata={"help": "FER's networks as compiled code, or the fer library (extra [fer])."},
     )
     faces: FaceSelection = field(
         default="first",
@@ -83,19 +82,9 @@ class EngineOptions:
         },
     )
     """6: the crop, one 5 % smaller and one 5 % larger on every side, and their mirror images."""
-    kernels: KernelsName = field(
-        default="auto",
-        metadata={
-            "help": "What runs the detector in the engine openvino: compiled code, or OpenVINO."
-        },
-    )
-    """OpenVINO takes about twice the time. The answers are the same. auto: compiled code.
-    Compiled code guesses in bfloat16 where the CPU can, and f32 decides; compiled-f32 does not."""
 
     @classmethod
-    def as_fer(
-        cls, name: EngineName = "openvino", faces: FaceSelection = "first"
-    ) -> "EngineOptions":
+    def as_fer(cls, name: EngineName = "native", faces: FaceSelection = "first") -> "EngineOptions":
         """The options under which the answers are FER's own, box for box (`--compat fer`)."""
         as_fer = {each.name: each.metadata["fer"] for each in fields(cls) if "fer" in each.metadata}
         return cls(name, faces, **as_fer)
@@ -155,6 +144,5 @@ class Engine(Protocol):
         ...
 
 
-EngineFactory: TypeAlias = Callable[[EngineOptions, int], Engine]
-"""Makes an engine for so many threads, as `create_engine` does. Picklable: it is handed to worker
-processes."""
+EngineFactory: TypeAlias = Callable[[EngineOptions], Engine]
+"""Makes an engine, as `create_engine` does. Picklable: it is handed to worker processes."""

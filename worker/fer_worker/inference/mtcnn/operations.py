@@ -1,4 +1,4 @@
-"""The heavy steps of the cascade, which come in two makes, and the boxes that pass between them.
+"""The heavy steps of the cascade, and the boxes that pass between them.
 
 Boxes here are (N, 4) float32 corners x1, y1, x2, y2 in pixels of the picture. The arithmetic stays
 in float32 and in facenet-pytorch's order: another one rounds differently.
@@ -77,11 +77,24 @@ class DetectorOps(Protocol):
         ...
 
     def suppress_by_union(self, boxes: Floats, scores: Floats, threshold: float) -> Indices:
-        """See `suppression.suppress_by_union`."""
+        """Drop boxes that overlap one of a higher score, a kept one, by more than the threshold.
+
+        Overlap is intersection over union, as `torchvision.ops.nms` has it. Of equal scores the
+        box that comes first wins.
+
+        Returns:
+            The indices of the kept ones, int64, highest score first.
+        """
         ...
 
     def suppress_by_minimum(self, boxes: Floats, scores: Floats, threshold: float) -> Indices:
-        """See `suppression.suppress_by_minimum`."""
+        """The same by intersection over the smaller area, so a box inside another goes too.
+
+        facenet-pytorch's `nms_numpy(method="Min")`: corners are pixels that belong to the box, so
+        sides are longer by 1. Of equal scores the box that comes last wins: there the order is that
+        of a reversed `argsort`, which leaves ties to numpy's build; here they do not depend on
+        other boxes.
+        """
         ...
 
 

@@ -1,8 +1,7 @@
-"""The cascade's networks as compiled code (mtcnn.cpp), each with the resizing that feeds it.
+"""The networks as compiled code (entries.cpp), the detector's with the resizing that feeds them.
 
-It computes what `NumpyKernels` does with OpenVINO and numpy, in about half the time, lets go of
-the interpreter lock while it does, and keeps no memory for the shapes that it meets. It is compiled
-when fer-worker is installed or its wheel is built; `find_library` returns None where it is missing.
+It lets go of the interpreter lock while it computes, and keeps no memory for the shapes that it
+meets. It is compiled when fer-worker is installed or its wheel is built.
 """
 
 from fer_worker.inference.native.library import Library, find_library

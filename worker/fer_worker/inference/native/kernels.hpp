@@ -1,7 +1,7 @@
-// What the detector computes with one instruction set, and the table of all of them.
+// What is computed with one instruction set, and the table of all of them.
 //
 // A file per instruction set (baseline.cpp, avx2.cpp, ...) includes networks.hpp and is compiled
-// with the compiler's options for that set; CMakeLists.txt has them. mtcnn.cpp chooses among the
+// with the compiler's options for that set; CMakeLists.txt has them. entries.cpp chooses among the
 // tables.
 
 #pragma once
@@ -21,7 +21,7 @@ struct Level {
     int64_t columns, rows, left, top, right, bottom;
 };
 
-/// See mtcnn.cpp for the arguments.
+/// See entries.cpp for the arguments.
 struct Kernels {
     size_t (*propose)(const Picture &, const Level &, const float *weights, float least,
                       float *cells, size_t room);
@@ -29,6 +29,7 @@ struct Kernels {
                    float least, float *answers);
     void (*output)(const Picture &, const int32_t *corners, size_t count, const float *weights,
                    float least, float *answers);
+    void (*classify)(const float *pictures, size_t count, const float *weights, float *logits);
 };
 
 extern const Kernels baseline, avx2, avx512, avx512_bf16;

@@ -9,9 +9,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from fer_client.errors import EngineError
 from fer_worker.inference.mtcnn.boxes import Floats, Indices
 from fer_worker.inference.mtcnn.operations import STRIDE
 from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
+
+INPUT_SIDE: Final = 64
+"""Of the emotion network."""
+_EMOTIONS: Final = 7
 
 LIBRARY_NAMES: Final = ("libkernels.so", "libkernels.dylib", "kernels.dll")
 
@@ -26,19 +31,16 @@ class Library:
         path: the shared library.
         instructions: `avx512_bf16`, `avx512`, `avx2` or `baseline`; by default the best one that
             this CPU has.
-        guesses: whether that may be one that guesses in bfloat16.
 
     Raises:
         ValueError: this CPU or the library does not have it.
     """
 
-    def __init__(
-        self, path: Path, instructions: str | None = None, *, guesses: bool = True
-    ) -> None:
+    def __init__(self, path: Path, instructions: str | None = None) -> None:
         library = ctypes.CDLL(str(path))
         names = _instruction_sets(library)
         if instructions is None:
-            instructions = next(name for name in names if name and (guesses or "bf" not in name))
+            instructions = next(name for name in names if name)
         self.instructions: Final = instructions
         self._index = names.index(instructions)
         self._propose = library.mtcnn_propose
@@ -46,6 +48,8 @@ class Library:
         self._propose.argtypes = [*_PICTURE, *6 * [_LONG], _ARRAY, _FLOAT, _ARRAY, _LONG]
         self._score = library.mtcnn_score
         self._score.argtypes = [*_PICTURE, _ARRAY, _LONG, _INTEGER, _ARRAY, _FLOAT, _ARRAY]
+        self._classify = library.emotion_classify
+        self._classify.argtypes = [_INTEGER, _ARRAY, _LONG, _ARRAY, _ARRAY]
         self._suppress = library.mtcnn_suppress
         self._suppress.restype = _LONG
         self._suppress.argtypes = [_ARRAY, _ARRAY, _LONG, _FLOAT, _FLOAT, _INTEGER, _ARRAY]
@@ -117,6 +121,30 @@ class Library:
             raise MemoryError
         return answers
 
+    def classify(self, pictures: Floats, weights: Floats) -> Floats:
+        """Run the emotion network on faces.
+
+        Args:
+            pictures: (N, 64, 64) float32, grey, in [-1, 1].
+            weights: as `pack_emotion` lays them out.
+
+        Returns:
+            (N, 7) float32 logits, in the order of `Emotion`.
+
+        Raises:
+            ValueError: pictures of another size.
+        """
+        if pictures.shape[1:] != (INPUT_SIDE, INPUT_SIDE):
+            raise ValueError(f"no pictures of {INPUT_SIDE} x {INPUT_SIDE}: {pictures.shape}")
+        logits = np.empty((len(pictures), _EMOTIONS), np.float32)
+        failed = self._classify(
+            self._index, _address(pictures, np.float32), len(pictures),
+            _address(weights, np.float32), _address(logits, np.float32),
+        )  # fmt: skip
+        if failed:
+            raise MemoryError
+        return logits
+
     def suppress(
         self, boxes: Floats, order: Indices, threshold: float, *, pixel: int, by_minimum: bool
     ) -> Indices:
@@ -160,21 +188,24 @@ def _address(array: NDArray[Any], dtype: type[np.generic]) -> int:
     return array.ctypes.data
 
 
-def find_library(instructions: str | None = None, *, guesses: bool = True) -> Library | None:
-    """Load the compiled code, or return None where it was not built; see `Library`.
+def find_library(instructions: str | None = None) -> Library:
+    """Load the compiled code; see `Library`.
 
     An editable installation has it among the installed packages, and the sources elsewhere.
+
+    Raises:
+        EngineError: it is not there.
     """
     package = Path(*__package__.split("."))
     for folder in (Path(__file__).parent, *(Path(entry, package) for entry in sys.path)):
         for name in LIBRARY_NAMES:
             if (path := folder / name).is_file():
-                return Library(path, instructions, guesses=guesses)
-    return None
+                return Library(path, instructions)
+    raise EngineError("the compiled kernels are missing: install fer-worker again")
 
 
 def _instruction_sets(library: ctypes.CDLL) -> list[str]:
     """Those of the library, the best one first; empty strings for those that this CPU lacks."""
-    library.mtcnn_instructions.restype = ctypes.c_char_p
-    names = map(library.mtcnn_instructions, itertools.count())
+    library.kernels_instructions.restype = ctypes.c_char_p
+    names = map(library.kernels_instructions, itertools.count())
     return [name.decode() for name in itertools.takewhile(lambda name: name is not None, names)]

@@ -83,7 +83,7 @@ class InProcess:
         self, pictures: Sequence[LabelledPicture], min_side: int
     ) -> Generator[tuple[Outcome, ...], None, None]:
         """Analyse pictures as a worker would, in their order; see `Recogniser`."""
-        engines = [create_engine(options, self._threads) for options in self._options]
+        engines = [create_engine(options) for options in self._options]
         waiting: deque[Future[tuple[Outcome, ...]]] = deque()
         with ThreadPoolExecutor(self._threads, "pictures") as pool:
             try:

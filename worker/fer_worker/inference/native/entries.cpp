@@ -1,4 +1,4 @@
-// The detector's entries, called by ctypes, which lets go of the interpreter lock meanwhile.
+// The library's entries, called by ctypes, which lets go of the interpreter lock meanwhile.
 // library.py checks what is handed over. Nothing is kept from one call to the next.
 
 #include <algorithm>
@@ -60,7 +60,7 @@ extern "C" {
 
 /// The name of the instruction set at `index`, the best one first; null behind the last one, empty
 /// where this CPU does not have it.
-const char *mtcnn_instructions(int index) {
+const char *kernels_instructions(int index) {
     if (index >= int(std::size(choices)))
         return nullptr;
     return choices[index].is_supported ? choices[index].name : "";
@@ -96,6 +96,17 @@ int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t w
     const Kernels &kernels = choices[instructions].kernels;
     (output ? kernels.output : kernels.refine)(picture, corners, size_t(count), weights, least,
                                                answers);
+    return 0;
+} catch (const std::bad_alloc &) {
+    return -1;
+}
+
+/// The emotion network on faces. Returns 0, or -1 where memory is short.
+///
+/// pictures: (count, 64, 64) grey, in [-1, 1]. logits: room for (count, 7).
+int emotion_classify(int instructions, const float *pictures, int64_t count, const float *weights,
+                     float *logits) try {
+    choices[instructions].kernels.classify(pictures, size_t(count), weights, logits);
     return 0;
 } catch (const std::bad_alloc &) {
     return -1;

@@ -1,25 +1,23 @@
-import itertools
 import math
-import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import openvino
 import pytest
 from numpy.typing import NDArray
 
 from benchmarks.robustness import turned as turned_picture
 from fer_client.errors import EngineError
 from fer_schemas import FaceSelection
-from fer_worker.inference import weights as models
+from fer_worker.inference import weights
 from fer_worker.inference.factory import create_engine
-from fer_worker.inference.openvino_engine import BatchNetwork, OpenVinoEngine, OpenVinoNetwork
-from fer_worker.inference.types import Engine, EngineOptions, KernelsName
+from fer_worker.inference.native_engine import NativeEngine
+from fer_worker.inference.types import Engine, EngineOptions
 from fer_worker.inference.types import Views as ViewCount
+from fer_worker.inference.weights import FILE, read_weights, write_weights
 from tests.engine.conftest import Views
 from tests.engine.golden import (
     FRAMES,
@@ -39,22 +37,18 @@ DEFAULT = EngineOptions(faces="all")
 PORTRAIT = FRAMES / "grace_hopper.jpg"
 
 
-@pytest.mark.parametrize("kernels", ["compiled", "openvino"])
 @pytest.mark.parametrize("color", ["bgr", "rgb"])
-def test_sample_frames_get_fers_own_answers(
-    engine_of: EngineOf, color: Color, kernels: KernelsName
-) -> None:
-    engine = engine_of(replace(AS_FER, detector_color=color, kernels=kernels))
+def test_sample_frames_get_fers_own_answers(engine_of: EngineOf, color: Color) -> None:
+    engine = engine_of(replace(AS_FER, detector_color=color))
     for _, image, frame in pictures(read_golden(OWN_GOLDEN), FRAMES):
         assert_same_faces(engine.analyze(image, "all").faces, frame[color])
 
 
-@pytest.mark.parametrize("kernels", ["compiled", "openvino"])
 @pytest.mark.parametrize("color", ["bgr", "rgb"])
 def test_photographs_get_fers_own_answers(
-    engine_of: EngineOf, color: Color, kernels: KernelsName, shared: Path, subtests: pytest.Subtests
+    engine_of: EngineOf, color: Color, shared: Path, subtests: pytest.Subtests
 ) -> None:
-    engine = engine_of(replace(AS_FER, detector_color=color, kernels=kernels))
+    engine = engine_of(replace(AS_FER, detector_color=color))
     golden = read_golden(shared / "golden_fer.json")
     for name, image, frame in pictures(golden, shared / "photos"):
         with subtests.test(photo=name):
@@ -81,18 +75,11 @@ def test_first_is_the_first_of_all(
             assert one.emotions == pytest.approx(other.emotions, abs=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("kernels", "more"),
-    [
-        ("compiled", {"align": True}),
-        ("compiled", {"views": 2}),
-        ("openvino", {"align": True, "views": 6}),
-    ],
-)
+@pytest.mark.parametrize("more", [{"align": True}, {"views": 2}, {"align": True, "views": 6}])
 def test_alignment_and_views_change_nothing_but_emotions(
-    engine_of: EngineOf, kernels: KernelsName, more: dict[str, Any], views: Views
+    engine_of: EngineOf, more: dict[str, Any], views: Views
 ) -> None:
-    plain = replace(DEFAULT, align=False, views=1, kernels=kernels)
+    plain = replace(DEFAULT, align=False, views=1)
     before, after = engine_of(plain), engine_of(replace(plain, **more))
     changed = 0
     for image in views(6):
@@ -105,12 +92,11 @@ def test_alignment_and_views_change_nothing_but_emotions(
 
 
 @pytest.mark.parametrize("which", ["first", "all"])
-@pytest.mark.parametrize("kernels", ["compiled", "openvino"])
 def test_the_roll_of_a_face_turns_with_the_picture(
-    engine_of: EngineOf, kernels: KernelsName, which: FaceSelection
+    engine_of: EngineOf, which: FaceSelection
 ) -> None:
-    engine = engine_of(replace(DEFAULT, align=True, kernels=kernels))
-    assert isinstance(engine, OpenVinoEngine)
+    engine = engine_of(replace(DEFAULT, align=True))
+    assert isinstance(engine, NativeEngine)
     image = read_picture(FRAMES / "astronaut.jpg")
     (upright,) = engine.detect(image, which)
     for degrees in (-25, 10, 25):
@@ -190,83 +176,47 @@ def test_faces_below_min_face_probability_are_dropped(engine_of: EngineOf, views
     assert 0 < len(kept) < len(every)
 
 
-@pytest.mark.parametrize("name", ["pnet", "rnet", "onet", "emotion"])
-def test_networks_compute_in_f32_on_unpinned_threads(name: str) -> None:
-    network = OpenVinoNetwork(openvino.Core(), models.FOLDER / f"{name}.onnx", threads=1)
-    properties = {
-        key: network.compiled.get_property(key)
-        for key in ("ENABLE_CPU_PINNING", "NUM_STREAMS", "INFERENCE_NUM_THREADS")
-    }
-    assert network.compiled.get_property("INFERENCE_PRECISION_HINT") == openvino.Type.f32
-    assert properties == {
-        "ENABLE_CPU_PINNING": False,
-        "NUM_STREAMS": 1,
-        "INFERENCE_NUM_THREADS": 1,
-    }
+def test_faces_smaller_than_a_cell_are_refused() -> None:
+    with pytest.raises(EngineError, match="12 pixels"):
+        create_engine(EngineOptions(min_face_size=11))
+
+
+def test_missing_weights_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "networks.npz"
+    with pytest.raises(EngineError, match=rf"{path} are missing: fer-worker export-models"):
+        read_weights(path)
 
 
 @pytest.mark.parametrize(
-    ("name", "shape"), [("rnet", (3, 24, 24)), ("onet", (3, 48, 48)), ("emotion", (1, 64, 64))]
+    "damage",
+    [
+        lambda content: b"",
+        lambda content: b"not weights",
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:1000] + bytes(8) + content[1008:],
+        lambda content: content[:-40] + bytes(8) + content[-32:],
+    ],
+    ids=["empty", "junk", "half", "zeros in a network", "zeros in the directory"],
 )
-def test_what_a_network_says_of_a_picture_does_not_depend_on_the_others(
-    name: str, shape: tuple[int, ...]
-) -> None:
-    path = models.FOLDER / f"{name}.onnx"
-    network = BatchNetwork(openvino.Core(), path, threads=1, alone=name == "emotion")
-    batch = np.random.default_rng(0).uniform(-1, 1, (41, *shape)).astype(np.float32)
-    together = network(batch)
-    for size in (1, 2, 3, 7, 40):
-        apart = [network(batch[start : start + size]) for start in range(0, len(batch), size)]
-        for output, parts in zip(together, zip(*apart, strict=True), strict=True):
-            assert np.array_equal(np.concatenate(parts), output)
-
-
-def test_what_the_detector_says_of_a_cell_does_not_depend_on_its_surroundings() -> None:
-    network = OpenVinoNetwork(openvino.Core(), models.FOLDER / "pnet.onnx", threads=1)
-    level = np.random.default_rng(0).uniform(-1, 1, (1, 3, 91, 130)).astype(np.float32)
-    whole = [output.copy() for output in network(level)]
-    for x, y in ((0, 0), (40, 16), (70, 50)):
-        part = network(np.ascontiguousarray(level[:, :, y : y + 40, x : x + 60]))
-        for output, expected in zip(part, whole, strict=True):
-            around = expected[:, :, y // 2 : y // 2 + 15, x // 2 : x // 2 + 25]
-            assert np.array_equal(output, around)
-
-
-def test_faces_smaller_than_a_cell_are_refused() -> None:
-    with pytest.raises(EngineError, match="12 pixels"):
-        create_engine(EngineOptions(min_face_size=11), threads=1)
-
-
-def test_memory_does_not_grow_with_every_new_frame_size() -> None:
-    network = OpenVinoNetwork(openvino.Core(), models.FOLDER / "pnet.onnx", threads=1)
-
-    def resident_mb_after(shapes: Iterable[tuple[int, int]]) -> int:
-        for height, width in shapes:
-            network(np.zeros((1, 3, height, width), np.float32))
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-        return pages * 4096 // 2**20
-
-    before = resident_mb_after(itertools.product(range(100, 120), range(100, 120)))
-    after = resident_mb_after(itertools.product(range(120, 150), range(100, 140)))
-    assert after - before < 50  # 1,200 new shapes; unbounded, they keep 300 MB
-
-
-@pytest.mark.parametrize("content", [None, b"", b"not a network"], ids=["none", "empty", "junk"])
-def test_a_missing_or_broken_model_file_is_named(
-    content: bytes | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(models, "FOLDER", tmp_path)
-    path = tmp_path / "pnet.onnx"
-    if content is not None:
-        path.write_bytes(content)
-    with pytest.raises(EngineError) as refused:
-        create_engine(DEFAULT, threads=1)
-    assert str(path) in str(refused.value)
+def test_damaged_weights_are_one_line(damage: Callable[[bytes], bytes], tmp_path: Path) -> None:
+    path = tmp_path / "networks.npz"
+    path.write_bytes(damage(FILE.read_bytes()))
+    with pytest.raises(EngineError, match=rf"{path} are damaged: .") as refused:
+        read_weights(path)
     assert "\n" not in str(refused.value)
 
 
-def test_a_missing_openvino_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "openvino", None)
-    monkeypatch.delitem(sys.modules, "fer_worker.inference.openvino_engine")
-    with pytest.raises(EngineError, match="OpenVINO"):
-        create_engine(DEFAULT, threads=1)
+def test_weights_are_written_as_they_were_read(tmp_path: Path) -> None:
+    write_weights(read_weights(FILE), tmp_path / "again.npz")
+    assert (tmp_path / "again.npz").read_bytes() == FILE.read_bytes()
+
+
+def test_weights_without_one_of_their_networks_do_not_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    networks = dict(read_weights(FILE))
+    del networks["onet"]
+    write_weights(networks, tmp_path / "networks.npz")
+    monkeypatch.setattr(weights, "FILE", tmp_path / "networks.npz")
+    with pytest.raises(EngineError, match="do not fit: 'onet'"):
+        create_engine(DEFAULT)

@@ -1,0 +1,182 @@
+// Layers of a network, for the instruction set that this file is compiled for. layout.hpp says what
+// code here must not call.
+
+#pragma once
+
+#include <cstring>
+
+#ifdef __AVX512BF16__
+#include <immintrin.h>
+#endif
+
+#include "layout.hpp"
+
+namespace {
+
+/// How many floats a register has, and how many neighbouring pixels of 16 (MOST<1>) or 32 channels
+/// (MOST<2>) are computed side by side: their sums have to stay in registers.
+#if defined(__AVX512F__) // 32 registers
+constexpr int WIDTH = 16;
+template <int vectors> constexpr int MOST = vectors == 1 ? 14 : 10;
+#elif defined(__AVX2__)    // 16 registers
+constexpr int WIDTH = 8;
+template <int vectors> constexpr int MOST = vectors == 1 ? 6 : 3;
+#elif defined(__aarch64__) // 32 registers
+constexpr int WIDTH = 4;
+template <int vectors> constexpr int MOST = vectors == 1 ? 6 : 3;
+#else                      // 16 registers
+constexpr int WIDTH = 4;
+template <int vectors> constexpr int MOST = vectors == 1 ? 3 : 1;
+#endif
+
+/// Channels of a pixel: as many as a register has room for. A longer one would live in memory.
+typedef float Vector __attribute__((vector_size(4 * WIDTH)));
+
+__attribute__((always_inline)) inline Vector load(const float *from) {
+    Vector vector;
+    std::memcpy(&vector, from, sizeof vector);
+    return vector;
+}
+
+__attribute__((always_inline)) inline void store(float *to, Vector vector) {
+    std::memcpy(to, &vector, sizeof vector);
+}
+
+/// Add to channels what the next taps of a pixel give: one of float32 ...
+__attribute__((always_inline)) inline Vector add(Vector sum, const float *weights,
+                                                 const float *taps) {
+    return sum + load(weights) * *taps;
+}
+
+#ifdef __AVX512BF16__
+/// ... or two of bfloat16, whose products are summed in float32.
+__attribute__((always_inline)) inline Vector add(Vector sum, const uint16_t *weights,
+                                                 const uint16_t *taps) {
+    int32_t pair;
+    std::memcpy(&pair, taps, sizeof pair);
+    return (Vector)_mm512_dpbf16_ps((__m512)sum, (__m512bh)_mm512_loadu_si512(weights),
+                                    (__m512bh)_mm512_set1_epi32(pair));
+}
+
+/// Round `count` floats, filled up to 16.
+void shorten(const float *from, size_t count, uint16_t *to) {
+    for (size_t i = 0; i < count; i += 16) {
+        const __m256bh few = _mm512_cvtneps_pbh((__m512)load(from + i));
+        std::memcpy(to + i, &few, sizeof few);
+    }
+}
+
+/// A layer's weights, each pair of taps together.
+template <class Layer> Buffer<uint16_t> shortened(const Layer &layer) {
+    constexpr int taps = Layer::rows * Layer::taps;
+    static_assert(Layer::taps % 2 == 0);
+    Buffer<float> pairs(size_t(taps) * Layer::filled);
+    size_t count = 0;
+    for (int channel = 0; channel < Layer::filled; channel += 32) {
+        const int length = smaller(32, Layer::filled - channel);
+        const float *weights = layer.floats(channel);
+        for (int tap = 0; tap < taps; tap += 2, weights += 2 * length)
+            for (int i = 0; i < length; i++) {
+                pairs[count++] = weights[i];
+                pairs[count++] = weights[length + i];
+            }
+    }
+    Buffer<uint16_t> shorts(pairs.size());
+    shorten(pairs.data(), pairs.size(), shorts.data());
+    return shorts;
+}
+#endif
+
+/// Compute `pixels` neighbouring pixels of 16 * `vectors` channels: sums, bias and PReLU.
+template <int pixels, int vectors, class Layer, class Number>
+__attribute__((always_inline)) inline void
+convolve_block(const Number *const *rows, const Number *weights, const float *bias, float *out) {
+    constexpr int length = 16 * vectors, registers = length / WIDTH;
+    constexpr int together = sizeof(float) / sizeof(Number);
+    Vector sums[pixels][registers];
+    for (int p = 0; p < pixels; p++)
+        for (int r = 0; r < registers; r++)
+            sums[p][r] = load(bias + WIDTH * r);
+    for (int y = 0; y < Layer::rows; y++) {
+        const Number *row = rows[y];
+        for (int tap = 0; tap < Layer::taps; tap += together, weights += together * length)
+            for (int r = 0; r < registers; r++)
+                for (int p = 0; p < pixels; p++)
+                    sums[p][r] = add(sums[p][r], weights + WIDTH * together * r,
+                                     row + p * Layer::step + tap);
+    }
+    const float *slopes = bias + length;
+    for (int p = 0; p < pixels; p++)
+        for (int r = 0; r < registers; r++) {
+            const Vector sum = sums[p][r], negative = sum * load(slopes + WIDTH * r);
+            store(out + p * Layer::channels + WIDTH * r, sum < 0 ? negative : sum);
+        }
+}
+
+/// The same for `count` pixels, at most `most`.
+template <int most, int vectors, class Layer, class Number>
+void convolve_some(int count, const Number *const *rows, const Number *weights, const float *bias,
+                   float *out) {
+    if constexpr (most > 1)
+        if (count < most)
+            return convolve_some<most - 1, vectors, Layer>(count, rows, weights, bias, out);
+    convolve_block<most, vectors, Layer>(rows, weights, bias, out);
+}
+
+template <int vectors, class Layer, class Number>
+void convolve_channels(const Number *const *rows, int count, const Number *weights,
+                       const float *bias, float *out) {
+    const Number *here[Layer::rows];
+    for (int i = 0; i < Layer::rows; i++)
+        here[i] = rows[i];
+    while (count > 0) {
+        const int blocks = (count + MOST<vectors> - 1) / MOST<vectors>;
+        const int some = (count + blocks - 1) / blocks; // all of nearly the same size
+        convolve_some<MOST<vectors>, vectors, Layer>(some, here, weights, bias, out);
+        count -= some;
+        out += some * Layer::channels;
+        for (const Number *&row : here)
+            row += some * Layer::step;
+    }
+}
+
+/// A row of `count` pixels of a layer's output, its PReLU included.
+///
+/// rows: where the taps of the first pixel begin, in each input row. shorts: the weights, if the
+/// taps are bfloat16. Where channels do not fill whole vectors, floats of no meaning are written
+/// behind the last pixel.
+template <int channel = 0, class Layer, class Number>
+void convolve(const Number *const *rows, int count, const Layer &layer, float *out,
+              const uint16_t *shorts = nullptr) {
+    constexpr int vectors = Layer::channels - channel > 16 ? 2 : 1, next = channel + 16 * vectors;
+    const Number *weights;
+    if constexpr (sizeof(Number) == sizeof(uint16_t))
+        weights = shorts + Layer::rows * Layer::taps * channel;
+    else
+        weights = layer.floats(channel);
+    const float *bias = layer.floats(channel) + Layer::rows * Layer::taps * 16 * vectors;
+    convolve_channels<vectors, Layer>(rows, count, weights, bias, out + channel);
+    if constexpr (next < Layer::channels)
+        convolve<next>(rows, count, layer, out, shorts);
+}
+
+/// A row of maxima over `size` x `size` pixels, 2 apart; behind the end of a map there are fewer.
+///
+/// maps: `rows` rows of `count` pixels.
+template <int size, int channels>
+void pool(const float *const *maps, int rows, int count, float *out) {
+    for (int x = 0; x < count - size + 2; x += 2, out += channels) {
+        const int columns = smaller(size, count - x);
+        for (int channel = 0; channel < channels; channel += WIDTH) {
+            Vector best = load(maps[0] + x * channels + channel);
+            for (int row = 0; row < rows; row++)
+                for (int column = row == 0; column < columns; column++) {
+                    const Vector next = load(maps[row] + (x + column) * channels + channel);
+                    best = next > best ? next : best;
+                }
+            store(out + channel, best);
+        }
+    }
+}
+
+} // namespace

@@ -1,0 +1,345 @@
+// MTCNN's P-Net, R-Net and O-Net, each with the resizing that feeds it.
+
+#pragma once
+
+#include "layers.hpp"
+
+namespace {
+
+/// How far the difference of two logits may be off where bfloat16 guesses it. Of 60,000 cells in
+/// 160 pictures none was off by 0.1.
+constexpr float MARGIN = 0.25f;
+
+// ---- The picture at another size ---------------------------------------------------------------
+
+/// lower - upper. Unsigned, since over 8 Mpx an integral image wraps around.
+int32_t difference(int32_t lower, int32_t upper) {
+    return int32_t(uint32_t(lower) - uint32_t(upper));
+}
+
+/// Row `y` of a picture at another size, a channel at each of `out`: means over integer bins.
+void average(const Picture &picture, const Bins &down, size_t y, const Bins &across,
+             Scratch &scratch, float *const (&out)[3]) {
+    const int32_t *starts = across.starts.data(), *ends = across.ends.data();
+    const float *widths = across.lengths.data(), height = down.lengths[y];
+    const size_t count = across.size(), first = starts[0], span = ends[count - 1] + 1 - first;
+    int32_t *__restrict strip = scratch.strip.data(), *__restrict sums = scratch.sums.data();
+
+    // Rows first: it leaves half to gather.
+    const size_t stride = 3 * (picture.width + 1);
+    const int32_t *upper = picture.sums + down.starts[y] * stride + 3 * first;
+    const int32_t *lower = picture.sums + down.ends[y] * stride + 3 * first;
+    for (size_t i = 0; i < 3 * span; i++)
+        strip[i] = difference(lower[i], upper[i]);
+    for (int channel = 0; channel < 3; channel++) {
+        const int32_t *at = strip + (picture.is_reversed ? 2 - channel : channel);
+        for (size_t x = 0; x < count; x++)
+            sums[x] = difference(at[3 * (ends[x] - first)], at[3 * (starts[x] - first)]);
+        // torch divides by one side after the other; the constants are facenet-pytorch's.
+        float *__restrict means = out[channel];
+        for (size_t x = 0; x < count; x++)
+            means[x] = (float(sums[x]) / height / widths[x] - 127.5f) * 0.0078125f;
+    }
+}
+
+// ---- P-Net -------------------------------------------------------------------------------------
+
+/// What is behind P-Net's pooling, row by row.
+class Tail {
+  public:
+    Tail(const PNet &net, int pooled_width)
+        : net_(net), columns_(pooled_width - 4), pooled_(pooled_width * net.first.channels),
+          second_(pooled_width * net.second.channels), third_(columns_ * net.third.channels),
+          heads_(columns_ * net.heads.channels) {}
+
+    /// Where pooled row `y` is to be written. Then it is to be added.
+    float *pooled(int y) { return pooled_[y]; }
+
+    /// Take in a pooled row. From the fifth one on each completes a row of cells: call `found` with
+    /// the column and the answer of those whose surplus is `least` or more.
+    template <class Found> void add(int y, float least, const Found &found) {
+        if (y >= 2) {
+            const float *rows[] = {pooled_[y - 2], pooled_[y - 1], pooled_[y]};
+            convolve(rows, columns_ + 2, net_.second, second_[y]);
+        }
+        if (y >= 4) {
+            const float *rows[] = {second_[y - 2], second_[y - 1], second_[y]};
+            convolve(rows, columns_, net_.third, third_.data());
+            const float *row = third_.data();
+            convolve(&row, columns_, net_.heads, heads_.data());
+            for (int x = 0; x < columns_; x++)
+                if (const Answer answer(&heads_[x * net_.heads.channels]); answer.surplus >= least)
+                    found(x, answer);
+        }
+    }
+
+  private:
+    const PNet &net_;
+    int columns_;
+    Ring<3> pooled_, second_;
+    Buffer<float> third_, heads_;
+};
+
+#ifdef __AVX512BF16__
+/// A `Tail` that guesses in bfloat16, and looks again in float32 where the guess comes near
+/// `least`.
+class GuessingTail {
+  public:
+    GuessingTail(const PNet &net, int pooled_width)
+        : net_(net), columns_(pooled_width - 4), second_weights_(shortened(net.second)),
+          third_weights_(shortened(net.third)), pooled_(pooled_width * net.first.channels),
+          short_pooled_(pooled_width * net.first.channels),
+          short_second_(pooled_width * net.second.channels),
+          second_(3 * pooled_width * net.second.channels), third_(columns_ * net.third.channels),
+          guesses_(columns_ * net.heads.channels), heads_(guesses_.size()) {}
+
+    float *pooled(int y) { return pooled_[y]; }
+
+    template <class Found> void add(int y, float least, const Found &found) {
+        shorten(pooled_[y], (columns_ + 4) * net_.first.channels, short_pooled_[y]);
+        if (y >= 2) {
+            const uint16_t *rows[] = {short_pooled_[y - 2], short_pooled_[y - 1], short_pooled_[y]};
+            convolve(rows, columns_ + 2, net_.second, second_.data(), second_weights_.data());
+            shorten(second_.data(), (columns_ + 2) * net_.second.channels, short_second_[y]);
+        }
+        if (y >= 4) {
+            const uint16_t *rows[] = {short_second_[y - 2], short_second_[y - 1], short_second_[y]};
+            convolve(rows, columns_, net_.third, third_.data(), third_weights_.data());
+            const float *row = third_.data();
+            convolve(&row, columns_, net_.heads, guesses_.data());
+            for (int x = 0, end; x < columns_; x = end + 1) {
+                for (end = x; end < columns_ && is_near(end, least);)
+                    end++;
+                if (end > x)
+                    look_again(y, x, end - x, least, found);
+            }
+        }
+    }
+
+  private:
+    bool is_near(int x, float least) const {
+        return Answer(&guesses_[x * net_.heads.channels]).surplus >= least - MARGIN;
+    }
+
+    /// `count` cells from column `x` on, as `Tail` has them.
+    template <class Found>
+    void look_again(int y, int x, int count, float least, const Found &found) {
+        const float *last[3];
+        for (int i = 0; i < 3; i++) {
+            const float *rows[3];
+            for (int row = 0; row < 3; row++)
+                rows[row] = pooled_[y - 4 + i + row] + x * net_.first.channels;
+            float *const out = &second_[i * (count + 2) * net_.second.channels];
+            convolve(rows, count + 2, net_.second, out);
+            last[i] = out;
+        }
+        convolve(last, count, net_.third, third_.data());
+        const float *row = third_.data();
+        convolve(&row, count, net_.heads, heads_.data());
+        for (int i = 0; i < count; i++)
+            if (const Answer answer(&heads_[i * net_.heads.channels]); answer.surplus >= least)
+                found(x + i, answer);
+    }
+
+    const PNet &net_;
+    int columns_;
+    Buffer<uint16_t> second_weights_, third_weights_;
+    Ring<5> pooled_;
+    Ring<3, uint16_t> short_pooled_, short_second_;
+    Buffer<float> second_, third_, guesses_, heads_;
+};
+#endif
+
+/// P-Net over a window of a level, row by row: what lies between its layers stays in the cache.
+///
+/// Returns how many cells reach the surplus `least`; as many as there is room for are written.
+size_t propose(const Picture &picture, const Level &level, const float *weights, float least,
+               float *cells, size_t room) {
+    const PNet net(weights);
+    const Bins across(0, int64_t(picture.width), level.columns, level.left, level.right);
+    const Bins down(0, int64_t(picture.height), level.rows, level.top, level.bottom);
+    const int height = int(down.size()), width = int(across.size());
+    Scratch scratch(picture.width, across.size());
+    Ring<4> planes[3] = {Ring<4>(width), Ring<4>(width), Ring<4>(width)};
+    Ring<2> first((width - 2) * net.first.channels);
+#ifdef __AVX512BF16__
+    GuessingTail tail(net, (width - 1) / 2);
+#else
+    Tail tail(net, (width - 1) / 2);
+#endif
+    size_t count = 0;
+
+    for (int y = 0, made = 0; y < (height - 1) / 2; y++) {
+        for (; made < smaller(2 * y + 4, height); made++)
+            average(picture, down, made, across, scratch,
+                    {planes[0][made], planes[1][made], planes[2][made]});
+
+        const int pair = smaller(2, height - 2 - 2 * y);
+        for (int top = 2 * y; top < 2 * y + pair; top++) {
+            const float *rows[9];
+            for (int row = 0; row < 9; row++)
+                rows[row] = planes[row % 3][top + row / 3];
+            convolve(rows, width - 2, net.first, first[top]);
+        }
+        const float *both[] = {first[2 * y], first[2 * y + 1]};
+        pool<2, net.first.channels>(both, pair, width - 2, tail.pooled(y));
+        tail.add(y, least, [&](int x, const Answer &answer) {
+            if (count < room) {
+                const Cell cell{float(x), float(y - 4), answer};
+                static_assert(sizeof cell == 7 * sizeof(float));
+                std::memcpy(cells + 7 * count, &cell, sizeof cell);
+            }
+            count++;
+        });
+    }
+    return count;
+}
+
+// ---- R-Net and O-Net ---------------------------------------------------------------------------
+
+/// A square map through a convolution of `size` x `size`.
+template <int side, int size, class Layer, class Number>
+void convolve_map(const Layer &layer, const Number *in, float *out,
+                  const uint16_t *shorts = nullptr) {
+    constexpr int row = side * Layer::step, left = side - size + 1;
+    for (int y = 0; y < left; y++, out += left * Layer::channels) {
+        const Number *rows[Layer::rows];
+        for (int i = 0; i < Layer::rows; i++)
+            rows[i] = in + (y * Layer::rows / size + i) * row;
+        convolve(rows, left, layer, out, shorts);
+    }
+}
+
+/// A square map, of the channels of a layer's output, pooled over `size` x `size`.
+template <int side, int size, class Layer>
+void pool_map(const Layer &, const float *in, float *out) {
+    constexpr int row = side * Layer::channels, left = (side - size + 1) / 2 + 1;
+    for (int y = 0; y < left; y++, out += left * Layer::channels) {
+        const float *rows[size];
+        for (int i = 0; i < size; i++)
+            rows[i] = in + (2 * y + i) * row;
+        pool<size, Layer::channels>(rows, smaller(size, side - 2 * y), side, out);
+    }
+}
+
+/// What the dense layers of a network see, from its first map, pooled. `spare`: room for two maps.
+void features(const RNet &net, const float *map, Maps &spare, float *out) {
+    convolve_map<11, 3>(net.second, map, spare.one());
+    pool_map<9, 3>(net.second, spare.one(), spare.other());
+    convolve_map<4, 2>(net.third, spare.other(), out);
+}
+
+void features(const ONet &net, const float *map, Maps &spare, float *out) {
+    convolve_map<23, 3>(net.second, map, spare.one());
+    pool_map<21, 3>(net.second, spare.one(), spare.other());
+    convolve_map<10, 3>(net.third, spare.other(), spare.one());
+    pool_map<8, 2>(net.third, spare.one(), spare.other());
+    convolve_map<4, 2>(net.fourth, spare.other(), out);
+}
+
+/// Candidates on their way through R-Net or O-Net.
+///
+/// The dense layers see several at once: there is more to read of weights than of maps.
+template <class Net> class Group {
+  public:
+    static constexpr int MOST_AT_ONCE = MOST<2>;
+
+    Group(const Picture &picture, const Net &net)
+        : picture_(picture), net_(net), scratch_(picture.width, Net::side),
+          spare_(Net::largest_map), maps_(MOST_AT_ONCE * Net::pooled_map + 16),
+          features_(MOST_AT_ONCE * Net::Dense::taps + 16),
+          dense_(MOST_AT_ONCE * Net::Dense::channels), heads_(MOST_AT_ONCE * Net::Heads::channels) {
+    }
+
+    /// Resize a candidate, and take it through the first layer and its pooling.
+    void begin(int place, const int32_t *corners) {
+        constexpr int side = Net::side, size = 3;
+        const Bins down(corners[1], corners[3], side), across(corners[0], corners[2], side);
+        float *row = spare_.one();
+        for (int y = 0; y < side; y++, row += 3 * side)
+            average(picture_, down, y, across, scratch_, {row, row + side, row + 2 * side});
+        convolve_map<side, size>(net_.first, spare_.one(), spare_.other());
+        pool_map<side - size + 1, size>(net_.first, spare_.other(), map(place));
+    }
+
+    const float *map(int place) const { return &maps_[place * Net::pooled_map]; }
+    float *map(int place) { return &maps_[place * Net::pooled_map]; }
+    float *features_of(int place) { return &features_[place * Net::Dense::taps]; }
+    Maps &spare() { return spare_; }
+
+    /// Finish the first `count` candidates whose features are there.
+    template <class Found> void finish(int count, const Found &found) {
+        const float *row = features_.data();
+        convolve(&row, count, net_.dense, dense_.data());
+        row = dense_.data();
+        convolve(&row, count, net_.heads, heads_.data());
+        for (int i = 0; i < count; i++)
+            found(i, typename Net::Says(&heads_[i * Net::Heads::channels]));
+    }
+
+  private:
+    const Picture &picture_;
+    const Net &net_;
+    Scratch scratch_;
+    Maps spare_;
+    Buffer<float> maps_, features_, dense_, heads_;
+};
+
+/// Put an answer at a place in an array of such.
+template <int count> void write(const Said<count> &answer, float *answers, size_t place) {
+    static_assert(sizeof answer == (1 + count) * sizeof(float));
+    std::memcpy(answers + (1 + count) * place, &answer, sizeof answer);
+}
+
+/// Score candidates, given as (count, 4) left, top, right, bottom, the last two exclusive.
+template <class Net>
+void score(const Picture &picture, const int32_t *corners, size_t count, const float *weights,
+           float, float *answers) {
+    const Net net(weights);
+    Group<Net> group(picture, net);
+    for (size_t done = 0; done < count;) {
+        const int some = int(smaller(size_t(group.MOST_AT_ONCE), count - done));
+        for (int i = 0; i < some; i++) {
+            group.begin(i, corners + 4 * (done + i));
+            features(net, group.map(i), group.spare(), group.features_of(i));
+        }
+        group.finish(some, [&](int i, const auto &answer) { write(answer, answers, done + i); });
+        done += some;
+    }
+}
+
+#ifdef __AVX512BF16__
+/// R-Net guesses in bfloat16, and looks again in float32 where the guess comes near `least`.
+void score_by_guess(const Picture &picture, const int32_t *corners, size_t count,
+                    const float *weights, float least, float *answers) {
+    const RNet net(weights);
+    Group<RNet> group(picture, net);
+    const Buffer<uint16_t> second = shortened(net.second), third = shortened(net.third);
+    Buffer<uint16_t> shorts(RNet::pooled_map + 16);
+    for (size_t done = 0; done < count;) {
+        const int some = int(smaller(size_t(group.MOST_AT_ONCE), count - done));
+        Maps &spare = group.spare();
+        for (int i = 0; i < some; i++) {
+            group.begin(i, corners + 4 * (done + i));
+            shorten(group.map(i), RNet::pooled_map, shorts.data());
+            convolve_map<11, 3>(net.second, shorts.data(), spare.one(), second.data());
+            pool_map<9, 3>(net.second, spare.one(), spare.other());
+            shorten(spare.other(), 4 * 4 * net.second.channels, shorts.data());
+            convolve_map<4, 2>(net.third, shorts.data(), group.features_of(i), third.data());
+        }
+        int near[Group<RNet>::MOST_AT_ONCE], count_near = 0;
+        group.finish(some, [&](int i, const Answer &answer) {
+            write(answer, answers, done + i);
+            if (answer.surplus >= least - MARGIN)
+                near[count_near++] = i;
+        });
+        for (int i = 0; i < count_near; i++)
+            features(net, group.map(near[i]), spare, group.features_of(i));
+        group.finish(count_near,
+                     [&](int i, const Answer &answer) { write(answer, answers, done + near[i]); });
+        done += some;
+    }
+}
+#endif
+
+} // namespace
