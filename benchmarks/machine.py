@@ -11,7 +11,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
-from fer_worker.inference.native import find_library
+from fer_worker.inference.native.kernels import choose_kernel
 
 PACKAGES: Final = (
     "fer",
@@ -38,7 +38,7 @@ class Machine(BaseModel):
     python: str
     versions: dict[str, str]
     kernels: str
-    """The instruction set of the compiled code that runs this worker's networks."""
+    """Which of the compiled code runs this worker's networks."""
 
     @property
     def slug(self) -> str:
@@ -72,7 +72,7 @@ def this_machine() -> Machine:
         system=platform.freedesktop_os_release()["PRETTY_NAME"],
         python=platform.python_version(),
         versions={name: found for name in PACKAGES if (found := _version(name))},
-        kernels=find_library().instructions,
+        kernels=choose_kernel(),
     )
 
 

@@ -11,7 +11,7 @@ from fer_worker.inference.types import Engine, EngineOptions
 from tests import engines
 
 
-def create(name: str, options: EngineOptions) -> Engine:
+def create(name: str, options: EngineOptions, kernel: str | None) -> Engine:
     """Make an engine of the tests; called in worker processes."""
     engine: Engine = getattr(engines, name)()
     return engine

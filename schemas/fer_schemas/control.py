@@ -87,6 +87,9 @@ class SupervisorStatus(Message):
     pid: int
     software: Annotated[str, Field(description="Version of fer-worker.")]
     engine: str
+    kernel: Annotated[
+        str | None, Field(description="The code that computes; null where it is not ours.")
+    ] = None
     desired: int
     autoscale: Annotated[
         tuple[int, int] | None,

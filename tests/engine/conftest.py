@@ -1,7 +1,7 @@
 """Pictures and engines for the tests of engines."""
 
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 
 import cv2
 import numpy as np
@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from fer_worker.inference.factory import create_engine
+from fer_worker.inference.native.kernels import choose_kernel
 from fer_worker.inference.types import Engine, EngineOptions
 from tests.engine.golden import FRAMES, OWN_GOLDEN, read_golden, read_picture
 
@@ -18,7 +19,7 @@ Views = Callable[[int], list[NDArray[np.uint8]]]
 @pytest.fixture(scope="session")
 def engine_of() -> Callable[[EngineOptions], Engine]:
     """Engines, each set of options loaded once."""
-    return cache(create_engine)
+    return cache(partial(create_engine, kernel=choose_kernel()))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from fer_client.errors import EngineError
 from fer_worker.inference.factory import create_engine
 from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
-from fer_worker.inference.native import NativeOps, find_library, library
+from fer_worker.inference.native import kernels
+from fer_worker.inference.native.library import Library
+from fer_worker.inference.native.operations import NativeOps
 from fer_worker.inference.types import EngineOptions
 from fer_worker.inference.weights import FILE, read_weights
 from tests.engine.conftest import Views
@@ -28,22 +30,32 @@ def on_numpy() -> NumpyOps:
     return numpy_ops(WEIGHTS)
 
 
-def compiled_with(instructions: str) -> NativeOps:
-    return NativeOps(find_library(instructions), WEIGHTS)
+def compiled_with(kernel: str) -> NativeOps:
+    return NativeOps(Library(kernel), WEIGHTS)
 
 
 @pytest.fixture(scope="session", params=["avx512_bf16", "avx512", "avx2", "baseline"])
 def compiled(request: pytest.FixtureRequest) -> NativeOps:
     try:
         return compiled_with(request.param)
-    except ValueError:
+    except EngineError:
         pytest.skip(f"this CPU has no {request.param}")
 
 
-def test_the_best_instruction_set_is_chosen() -> None:
-    assert find_library().instructions in ("avx512_bf16", "avx512", "avx2", "baseline")
-    with pytest.raises(ValueError, match="abacus"):
-        find_library("abacus")
+def test_a_kernel_of_this_cpu_is_chosen(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        chosen = kernels.choose_kernel()
+    assert Library(chosen)
+    (said,) = caplog.messages
+    assert f"{chosen} " in said
+
+
+def test_the_environment_chooses_before_the_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FER_WORKER_KERNEL", "baseline")
+    assert kernels.choose_kernel() == "baseline"
+    monkeypatch.setenv("FER_WORKER_KERNEL", "abacus")
+    with pytest.raises(EngineError, match=r"no kernel 'abacus' for this CPU, but .*baseline"):
+        create_engine(EngineOptions())
 
 
 @given(st.integers(12, 90), st.integers(12, 90), st.sampled_from([1.0, 0.77, 0.6, 0.31]), st.data())
@@ -89,7 +101,7 @@ def test_cells_of_photographs_are_those_of_numpy(
 def test_guesses_in_bfloat16_decide_nothing(views: Views) -> None:
     try:
         guessing, exact = (compiled_with(name) for name in ("avx512_bf16", "avx512"))
-    except ValueError:
+    except EngineError:
         pytest.skip("this CPU does not compute with bfloat16")
     seen = 0
     for image in views(40):
@@ -130,7 +142,7 @@ def test_suppression_keeps_what_numpys_keeps(
 
 
 def test_an_order_that_is_none_never_reaches_the_compiled_code() -> None:
-    library = find_library()
+    library = Library("baseline")
     boxes = np.zeros((3, 4), np.float32)
     for order in ([0, 1], [0, 1, 3], [0, 1, -1], [2**40, 1, 2]):
         with pytest.raises(ValueError, match="order"):
@@ -206,6 +218,6 @@ def test_faces_of_another_size_never_reach_the_compiled_code(
 def test_without_compiled_code_the_engine_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(library, "LIBRARY_NAMES", ("none.so",))
+    monkeypatch.setattr(kernels, "_LIBRARY_NAMES", ("none.so",))
     with pytest.raises(EngineError, match="compiled kernels are missing"):
         create_engine(EngineOptions())

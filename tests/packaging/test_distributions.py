@@ -50,10 +50,10 @@ def wrong() -> FerClient:
     return engine()
 """
 FINDS_ITS_FILES = """
-from fer_worker.inference.native import find_library
+from fer_worker.inference.native.kernels import choose_kernel
 from fer_worker.tools.sample_frames import sample_frames
 
-assert find_library()
+assert choose_kernel()
 print(sample_frames() / "astronaut.jpg")
 """
 USES_THE_CLIENT = """

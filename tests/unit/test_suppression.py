@@ -8,13 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fer_worker.inference.native import NativeOps, find_library
+from fer_worker.inference.native.kernels import choose_kernel
+from fer_worker.inference.native.library import Library
+from fer_worker.inference.native.operations import NativeOps
 from fer_worker.inference.weights import FILE, read_weights
 from tests.numpy_networks import minimum_overlap, suppress, union_overlap
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
-OPS = NativeOps(find_library(), read_weights(FILE))
+OPS = NativeOps(Library(choose_kernel()), read_weights(FILE))
 
 
 def kept_one_by_one(

@@ -11,6 +11,7 @@ from fer_worker.cli.limits import limit_options
 from fer_worker.cli.options import broker_options, engine_options, log_options
 from fer_worker.cli.types import DAY_S, SECONDS, SECONDS_OR_NONE, Bounds, Count, NumberRange
 from fer_worker.inference.factory import create_engine
+from fer_worker.inference.native.kernels import choose_kernel
 from fer_worker.inference.types import EngineFactory, EngineOptions
 from fer_worker.limits import Limits
 from fer_worker.logging_setup import LogFormat, setup_logs
@@ -139,6 +140,10 @@ def run(
         cores.threads,
         prefetch,
     )
+    kernel = None
+    if engine.name == "native" and engine_factory is None:
+        kernel = choose_kernel()
+        log.info("kernel %s", kernel)
     config = WorkerConfig(
         broker=broker,
         engine=engine,
@@ -149,6 +154,7 @@ def run(
         hang_timeout_s=hang_timeout,
         log_level=log_level,
         log_format=log_format,
+        kernel=kernel,
         create_engine=engine_factory or create_engine,
     )
     autoscaler = None

@@ -99,8 +99,9 @@ def _processes(supervisor: SupervisorStatus) -> Table:
     state = f"{supervisor.desired} wanted" if supervisor.desired else "paused"
     if supervisor.autoscale is not None:
         state += " (autoscale {}:{})".format(*supervisor.autoscale)
+    engine = supervisor.engine + (f" ({supervisor.kernel})" if supervisor.kernel else "")
     title = (
-        f"{supervisor.host}/{supervisor.pid}: {supervisor.engine}, {state}, "
+        f"{supervisor.host}/{supervisor.pid}: {engine}, {state}, "
         f"{supervisor.restarts} restarts, {_memory(supervisor.resident_bytes)}"
     )
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)

@@ -6,8 +6,12 @@ Importing this module loads no model library and no OpenCV: supervisors and `--h
 from fer_worker.inference.types import Engine, EngineOptions
 
 
-def create_engine(options: EngineOptions) -> Engine:
+def create_engine(options: EngineOptions, kernel: str | None = None) -> Engine:
     """Load the models and return an engine that any number of threads can use side by side.
+
+    Args:
+        options: which engine, and how it looks for faces.
+        kernel: of the engine `native`: which code computes; by default as `choose_kernel` says.
 
     Raises:
         EngineError: a library or a model file is missing or does not fit.
@@ -18,7 +22,7 @@ def create_engine(options: EngineOptions) -> Engine:
         return FerEngine(options)
     from fer_worker.inference.native_engine import NativeEngine
 
-    return NativeEngine(options)
+    return NativeEngine(options, kernel)
 
 
 def warm_up(engine: Engine) -> None:

@@ -3,7 +3,6 @@
 Under `EngineOptions.as_fer` boxes are fer's own and scores within its rounding (tests/engine).
 """
 
-import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -18,13 +17,13 @@ from fer_worker.inference.emotion import classify_faces
 from fer_worker.inference.mtcnn.detector import detect_faces
 from fer_worker.inference.mtcnn.largest_first import detect_largest_face
 from fer_worker.inference.mtcnn.pyramid import CELL
-from fer_worker.inference.native import NativeOps, find_library
+from fer_worker.inference.native.kernels import choose_kernel
+from fer_worker.inference.native.library import Library
+from fer_worker.inference.native.operations import NativeOps
 from fer_worker.inference.types import Analysis, EngineOptions, Face
 
 if TYPE_CHECKING:
     from fer_worker.inference.types import BGRImage
-
-log = logging.getLogger(__name__)
 
 
 class NativeEngine:
@@ -32,20 +31,20 @@ class NativeEngine:
 
     Args:
         options: how to look for faces.
+        kernel: which code computes; by default as `choose_kernel` says.
 
     Raises:
         EngineError: the weights are missing or damaged; faces under 12 pixels are asked for;
-            the compiled kernels are missing.
+            the compiled kernels are missing, or none is for this CPU.
     """
 
-    def __init__(self, options: EngineOptions) -> None:
+    def __init__(self, options: EngineOptions, kernel: str | None = None) -> None:
         if options.min_face_size < CELL:
             raise EngineError(f"the detector sees no faces under {CELL} pixels")
         self.options = options
         cv2.setNumThreads(1)  # the pool's threads are the parallelism
         keep_freed_memory()
-        library = find_library()
-        log.info("kernels for %s", library.instructions)
+        library = Library(kernel or choose_kernel())
         try:
             self.ops = NativeOps(library, weights.read_weights(weights.FILE))
         except (KeyError, ValueError) as error:

@@ -144,5 +144,5 @@ class Engine(Protocol):
         ...
 
 
-EngineFactory: TypeAlias = Callable[[EngineOptions], Engine]
+EngineFactory: TypeAlias = Callable[[EngineOptions, str | None], Engine]
 """Makes an engine, as `create_engine` does. Picklable: it is handed to worker processes."""

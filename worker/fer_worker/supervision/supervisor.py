@@ -303,6 +303,7 @@ class Supervisor:
             pid=os.getpid(),
             software=__version__,
             engine=self._config.engine.name,
+            kernel=self._config.kernel,
             desired=self._processes.desired,
             autoscale=None if self._autoscaler is None else self._autoscaler.bounds,
             restarts=self._processes.restarts,

@@ -37,4 +37,6 @@ class WorkerConfig:
     hang_timeout_s: float
     log_level: str = "info"
     log_format: LogFormat = "text"
+    kernel: str | None = None
+    """Of the engine `native`; see `choose_kernel`."""
     create_engine: EngineFactory = create_engine

@@ -58,7 +58,7 @@ def load_engine(config: WorkerConfig) -> Engine:
         EngineError: it cannot start.
     """
     started = time.perf_counter()
-    engine = config.create_engine(config.engine)
+    engine = config.create_engine(config.engine, config.kernel)
     warm_up(engine)
     log.info("engine %s warm in %.1f s", config.engine.name, time.perf_counter() - started)
     return engine

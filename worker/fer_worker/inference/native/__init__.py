@@ -3,8 +3,3 @@
 It lets go of the interpreter lock while it computes, and keeps no memory for the shapes that it
 meets. It is compiled when fer-worker is installed or its wheel is built.
 """
-
-from fer_worker.inference.native.library import Library, find_library
-from fer_worker.inference.native.operations import NativeOps
-
-__all__ = ["Library", "NativeOps", "find_library"]

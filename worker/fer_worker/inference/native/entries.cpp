@@ -2,10 +2,12 @@
 // library.py checks what is handed over. Nothing is kept from one call to the next.
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdlib>
 #include <iterator>
 #include <new>
+#include <vector>
 
 #include "kernels.hpp"
 #include "suppression.hpp"
@@ -58,12 +60,36 @@ void *zeros(size_t count, size_t size) {
 
 extern "C" {
 
-/// The name of the instruction set at `index`, the best one first; null behind the last one, empty
-/// where this CPU does not have it.
-const char *kernels_instructions(int index) {
+/// The name of the kernel at `index`; null behind the last one, empty where this CPU cannot run it.
+const char *kernels_name(int index) {
     if (index >= int(std::size(choices)))
         return nullptr;
     return choices[index].is_supported ? choices[index].name : "";
+}
+
+/// Nanoseconds that a kernel takes for a level of P-Net and 10 candidates of R-Net. What a frame
+/// has of each is about the same, and so is the share that a guess has to look at again. Their
+/// numbers are all 0: they make no difference.
+int64_t kernels_time(int kernel) try {
+    constexpr int columns = 200, rows = 120, candidates = 9, again = 1;
+    const std::vector<int32_t> sums(3 * (columns + 1) * (rows + 1));
+    const Picture picture{sums.data(), rows, columns, false};
+    const std::vector<float> weights(1 << 18);
+    std::vector<float> answers(7 * candidates);
+    std::vector<int32_t> corners;
+    for (int i = 0; i < candidates; i++)
+        corners.insert(corners.end(), {0, 0, 48, 48});
+
+    const Kernels &run = choices[kernel].kernels;
+    const Level level{columns, rows, 0, 0, columns, rows};
+    const auto start = std::chrono::steady_clock::now();
+    run.propose(picture, level, weights.data(), 1, answers.data(), 1);
+    run.refine(picture, corners.data(), candidates, weights.data(), 1, answers.data());
+    run.refine(picture, corners.data(), again, weights.data(), 0, answers.data());
+    const auto time = std::chrono::steady_clock::now() - start;
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(time).count();
+} catch (const std::bad_alloc &) {
+    return INT64_MAX;
 }
 
 /// P-Net over a window of the picture at `columns` x `rows` pixels: cells that look like a face.
@@ -72,14 +98,14 @@ const char *kernels_instructions(int index) {
 /// in pixels of the level; its sides have 11 at least. least: log(p / (1 - p)) of the least
 /// probability p. cells: (room, 7) column and row in the window, log(p / (1 - p)), regression; row
 /// by row.
-int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int64_t width,
+int64_t mtcnn_propose(int kernel, const int32_t *sums, int64_t height, int64_t width,
                       int is_reversed, int64_t columns, int64_t rows, int64_t left, int64_t top,
                       int64_t right, int64_t bottom, const float *weights, float least,
                       float *cells, int64_t room) try {
     const Picture picture{sums, size_t(height), size_t(width), bool(is_reversed)};
     const Level level{columns, rows, left, top, right, bottom};
     return int64_t(
-        choices[instructions].kernels.propose(picture, level, weights, least, cells, size_t(room)));
+        choices[kernel].kernels.propose(picture, level, weights, least, cells, size_t(room)));
 } catch (const std::bad_alloc &) {
     return -1;
 }
@@ -89,11 +115,11 @@ int64_t mtcnn_propose(int instructions, const int32_t *sums, int64_t height, int
 /// corners: (count, 4) left, top, right, bottom in pixels, the last two exclusive; inside the
 /// picture and not empty. least: under this log(p / (1 - p)), R-Net may be a little off. answers:
 /// (count, 5) log(p / (1 - p)), regression; O-Net's (count, 15) with five landmarks: x, then y.
-int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t width,
-                int is_reversed, const int32_t *corners, int64_t count, int output,
-                const float *weights, float least, float *answers) try {
+int mtcnn_score(int kernel, const int32_t *sums, int64_t height, int64_t width, int is_reversed,
+                const int32_t *corners, int64_t count, int output, const float *weights,
+                float least, float *answers) try {
     const Picture picture{sums, size_t(height), size_t(width), bool(is_reversed)};
-    const Kernels &kernels = choices[instructions].kernels;
+    const Kernels &kernels = choices[kernel].kernels;
     (output ? kernels.output : kernels.refine)(picture, corners, size_t(count), weights, least,
                                                answers);
     return 0;
@@ -104,9 +130,9 @@ int mtcnn_score(int instructions, const int32_t *sums, int64_t height, int64_t w
 /// The emotion network on faces. Returns 0, or -1 where memory is short.
 ///
 /// pictures: (count, 64, 64) grey, in [-1, 1]. logits: room for (count, 7).
-int emotion_classify(int instructions, const float *pictures, int64_t count, const float *weights,
+int emotion_classify(int kernel, const float *pictures, int64_t count, const float *weights,
                      float *logits) try {
-    choices[instructions].kernels.classify(pictures, size_t(count), weights, logits);
+    choices[kernel].kernels.classify(pictures, size_t(count), weights, logits);
     return 0;
 } catch (const std::bad_alloc &) {
     return -1;

@@ -1,48 +1,37 @@
 """The shared library, called by ctypes. What it is handed is checked here: C++ believes it."""
 
 import ctypes
-import itertools
-import sys
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_client.errors import EngineError
 from fer_worker.inference.mtcnn.boxes import Floats, Indices
 from fer_worker.inference.mtcnn.operations import STRIDE
 from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
+from fer_worker.inference.native.kernels import kernel_index, load_library
 
 INPUT_SIDE: Final = 64
 """Of the emotion network."""
 _EMOTIONS: Final = 7
-
-LIBRARY_NAMES: Final = ("libkernels.so", "libkernels.dylib", "kernels.dll")
 
 _INTEGER, _LONG, _FLOAT, _ARRAY = ctypes.c_int, ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
 _PICTURE: list[Any] = [_INTEGER, _ARRAY, _LONG, _LONG, _INTEGER]
 
 
 class Library:
-    """The compiled code with one of the instruction sets that it has.
+    """The compiled code, with one of its kernels.
 
     Args:
-        path: the shared library.
-        instructions: `avx512_bf16`, `avx512`, `avx2` or `baseline`; by default the best one that
-            this CPU has.
+        kernel: such as `avx2`; see `choose_kernel`.
 
     Raises:
-        ValueError: this CPU or the library does not have it.
+        EngineError: this CPU or the library does not have it.
     """
 
-    def __init__(self, path: Path, instructions: str | None = None) -> None:
-        library = ctypes.CDLL(str(path))
-        names = _instruction_sets(library)
-        if instructions is None:
-            instructions = next(name for name in names if name)
-        self.instructions: Final = instructions
-        self._index = names.index(instructions)
+    def __init__(self, kernel: str) -> None:
+        library = load_library()
+        self._kernel = kernel_index(library, kernel)
         self._propose = library.mtcnn_propose
         self._propose.restype = _LONG
         self._propose.argtypes = [*_PICTURE, *6 * [_LONG], _ARRAY, _FLOAT, _ARRAY, _LONG]
@@ -138,7 +127,7 @@ class Library:
             raise ValueError(f"no pictures of {INPUT_SIDE} x {INPUT_SIDE}: {pictures.shape}")
         logits = np.empty((len(pictures), _EMOTIONS), np.float32)
         failed = self._classify(
-            self._index, _address(pictures, np.float32), len(pictures),
+            self._kernel, _address(pictures, np.float32), len(pictures),
             _address(weights, np.float32), _address(logits, np.float32),
         )  # fmt: skip
         if failed:
@@ -178,7 +167,7 @@ class Library:
 
     def _of(self, picture: AreaResizer) -> tuple[object, ...]:
         sums = _address(picture.sums, np.int32)
-        return self._index, sums, picture.height, picture.width, picture.is_reversed
+        return self._kernel, sums, picture.height, picture.width, picture.is_reversed
 
 
 def _address(array: NDArray[Any], dtype: type[np.generic]) -> int:
@@ -186,26 +175,3 @@ def _address(array: NDArray[Any], dtype: type[np.generic]) -> int:
     if array.dtype != dtype or not array.flags.c_contiguous:
         raise ValueError(f"not an array of {dtype.__name__}, row by row: {array.dtype}")
     return array.ctypes.data
-
-
-def find_library(instructions: str | None = None) -> Library:
-    """Load the compiled code; see `Library`.
-
-    An editable installation has it among the installed packages, and the sources elsewhere.
-
-    Raises:
-        EngineError: it is not there.
-    """
-    package = Path(*__package__.split("."))
-    for folder in (Path(__file__).parent, *(Path(entry, package) for entry in sys.path)):
-        for name in LIBRARY_NAMES:
-            if (path := folder / name).is_file():
-                return Library(path, instructions)
-    raise EngineError("the compiled kernels are missing: install fer-worker again")
-
-
-def _instruction_sets(library: ctypes.CDLL) -> list[str]:
-    """Those of the library, the best one first; empty strings for those that this CPU lacks."""
-    library.kernels_instructions.restype = ctypes.c_char_p
-    names = map(library.kernels_instructions, itertools.count())
-    return [name.decode() for name in itertools.takewhile(lambda name: name is not None, names)]

@@ -17,7 +17,7 @@ class NativeOps:
     """Implements `DetectorOps`, and the emotion network. Safe for threads: it keeps only weights.
 
     Args:
-        library: see `find_library`.
+        library: the compiled code.
         weights: of all four networks; see `read_weights`.
 
     Raises:
