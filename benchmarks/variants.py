@@ -17,16 +17,16 @@ if TYPE_CHECKING:
     from fer_worker.inference.types import BGRImage
 
 _AS_FER: Final = EngineOptions.as_fer(faces="all")
-_TIGHT: Final = replace(_AS_FER, detector_color="rgb", min_face_probability=0.9, crop="tight")
+_RGB: Final = replace(_AS_FER, detector_color="rgb", min_face_probability=0.9)
+_ALIGNED: Final = replace(_RGB, crop="aligned")
 
 VARIANTS: Final[Mapping[str, EngineOptions]] = {
     "fer": _AS_FER,
-    "rgb, 0.9": replace(_TIGHT, crop="fer"),
-    "tight crop": _TIGHT,
-    "tight, align": replace(_TIGHT, align=True),
-    "tight, 2 views": replace(_TIGHT, views=2),
-    "tight, 6 views": replace(_TIGHT, views=6),
-    "tight, align, 2 views": replace(_TIGHT, align=True, views=2),
+    "rgb, 0.9": _RGB,
+    "rgb, 0.9, 2 views": replace(_RGB, views=2),
+    "aligned": _ALIGNED,
+    "aligned, 2 views": replace(_ALIGNED, views=2),
+    "aligned, 6 views": replace(_ALIGNED, views=6),
 }
 """fer's own answers, then option upon option. Their names are those of the tables' rows."""
 

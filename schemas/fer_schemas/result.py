@@ -89,8 +89,7 @@ class EngineInfo(Message):
     detector_color: Annotated[str, known("rgb", "bgr")]
     min_face_probability: float
     min_face_size: int
-    crop: Annotated[str, known("tight", "fer")]
-    align: Annotated[bool, Field(description="crops were turned with the face")] = False
+    crop: Annotated[str, known("aligned", "fer")]
     views: Annotated[int, Field(ge=1, description="of a face, their scores averaged")] = 1
 
 

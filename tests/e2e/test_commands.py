@@ -142,7 +142,9 @@ def test_signal_drains_what_was_taken_and_leaves(
 
 
 def test_engine_that_cannot_start_stops_the_worker_with_one_line(broker: BrokerConfig) -> None:
-    done = fer_worker_process("run", "--engine=fer", "--crop=tight", "--processes=2", broker=broker)
+    done = fer_worker_process(
+        "run", "--engine=fer", "--crop=aligned", "--processes=2", broker=broker
+    )
     assert done.returncode == 4
     assert "Traceback" not in done.stderr
 

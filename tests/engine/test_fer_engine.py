@@ -24,10 +24,10 @@ def test_a_missing_library_is_named_with_what_to_install(
 
 def test_a_crop_that_fer_cannot_do_is_refused() -> None:
     with pytest.raises(EngineError, match="--compat fer"):
-        create_engine(EngineOptions("fer", crop="tight"))
+        create_engine(EngineOptions("fer", crop="aligned"))
 
 
-@pytest.mark.parametrize("more", [{"align": True}, {"views": 2}, {"views": 6}])
+@pytest.mark.parametrize("more", [{"views": 2}, {"views": 6}])
 def test_alignment_and_views_that_fer_cannot_do_are_refused(more: dict[str, Any]) -> None:
     with pytest.raises(EngineError, match="--compat fer"):
         create_engine(replace(EngineOptions.as_fer("fer"), **more))

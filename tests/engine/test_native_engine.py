@@ -1,4 +1,3 @@
-import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -75,11 +74,11 @@ def test_first_is_the_first_of_all(
             assert one.emotions == pytest.approx(other.emotions, abs=1e-5)
 
 
-@pytest.mark.parametrize("more", [{"align": True}, {"views": 2}, {"align": True, "views": 6}])
-def test_alignment_and_views_change_nothing_but_emotions(
+@pytest.mark.parametrize("more", [{"crop": "fer"}, {"views": 2}, {"views": 6}])
+def test_crops_and_views_change_nothing_but_emotions(
     engine_of: EngineOf, more: dict[str, Any], views: Views
 ) -> None:
-    plain = replace(DEFAULT, align=False, views=1)
+    plain = replace(DEFAULT, views=1)
     before, after = engine_of(plain), engine_of(replace(plain, **more))
     changed = 0
     for image in views(6):
@@ -92,17 +91,18 @@ def test_alignment_and_views_change_nothing_but_emotions(
 
 
 @pytest.mark.parametrize("which", ["first", "all"])
-def test_the_roll_of_a_face_turns_with_the_picture(
-    engine_of: EngineOf, which: FaceSelection
-) -> None:
-    engine = engine_of(replace(DEFAULT, align=True))
+def test_landmarks_turn_with_the_picture(engine_of: EngineOf, which: FaceSelection) -> None:
+    engine = engine_of(DEFAULT)
     assert isinstance(engine, NativeEngine)
     image = read_picture(FRAMES / "astronaut.jpg")
     (upright,) = engine.detect(image, which)
     for degrees in (-25, 10, 25):
-        turned, _ = turned_picture(degrees, image)
+        turned, to = turned_picture(degrees, image)
         (face,) = engine.detect(turned, which)
-        assert math.degrees(face.roll - upright.roll) == pytest.approx(degrees, abs=4)
+        assert face.landmarks is not None
+        assert upright.landmarks is not None
+        expected = upright.landmarks @ to[:, :2].T + to[:, 2]
+        assert np.abs(face.landmarks - expected).max() < 0.08 * face.box.width
 
 
 def test_with_a_mirrored_view_a_face_and_its_mirror_image_are_read_alike(
@@ -112,7 +112,7 @@ def test_with_a_mirrored_view_a_face_and_its_mirror_image_are_read_alike(
     apart = {}
     counts: tuple[ViewCount, ...] = (1, 2, 6)
     for count in counts:
-        engine = engine_of(replace(DEFAULT, align=False, views=count))
+        engine = engine_of(replace(DEFAULT, views=count))
         one, other = (
             engine.analyze(np.ascontiguousarray(shown), "first").faces[0].emotions
             for shown in (image, image[:, ::-1])

@@ -1,9 +1,6 @@
-import math
-
 import numpy as np
-import pytest
 
-from fer_worker.inference.detection import Detection, detections, rolls_of
+from fer_worker.inference.detection import Detection, detections
 from fer_worker.inference.types import Box
 
 
@@ -39,22 +36,11 @@ def test_boxes_without_a_pixel_inside_the_frame_are_dropped() -> None:
     assert len(found((-20, -20, 1, 1), (199, 99, 220, 120))) == 2
 
 
-@pytest.mark.parametrize("degrees", [-60, -10, 0, 25, 80])
-def test_roll_is_clockwise_from_the_left_eye_to_the_right_one(degrees: float) -> None:
-    angle = math.radians(degrees)
-    turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    upright = np.array([[-20, -20], [20, -20], [0, 0], [-15, 20], [15, 20]])
-    landmarks = (upright @ turn.T + 100)[None].astype(np.float32)
-    assert rolls_of(landmarks) == pytest.approx([angle], abs=1e-6)
-
-
-def test_without_landmarks_faces_count_as_upright() -> None:
-    assert [face.roll for face in found((0, 0, 10, 10), (0, 0, 30, 30))] == [0, 0]
-
-
-def test_of_the_faces_that_are_kept_each_has_its_own_roll() -> None:
+def test_of_the_faces_that_are_kept_each_has_its_own_landmarks() -> None:
     corners = np.array([[0, 0, 10, 10], [0, 0, 30, 30], [5, 5, 9, 9]], np.float32)
-    landmarks = np.zeros((3, 5, 2), np.float32)
-    landmarks[:, 1] = [[1, 0], [0, 1], [0, -1]]
+    landmarks = np.arange(30, dtype=np.float32).reshape(3, 5, 2)
     faces = detections(corners, np.array([0.9, 0.5, 0.9], np.float32), 0.6, (99, 99), landmarks)
-    assert [face.roll for face in faces] == pytest.approx([0, -math.pi / 2])
+    for face, expected in zip(faces, landmarks[::2], strict=True):
+        assert face.landmarks is not None
+        assert np.array_equal(face.landmarks, expected)
+    assert found((0, 0, 10, 10))[0].landmarks is None

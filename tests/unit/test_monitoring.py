@@ -104,7 +104,7 @@ def test_metrics_say_what_was_counted(monitor: HealthServer) -> None:
     assert single["fer_worker_in_flight"] == 9
     assert single["fer_worker_threads"] == 4
     assert single["fer_worker_unroutable"] == 1
-    assert found["fer_worker_info"].samples[0].labels["crop"] == "tight"
+    assert found["fer_worker_info"].samples[0].labels["crop"] == "aligned"
 
 
 def test_histograms_are_cumulative_and_whole(monitor: HealthServer) -> None:

@@ -43,8 +43,8 @@ def test_single_option_wins_over_what_compat_sets() -> None:
     options = chosen("--compat=fer", "--detector-color=rgb", "--min-face-probability=0.5")
     assert (options.detector_color, options.min_face_probability) == ("rgb", 0.5)
     assert options.crop == "fer"
-    aligned = chosen("--compat=fer", "--align", "--views=2")
-    assert (aligned.align, aligned.views, aligned.crop) == (True, 2, "fer")
+    mirrored = chosen("--compat=fer", "--views=2")
+    assert (mirrored.views, mirrored.crop) == (2, "fer")
 
 
 @pytest.mark.parametrize(
@@ -53,8 +53,8 @@ def test_single_option_wins_over_what_compat_sets() -> None:
         EngineOptions(),
         EngineOptions.as_fer("fer", "all"),
         EngineOptions(min_face_size=40),
-        EngineOptions(align=True, views=6),
-        EngineOptions(align=False, views=2, crop="fer"),
+        EngineOptions(views=6),
+        EngineOptions(views=2, crop="fer"),
     ],
 )
 def test_arguments_spell_the_options(options: EngineOptions) -> None:

@@ -126,11 +126,7 @@ def _engine_option(field: Field[Any]) -> Callable[[Callable[..., Any]], Callable
     flag = _parameter(field).replace("_", "-")
     shown = str(field.default)
     kind: click.ParamType[Any]
-    if hint is bool:
-        kind = click.BOOL
-        shown = flag if field.default else f"no-{flag}"
-        flag = f"{flag}/--no-{flag}"
-    elif choices := get_args(hint):
+    if choices := get_args(hint):
         kind = EngineChoice(choices) if field.name == "name" else click.Choice(choices)
     else:
         kind = (click.IntRange if hint is int else NumberRange)(*field.metadata["within"])
@@ -147,11 +143,8 @@ def engine_arguments(options: EngineOptions) -> list[str]:
     """Spell engine options as arguments of a command that has `engine_options`."""
     arguments = []
     for field in fields(options):
-        flag, value = _parameter(field).replace("_", "-"), getattr(options, field.name)
-        if isinstance(value, bool):
-            arguments.append(f"--{flag}" if value else f"--no-{flag}")
-        else:
-            arguments.append(f"--{flag}={value}")
+        flag = _parameter(field).replace("_", "-")
+        arguments.append(f"--{flag}={getattr(options, field.name)}")
     return arguments
 
 

@@ -1,6 +1,6 @@
 """What both engines make of MTCNN's answer: faces in whole pixels, filtered by their options."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,8 @@ class Detection:
 
     box: Box
     probability: float
-    roll: float = 0.0
-    """Radians by which the face is turned in the picture's plane, clockwise as one looks at it."""
+    landmarks: NDArray[np.float32] | None = field(default=None, compare=False)
+    """(5, 2), see `FoundFaces`; None where the detector does not say."""
 
 
 def detections(
@@ -34,21 +34,13 @@ def detections(
         min_probability: the least one to keep.
         frame_shape: height and width first. A box without a pixel inside is dropped: there is
             nothing to look at.
-        landmarks: (N, 5, 2), see `FoundFaces`. Without them faces count as upright.
+        landmarks: (N, 5, 2), see `FoundFaces`.
     """
     whole = corners.astype(int)
     kept = (probabilities >= min_probability) & shows_in(corners, *frame_shape[:2])
-    rolls = np.zeros(len(corners)) if landmarks is None else rolls_of(landmarks)
+    places = [None] * len(corners) if landmarks is None else list(landmarks)
     return [
-        Detection(Box(x1, y1, x2 - x1, y2 - y1), probability, roll)
-        for (x1, y1, x2, y2), probability, roll in zip(
-            whole[kept].tolist(), probabilities[kept].tolist(), rolls[kept].tolist(), strict=True
-        )
+        Detection(Box(x1, y1, x2 - x1, y2 - y1), float(probabilities[face]), places[face])
+        for face in np.flatnonzero(kept)
+        for x1, y1, x2, y2 in [whole[face].tolist()]
     ]
-
-
-def rolls_of(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The angle of the line through the eyes, of landmarks (N, 5, 2): (N,) radians, clockwise."""
-    across = landmarks[:, 1] - landmarks[:, 0]
-    angles: NDArray[np.float32] = np.arctan2(across[:, 1], across[:, 0])
-    return angles

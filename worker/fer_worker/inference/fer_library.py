@@ -29,7 +29,7 @@ class FerEngine:
     """Implements `Engine` by the fer library.
 
     Args:
-        options: how to look for faces. `crop` has to be `fer`, with one view and no alignment.
+        options: how to look for faces. `crop` has to be `fer`, with one view.
 
     Raises:
         EngineError: fer is not installed, or cannot do what the options say.
@@ -38,8 +38,8 @@ class FerEngine:
     def __init__(self, options: EngineOptions) -> None:
         if options.crop != "fer":
             raise EngineError(f"the fer engine cannot crop {options.crop!r}: use --compat fer")
-        if options.align or options.views != 1:
-            raise EngineError("the fer engine has one view of a face, as it is: use --compat fer")
+        if options.views != 1:
+            raise EngineError("the fer engine has one view of a face: use --compat fer")
         self.options = options
         cv2.setNumThreads(1)  # the pool's threads are the parallelism
         self._fer = _load_fer()

@@ -75,7 +75,7 @@ class NativeEngine:
             faces.scores,
             options.min_face_probability,
             image.shape,
-            faces.landmarks if options.align else None,
+            faces.landmarks,
         )
 
     def classify(self, image: "BGRImage", found: list[Detection]) -> tuple[Face, ...]:

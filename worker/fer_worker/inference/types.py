@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     """An upright picture: (height, width, 3), uint8, channels in the order blue, green, red."""
 
 EngineName = Literal["native", "fer"]
-Crop = Literal["tight", "fer"]
+Crop = Literal["aligned", "fer"]
 Views = Literal[1, 2, 6]
 
 
@@ -63,25 +63,19 @@ class EngineOptions:
         },
     )
     crop: Crop = field(
-        default="tight",
+        default="aligned",
         metadata={"help": "What the emotion network is shown of a face.", "fer": "fer"},
     )
-    """A square with a margin of -5 % moved down 2 %, or FER's square with 10 px on every side."""
-    align: bool = field(
-        default=False,
-        metadata={
-            "help": "Turn what it is shown with the face, so that its eyes are level.",
-            "fer": False,
-        },
-    )
+    """`aligned`: turned and scaled so that eyes, nose and mouth lie where FER2013 has them. `fer`:
+    FER's square, 10 px wider than the box on every side."""
     views: Views = field(
-        default=1,
+        default=2,
         metadata={
             "help": "Average over views of a face: 2 with its mirror image, 6 in three sizes, too.",
             "fer": 1,
         },
     )
-    """6: the crop, one 5 % smaller and one 5 % larger on every side, and their mirror images."""
+    """6: the crop, one 5 % narrower and one 5 % wider, and their mirror images."""
 
     @classmethod
     def as_fer(cls, name: EngineName = "native", faces: FaceSelection = "first") -> "EngineOptions":
