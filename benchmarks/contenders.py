@@ -41,14 +41,14 @@ def both_options(faces: FaceSelection) -> dict[str, EngineOptions]:
 def _load_engine(options: EngineOptions, threads: int) -> Analyze:
     # Not above: a process of another contender has no use for the kernels.
     from fer_worker.inference.factory import create_engine
-    from fer_worker.inference.jpeg import decode_frame
+    from fer_worker.inference.jpeg.decoding import decode_frame
     from fer_worker.limits import FrameLimits
 
     loaded = create_engine(options)
     limits = FrameLimits()
 
     def analyze(jpeg: bytes) -> Heights:
-        analysis = loaded.analyze(decode_frame(jpeg, limits), options.faces)
+        analysis = loaded.analyze(decode_frame(jpeg, limits).image, options.faces)
         return tuple(face.box.height for face in analysis.faces)
 
     return analyze

@@ -9,7 +9,7 @@ which saw no others in the pictures. Pictures that are not named are left out.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,7 @@ from benchmarks.tables import Cells, TextTable
 from benchmarks.variants import Command, machine, matches
 from fer_client.errors import FerWorkerError
 from fer_worker.inference.factory import create_engine
-from fer_worker.inference.jpeg import decode_frame
+from fer_worker.inference.jpeg.decoding import decode_frame
 from fer_worker.inference.types import Box, EngineOptions
 from fer_worker.limits import FrameLimits
 from fer_worker.tools.media import find_pictures, read_frame
@@ -52,17 +52,22 @@ def read_known(path: Path) -> Known:
     return {name: [Box(*box) for box in boxes] for name, boxes in names.items()}
 
 
-def known_pictures(folder: Path, known: Known) -> Iterator[tuple[str, "BGRImage", Sequence[Box]]]:
-    """Name, BGR picture and faces of the pictures in a folder whose faces are known.
+def known_pictures(
+    folders: Iterable[Path], known: Known
+) -> Iterator[tuple[str, "BGRImage", Sequence[Box]]]:
+    """Name, BGR picture and faces of the pictures in folders whose faces are known.
 
     Raises:
         FerWorkerError: there are none.
     """
-    paths = [path for path in find_pictures([folder]) if path.name in known]
+    folders = list(folders)
+    found = dict.fromkeys(path.resolve() for path in find_pictures(folders))  # none twice
+    paths = [path for path in found if path.name in known]
     if not paths:
-        raise FerWorkerError(f"of no picture in {folder} the faces are known")
+        where = ", ".join(map(str, folders))
+        raise FerWorkerError(f"of no picture in {where} the faces are known")
     for path in paths:
-        yield path.name, decode_frame(read_frame(path).jpeg, FrameLimits()), known[path.name]
+        yield path.name, decode_frame(read_frame(path).jpeg, FrameLimits()).image, known[path.name]
 
 
 known_option = click.option(
@@ -86,7 +91,7 @@ def compare(folder: Path, known: Known) -> Iterator[Cells]:
     engines = [create_engine(one) for one in options]
     sums = [Count(0, 0, 0) for _ in engines]
     faces = 0
-    for name, image, boxes in known_pictures(folder, known):
+    for name, image, boxes in known_pictures([folder], known):
         counts = [
             count([face.box for face in engine.analyze(image, "all").faces], boxes)
             for engine in engines

@@ -76,7 +76,7 @@ def _print(name: str, row: list[float]) -> None:
 def _timed_engine(engine: Engine, watch: Stopwatch) -> Callable[[bytes], object]:
     """Put the stopwatch around the stages of a native engine; returns decode and analyse."""
     from fer_worker.inference import native_engine
-    from fer_worker.inference.jpeg import decode_frame
+    from fer_worker.inference.jpeg.decoding import decode_frame
     from fer_worker.inference.mtcnn.pyramid import AreaResizer
     from fer_worker.limits import FrameLimits
 
@@ -94,7 +94,7 @@ def _timed_engine(engine: Engine, watch: Stopwatch) -> Callable[[bytes], object]
         patch.object(owner, name, watch.around(stage, getattr(owner, name))).start()
     decode = watch.around("decode", decode_frame)
     limits = FrameLimits()
-    return lambda jpeg: engine.analyze(decode(jpeg, limits), engine.options.faces)
+    return lambda jpeg: engine.analyze(decode(jpeg, limits).image, engine.options.faces)
 
 
 if __name__ == "__main__":

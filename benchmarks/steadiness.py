@@ -31,7 +31,7 @@ import numpy as np
 
 from benchmarks.tables import Cells, TextTable
 from benchmarks.variants import VARIANTS, Command, Comparison, distance, dominant, machine, matches
-from fer_worker.inference.jpeg import decode_frame
+from fer_worker.inference.jpeg.decoding import decode_frame
 from fer_worker.inference.types import Analysis, Face
 from fer_worker.limits import FrameLimits
 from fer_worker.tools.media import read_frames
@@ -134,7 +134,7 @@ def measure(clip: Path) -> Iterator[Cells]:
     comparison, limits = Comparison(), FrameLimits()
     seen = {name: Steadiness() for name in VARIANTS}
     for frame in read_frames(clip):
-        for name, analysis in comparison.analyze(decode_frame(frame.jpeg, limits)).items():
+        for name, analysis in comparison.analyze(decode_frame(frame.jpeg, limits).image).items():
             seen[name].add(analysis)
     return (steadiness.row(name) for name, steadiness in seen.items())
 

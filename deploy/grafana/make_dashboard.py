@@ -185,6 +185,8 @@ def dashboard() -> boards.Dashboard:
             {
                 "frames/s": FRAMES,
                 "faces/s": f"sum(rate(fer_worker_faces_total{HERE}[$__rate_interval]))",
+                "damaged frames/s": f"sum(rate(fer_worker_damaged_frames_total{HERE}"
+                "[$__rate_interval]))",
                 "requests/s": REQUESTS,
             },
         ),

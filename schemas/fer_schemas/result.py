@@ -56,6 +56,9 @@ class FrameResult(Message):
     width: int | None
     height: int | None
     faces: tuple[FaceResult, ...]
+    damaged: Annotated[
+        bool, Field(description="a part of it is lost or displaced; `errors` says where")
+    ] = False
 
 
 class RequestError(Message):
@@ -88,7 +91,10 @@ class EngineInfo(Message):
     faces: FaceSelection
     detector_color: Annotated[str, known("rgb", "bgr")]
     min_face_probability: float
-    min_face_size: int
+    min_face_size: Annotated[
+        int | str,
+        Field(description="pixels, or as a string per cent of the frame's longer side: 3%"),
+    ]
     crop: Annotated[str, known("aligned", "fer")]
     views: Annotated[int, Field(ge=1, description="of a face, their scores averaged")] = 1
 

@@ -112,8 +112,11 @@ class ErrorCode(_OpenEnum):
     NOT_A_JPEG = "not_a_jpeg"
     """The bytes are not a JPEG. Encode frames as JPEG."""
     BROKEN_JPEG = "broken_jpeg"
-    """A JPEG that is cut off, damaged, or of a kind that cannot be decoded. Send it again whole,
-    as a baseline or progressive 8-bit JPEG."""
+    """A JPEG whose header cannot be read, or of a kind that is not decoded; the message says which.
+    Send a baseline or progressive JPEG of 8 bits."""
+    DAMAGED_JPEG = "damaged_jpeg"
+    """A part of the picture is lost or displaced. Check the line to the camera; `fer-worker run
+    --damaged-frames analyze` analyses what is left, and marks it."""
     FRAME_TOO_LARGE = "frame_too_large"
     """More bytes than one frame may have. Compress it harder."""
     TOO_MANY_PIXELS = "too_many_pixels"

@@ -206,7 +206,7 @@ def test_batch_of_bad_frames_is_an_error_of_each_frame(
     assert [error.code for error in result.errors] == [
         ErrorCode.EMPTY_FRAME,
         ErrorCode.NOT_A_JPEG,
-        ErrorCode.BROKEN_JPEG,
+        ErrorCode.DAMAGED_JPEG,
         ErrorCode.TOO_MANY_PIXELS,
         ErrorCode.FRAME_TOO_SMALL,
         ErrorCode.FRAME_TOO_LARGE,

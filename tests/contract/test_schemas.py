@@ -3,6 +3,7 @@
 import base64
 import copy
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from fer_schemas import (
     BatchRequest,
     BatchResult,
     ContentType,
+    EngineInfo,
     ErrorCode,
     Status,
 )
+from fer_worker.inference.types import EngineOptions
 from scripts.generate_schemas import DIRECTORY, SOURCES, documented, generated
 
 ASYNCAPI = DIRECTORY.parent / "asyncapi.yaml"
@@ -265,6 +268,21 @@ def test_result_of_an_older_worker_is_read() -> None:
     result = BatchResult.model_validate({"status": "success", "worker": "host/1", "engine": older})
     assert result.engine is not None
     assert result.engine.views == 1
+
+
+@pytest.mark.parametrize("size", [20, "3%"])
+def test_smallest_face_of_a_result_is_pixels_or_per_cent(size: int | str) -> None:
+    engine = asdict(EngineOptions()) | {"min_face_size": size}
+    written = BatchResult(
+        status=Status.SUCCESS, worker="host/1", engine=EngineInfo.model_validate(engine)
+    ).model_dump_json()
+    assert json.loads(written)["engine"]["min_face_size"] == size
+    assert fits_json_schema("batch_result", json.loads(written))
+    assert fits_model("batch_result", json.loads(written))
+    broken = json.loads(written)
+    broken["engine"]["min_face_size"] = 3.5
+    assert not fits_json_schema("batch_result", broken)
+    assert not fits_model("batch_result", broken)
 
 
 @pytest.mark.parametrize(

@@ -3,19 +3,24 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
 from benchmarks.broker_path import padded_jpeg, rate_of
+from benchmarks.face_sizes import FACE_SIZES, FRAME_SIZES, fitted
 from benchmarks.machine import Machine, Memory
 from benchmarks.page import BEGIN, END, README, render, replace_figures
 from benchmarks.pictures import Picture, default_pictures, of_many_sizes, own_pictures, scaled
-from benchmarks.report import Bar, Cell, Grid, Report, Row, Target, save
+from benchmarks.plot import draw_face_sizes
+from benchmarks.report import Bar, Cell, FaceSizeRow, Grid, Report, Row, Target, save
 from benchmarks.rounds import median_ratio, repeats, take_turns
 from benchmarks.scenes import SCENES
-from benchmarks.tables import goals, number
+from benchmarks.tables import goals, number, tables_of
 from benchmarks.throughput import is_large
 from fer_client.errors import FerWorkerError
-from fer_worker.inference.jpeg import decode_frame
+from fer_worker.inference.jpeg.decoding import decode_frame
+from fer_worker.inference.types import Box, EngineOptions
 from fer_worker.limits import FrameLimits
 
 TEN_TIMES = Target(of="ratio", kind="at least", bound=10)
@@ -57,6 +62,21 @@ def report() -> Report:
         rounds={"frames/s, mixed set": {"fer, threads": [7.5, 7.6, 7.7]}},
         memory={"fer, threads": Memory(rss=2.0, pss=1.0, peak=3.0)},
         growth_mb=[300.0, 301.0],
+        face_sizes=tuple(
+            FaceSizeRow(
+                frames=f"{width}x{height}",
+                min_face_size=str(size),
+                pixels=EngineOptions(min_face_size=size).min_face_pixels(height, width),
+                first_face=84.2,
+                all_faces=21.04,
+                clear=54,
+                clear_found=53,
+                known=56,
+                found=55,
+            )
+            for width, height in FRAME_SIZES
+            for size in FACE_SIZES
+        ),
     )
 
 
@@ -107,6 +127,30 @@ def test_numbers_have_the_digits_that_count(value: float, shown: str) -> None:
     assert number(value) == shown
 
 
+def test_table_of_face_sizes_has_a_row_per_frame_size_and_size(report: Report) -> None:
+    (table,) = (one for one in tables_of(report) if "--min-face-size" in one.title)
+    assert len(table.rows) == len(FRAME_SIZES) * len(FACE_SIZES)
+    assert table.rows[-1] == (
+        "1920x1080",
+        "3%",
+        "58",
+        "84.2",
+        "21.0",
+        "53 of 54",
+        "55 of 56",
+    )
+
+
+def test_plot_of_face_sizes_is_a_png(report: Report, tmp_path: Path) -> None:
+    path = tmp_path / "plot"
+    draw_face_sizes(report.face_sizes, report.machine, report.started_at, path)
+    drawn = cv2.imread(str(path))
+    assert path.read_bytes().startswith(b"\x89PNG")
+    assert drawn is not None
+    assert drawn.shape[1] > 2 * drawn.shape[0]
+    assert (drawn != 255).any()
+
+
 def test_results_file_is_named_by_date_and_cpu_and_reads_back(
     report: Report, tmp_path: Path
 ) -> None:
@@ -143,8 +187,23 @@ def test_default_set_is_the_same_every_time_largest_first(pictures: list[Picture
 def test_scaled_pictures_keep_their_shape(pictures: list[Picture]) -> None:
     small = scaled(pictures, 120)
     assert [picture.height for picture in small] == [120] * len(pictures)
-    assert decode_frame(small[0].jpeg, FrameLimits()).shape == (120, small[0].width, 3)
+    assert decode_frame(small[0].jpeg, FrameLimits()).image.shape == (120, small[0].width, 3)
     assert small[0].width == round(120 * pictures[0].width / pictures[0].height)
+
+
+@pytest.mark.parametrize(("height", "width"), [(300, 200), (200, 800), (90, 160)])
+def test_pictures_are_fitted_into_frames_and_faces_move_along(height: int, width: int) -> None:
+    image = np.zeros((height, width, 3), np.uint8)
+    image[30:70, 100:140] = (0, 255, 0)  # nothing on the table is green
+    frame, (box,) = fitted(image, [Box(100, 30, 40, 40)], 640, 360)
+    shown = decode_frame(frame.jpeg, FrameLimits()).image.astype(int)
+    assert shown.shape == (360, 640, 3)
+    rows, columns = np.nonzero(shown[:, :, 1] - shown[:, :, 2] > 150)
+    assert box.width == box.height == round(40 * min(640 / width, 360 / height))
+    assert (columns.min(), rows.min()) == pytest.approx((box.x, box.y), abs=2)
+    assert (columns.max(), rows.max()) == pytest.approx(
+        (box.x + box.width, box.y + box.height), abs=2
+    )
 
 
 def test_many_sizes_take_turns_through_the_pictures(pictures: list[Picture]) -> None:
@@ -173,4 +232,4 @@ def test_a_frame_with_a_large_face_has_720_rows_and_a_sixth_of_them_face() -> No
 def test_padded_jpeg_is_as_long_as_asked_and_decodes(size: int) -> None:
     jpeg = padded_jpeg(size)
     assert abs(len(jpeg) - size) < 5
-    assert decode_frame(jpeg, FrameLimits()).shape == (40, 40, 3)
+    assert decode_frame(jpeg, FrameLimits()).image.shape == (40, 40, 3)

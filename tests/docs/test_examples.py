@@ -91,7 +91,7 @@ def assert_sample_frames(printed: str) -> None:
     assert "door-1: success, most relevant: 1" in printed
     assert "astronaut.jpg: happy" in printed
     assert "no_face.jpg: no face 0.00" in printed
-    assert "frame 1 failed: broken_jpeg" in printed
+    assert "frame 1 failed: damaged_jpeg" in printed
 
 
 def test_raw_pika_controller_is_answered_in_every_encoding(served: BrokerConfig) -> None:
@@ -229,7 +229,7 @@ def test_python_of_the_readme_works(served: BrokerConfig) -> None:
     here = f"{served.urls[0]!r}, namespace={served.namespace!r}"
     frame = f"jpegs = [open({str(FOLDER / 'grace_hopper.jpg')!r}, 'rb').read()]\n"
     done = run_python(frame + code.replace(default, here), served)
-    assert (done.returncode, done.stdout.split()[0]) == (0, "sad"), done.stderr
+    assert (done.returncode, done.stdout.split()[0]) == (0, "neutral"), done.stderr
 
 
 def test_python_of_the_page_for_authors_of_controllers_works(served: BrokerConfig) -> None:

@@ -107,9 +107,9 @@ def test_one_image_brings_all_its_faces_the_largest_first(http: httpx.Client) ->
     assert answer.status_code == 200
     result = answer.json()
     assert list(result) == ["status", "emotion", "confidence", "face_area", "faces", "errors"]
-    assert (result["status"], result["emotion"]) == ("success", "sad")
+    assert (result["status"], result["emotion"]) == ("success", "neutral")
     assert result["face_area"] == result["faces"][0]["area"]
-    assert result["confidence"] == result["faces"][0]["emotions"]["sad"]
+    assert result["confidence"] == result["faces"][0]["emotions"]["neutral"]
 
 
 def test_one_image_that_is_broken_is_an_error_with_its_reason(http: httpx.Client) -> None:
@@ -117,7 +117,7 @@ def test_one_image_that_is_broken_is_an_error_with_its_reason(http: httpx.Client
     assert answer.status_code == 200
     result = answer.json()
     assert (result["status"], result["emotion"], result["confidence"]) == ("error", None, 0.0)
-    assert result["errors"][0]["code"] == "broken_jpeg"
+    assert result["errors"][0]["code"] == "damaged_jpeg"
 
 
 def test_health_is_good(http: httpx.Client) -> None:

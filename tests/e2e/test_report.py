@@ -62,7 +62,7 @@ def test_page_of_a_real_run_says_what_its_rows_say(
     emotions = Counter(row["emotion"] for row in faces)
     shown = {cells(line)[0]: int(line[2]) for line in tables["emotions"][1:]}
     assert shown == {emotion.value: emotions[emotion] for emotion in Emotion}
-    assert cells(tables["errors"][1]) == ["broken_jpeg", "1", (FOLDER / "broken.jpg").as_posix()]
+    assert cells(tables["errors"][1]) == ["damaged_jpeg", "1", (FOLDER / "broken.jpg").as_posix()]
 
     scores: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for face in faces:

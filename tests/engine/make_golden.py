@@ -14,7 +14,7 @@ from fer.fer import FER
 from numpy.typing import NDArray
 
 from fer_client.errors import FrameError
-from fer_worker.inference.jpeg import decode_frame
+from fer_worker.inference.jpeg.decoding import decode_frame
 from fer_worker.limits import FrameLimits
 from tests.engine.golden import FRAMES, OWN_GOLDEN, Golden, GoldenFace, read_picture
 

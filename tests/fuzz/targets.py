@@ -13,7 +13,7 @@ from fer_client.amqp.properties import Properties
 from fer_client.amqp.topology import Topology
 from fer_client.errors import FrameError, MessageError
 from fer_schemas import ContentType, ErrorCode
-from fer_worker.inference.jpeg import count_pixels, decode_frame
+from fer_worker.inference.jpeg.decoding import count_pixels, decode_frame
 from fer_worker.limits import FrameLimits, Limits, ReplyPattern
 from fer_worker.serving.dead_letter import dead_letter_copy
 from fer_worker.serving.request_checks import RequestChecks
@@ -89,7 +89,7 @@ def delivered(table: bytes) -> Delivery:
 def frames(data: bytes) -> None:
     """A frame. What decodes has the size of a header in it, and no other picture's pixels."""
     try:
-        first = decode_frame(data, FRAME_LIMITS)
+        first = decode_frame(data, FRAME_LIMITS).image
     except FrameError as error:
         check_text(error)
         return
@@ -100,7 +100,7 @@ def frames(data: bytes) -> None:
     assert any(size in data for size in sizes)
     assert count_pixels(data, FRAME_LIMITS) == height * width
     decode_frame(_another(), FRAME_LIMITS)
-    assert np.array_equal(first, decode_frame(data, FRAME_LIMITS))
+    assert np.array_equal(first, decode_frame(data, FRAME_LIMITS).image)
 
 
 @cache

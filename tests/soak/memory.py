@@ -43,17 +43,18 @@ class Memory:
 
     @property
     def growth_mib(self) -> float:
-        """How much more a process held in the second half of its life than in the first.
+        """How much more a process held in the last third of its life than in the one before.
 
-        Of each half the least counts: a client keeps what it sent until it is answered, also while
-        the broker is away.
+        The first third does not count: caches fill, and the heap finds its size. Of a third the
+        least counts: a client keeps what it sent until it is answered, also while the broker is
+        away.
         """
         return max(map(_growth, self._looks.values()), default=0.0)
 
 
 def _growth(looks: list[float]) -> float:
-    half = len(looks) // 2
-    return min(looks[half:]) - min(looks[:half]) if half else 0.0
+    third = len(looks) // 3
+    return min(looks[2 * third :]) - min(looks[third : 2 * third]) if third else 0.0
 
 
 def _resident_mib(pid: int) -> float | None:

@@ -189,7 +189,7 @@ def test_frames_of_a_clip_with_an_uneven_rate_are_found_by_their_number(tmp_path
         ({"source": "a\0b"}, "neither the frame nor"),
         ({"source": str(FOLDER)}, "neither the frame nor"),
         ({"source": str(FOLDER / "NOTICE.md")}, "not a picture"),
-        ({"source": str(FOLDER / "broken.jpg")}, "cut off"),
+        ({"source": str(FOLDER / "broken.jpg")}, "damaged"),
         ({"source": str(FOLDER / "no_face.jpg")}, "another size"),
         ({"source": str(ASTRONAUT), "x": 600}, "outside of the frame"),
         ({"source": str(ASTRONAUT), "box_width": None}, "where the face is"),

@@ -2,12 +2,9 @@
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from fer_schemas import MAX_MESSAGE_BYTES
-
-JPEG_START: Final = b"\xff\xd8\xff"
-"""Of a frame: the marker SOI and the first byte of the next one (ITU-T T.81, B.1.1.3)."""
 
 MAX_HEADER_BYTES: Final = 16 * 1024
 """Of a message's headers, as they are on the wire."""
@@ -17,6 +14,8 @@ MAX_VALUES: Final = 16_384
 
 MIN_FRAME_SIDE: Final = 20
 """Pixels of a frame's shorter side; MTCNN finds nothing in less."""
+
+DamagedFrames = Literal["refuse", "analyze"]
 
 USER_ID: Final = "{user_id}"
 
@@ -61,6 +60,8 @@ class FrameLimits:
     max_bytes: int = 8 * 1024 * 1024
     max_pixels: int = 40_000_000
     """Read from the header before decoding: a JPEG of 4 MB can hold 730 MB of pixels."""
+    damaged: DamagedFrames = "refuse"
+    """What becomes of a frame of which a part is lost or displaced."""
 
 
 @dataclass(frozen=True)

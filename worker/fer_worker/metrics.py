@@ -19,7 +19,7 @@ STAGES: Final = ("queued", "decode", "detect", "classify", "publish")
 """Where time goes: `decode`, `detect` and `classify` of a frame; `queued` (from `sent_at` to
 delivery) and `publish` (from result to confirmed outcome) of a request."""
 
-Total = Literal["frames", "faces", "redeliveries", "reconnects"]
+Total = Literal["frames", "damaged_frames", "faces", "redeliveries", "reconnects"]
 
 BUCKETS_S: Final = (
     *(digits * 10.0**power for power in (-3, -2, -1, 0) for digits in (1, 1.5, 2, 3, 5, 7)),

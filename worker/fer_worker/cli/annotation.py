@@ -110,9 +110,9 @@ def decoded(frame: MediaFrame) -> "BGRImage":
     Raises:
         FrameError: it cannot be decoded.
     """
-    from fer_worker.inference.jpeg import decode_frame
+    from fer_worker.inference.jpeg.decoding import decode_frame
 
-    return decode_frame(frame.jpeg, FrameLimits())
+    return decode_frame(frame.jpeg, FrameLimits()).image
 
 
 def annotated(frame: MediaFrame, found: FrameResult) -> "BGRImage":

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, get_args
 
 import click
 
 from fer_worker.cli.types import Pattern
-from fer_worker.limits import DEFAULT_LIMITS, FrameLimits, Limits, ReplyPattern
+from fer_worker.limits import DEFAULT_LIMITS, DamagedFrames, FrameLimits, Limits, ReplyPattern
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -45,6 +45,12 @@ def limit_options(
         help="Of one frame, by its header; three bytes of memory each.",
     )
     @click.option(
+        "--damaged-frames",
+        type=click.Choice(get_args(DamagedFrames)),
+        default=DEFAULT_LIMITS.frame.damaged,
+        help="A JPEG of which a part is lost: refuse it, or analyse what is left and mark it.",
+    )
+    @click.option(
         "--reply-pattern",
         type=Pattern(),
         help="Regular expression that reply_to must match as a whole; {user_id} in it is the "
@@ -57,13 +63,14 @@ def limit_options(
         max_batch_pixels: int,
         max_frame_bytes: int,
         max_frame_pixels: int,
+        damaged_frames: DamagedFrames,
         reply_pattern: ReplyPattern | None,
         **kwargs: Any,
     ) -> Result:
         limits = Limits(
             max_bytes=max_message_bytes,
             max_pixels=max_batch_pixels,
-            frame=FrameLimits(max_frame_bytes, max_frame_pixels),
+            frame=FrameLimits(max_frame_bytes, max_frame_pixels, damaged_frames),
             replies=reply_pattern,
         )
         return command(limits, *args, **kwargs)

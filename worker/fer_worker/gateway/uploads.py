@@ -31,7 +31,8 @@ from fer_schemas import (
     Frame,
     Status,
 )
-from fer_worker.limits import DEFAULT_LIMITS, JPEG_START
+from fer_worker.inference.jpeg.kinds import start_of_jpeg, why_no_jpeg
+from fer_worker.limits import DEFAULT_LIMITS
 
 MAX_FRAME_BYTES: Final = DEFAULT_LIMITS.frame.max_bytes
 
@@ -260,8 +261,8 @@ async def _read_frame(index: int, file: UploadFile) -> Frame:
     if (file.size or 0) > MAX_FRAME_BYTES:
         raise _too_large(f"file {index}", MAX_FRAME_BYTES)
     jpeg = await file.read()
-    if not jpeg.startswith(JPEG_START):
-        raise HTTPException(415, f"file {index} is not a JPEG")
+    if start_of_jpeg(jpeg) is None:
+        raise HTTPException(415, f"file {index}: {why_no_jpeg(jpeg)}")
     # A name can be made to hold what is not Unicode.
     name = (file.filename or "").encode(errors="replace").decode()[:MAX_NAME_LENGTH]
     return Frame(jpeg=jpeg, id=name or None)

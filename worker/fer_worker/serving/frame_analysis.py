@@ -14,7 +14,7 @@ from fer_schemas import (
     FrameResult,
     RequestError,
 )
-from fer_worker.inference.jpeg import count_pixels, decode_frame
+from fer_worker.inference.jpeg.decoding import count_pixels, decode_frame
 from fer_worker.inference.types import Engine, Face
 from fer_worker.limits import FrameLimits, Limits
 from fer_worker.logging_setup import log_context
@@ -56,7 +56,7 @@ def analyze_frame(
     """
     try:
         started = time.perf_counter()
-        image = decode_frame(frame.jpeg, limits)
+        image, damage = decode_frame(frame.jpeg, limits)
         decode_ms = (time.perf_counter() - started) * 1000
         analysis = engine.analyze(image, faces)
     except FrameError as error:
@@ -70,7 +70,9 @@ def analyze_frame(
             width=image.shape[1],
             height=image.shape[0],
             faces=tuple(_face_result(face) for face in analysis.faces),
+            damaged=damage is not None,
         ),
+        error=None if damage is None else _error(index, ErrorCode.DAMAGED_JPEG, damage),
         decode_ms=decode_ms,
         detect_ms=analysis.detect_ms,
         classify_ms=analysis.classify_ms,
@@ -79,9 +81,19 @@ def analyze_frame(
 
 def _failed(frame: Frame, index: int, code: ErrorCode, message: str) -> FrameOutcome:
     return FrameOutcome(
-        frame=FrameResult(id=frame.id, width=None, height=None, faces=()),
-        error=RequestError(frame=index, code=code, message=message),
+        frame=FrameResult(
+            id=frame.id,
+            width=None,
+            height=None,
+            faces=(),
+            damaged=code is ErrorCode.DAMAGED_JPEG,
+        ),
+        error=_error(index, code, message),
     )
+
+
+def _error(index: int, code: ErrorCode, message: str) -> RequestError:
+    return RequestError(frame=index, code=code, message=message)
 
 
 def _face_result(face: Face) -> FaceResult:

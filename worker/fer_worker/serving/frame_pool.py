@@ -20,6 +20,7 @@ from fer_worker.inference.types import Engine
 from fer_worker.limits import Limits
 from fer_worker.logging_setup import log_context
 from fer_worker.metrics import MetricsRecorder
+from fer_worker.serving.damage_log import DamageLog
 from fer_worker.serving.deadlines import deadline_of
 from fer_worker.serving.frame_analysis import analyze_frame, check_pixels
 from fer_worker.serving.request_decoder import decode_request
@@ -77,6 +78,7 @@ class FramePool:
         self._limits = limits
         self._worker = worker
         self._meter = meter
+        self._damage_log = DamageLog()
         self._executor = ThreadPoolExecutor(threads, "frames")
         self._busy_since: dict[int, float] = {}
         self._lock = threading.Lock()
@@ -190,7 +192,9 @@ class FramePool:
             self._limits.frame,
             batch.delivery.correlation_id,
         )
-        if outcome.error is None:
+        if outcome.frame.damaged:
+            self._meter.add("damaged_frames")
+        if outcome.frame.width is not None:
             self._meter.frame(
                 len(outcome.frame.faces),
                 decode_s=outcome.decode_ms / 1000,
@@ -202,10 +206,16 @@ class FramePool:
 
     def _summarize(self, batch: _Batch, request: BatchRequest) -> BatchResult:
         delivery, sent_at = batch.delivery, request.sent_at
+        outcomes = [batch.outcomes[index] for index in range(len(request.frames))]
+        self._damage_log.add(
+            request.camera_id,
+            len(outcomes),
+            [each.error.message for each in outcomes if each.frame.damaged and each.error],
+        )
         queued = None if sent_at is None else (batch.delivered_at - sent_at).total_seconds() * 1000
         return summarize(
             request,
-            [batch.outcomes[index] for index in range(len(request.frames))],
+            outcomes,
             options=self._engine.options,
             total_ms=(time.perf_counter() - batch.started) * 1000,
             queued_ms=queued,

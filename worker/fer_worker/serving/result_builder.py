@@ -23,7 +23,10 @@ NO_EMOTION = FrameEmotion(emotion=None, confidence=0.0)
 
 @dataclass(frozen=True)
 class FrameOutcome:
-    """One frame of a batch: what was found, or why nothing could be; and where the time went."""
+    """One frame of a batch: what was found, or why nothing could be; and where the time went.
+
+    A damaged frame may have both.
+    """
 
     frame: FrameResult
     error: RequestError | None = None
@@ -48,7 +51,7 @@ def summarize(
     errors = tuple(outcome.error for outcome in outcomes if outcome.error is not None)
     areas = tuple(frame.faces[0].area if frame.faces else 0 for frame in frames)
     return BatchResult(
-        status=_status(len(errors), len(frames)),
+        status=_status(frames, has_errors=bool(errors)),
         emotions=tuple(_dominant(frame) for frame in frames),
         faces_areas=areas,
         errors=errors,
@@ -108,10 +111,10 @@ def _dominant(frame: FrameResult) -> FrameEmotion:
     return FrameEmotion(emotion=emotion, confidence=confidence)
 
 
-def _status(failed: int, frames: int) -> Status:
-    if failed == 0:
+def _status(frames: Sequence[FrameResult], *, has_errors: bool) -> Status:
+    if not has_errors:
         return Status.SUCCESS
-    return Status.ERROR if failed == frames else Status.PARTIAL
+    return Status.PARTIAL if any(frame.width is not None for frame in frames) else Status.ERROR
 
 
 def _sum(milliseconds: Iterable[float]) -> float:

@@ -195,6 +195,7 @@ REASONS: Final = tuple(code.value for code in ErrorCode)
 
 _TOTALS: Final[dict[Total, str]] = {
     "frames": "Frames analysed.",
+    "damaged_frames": "Frames of which a part was lost or displaced, refused or not.",
     "faces": "Faces found.",
     "redeliveries": "Deliveries that the broker had made before.",
     "reconnects": "Connections of worker processes made anew.",

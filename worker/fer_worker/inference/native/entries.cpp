@@ -9,6 +9,7 @@
 #include <new>
 #include <vector>
 
+#include "huffman.hpp"
 #include "kernels.hpp"
 #include "suppression.hpp"
 
@@ -134,6 +135,23 @@ int emotion_classify(int kernel, const float *pictures, int64_t count, const flo
                      float *logits) try {
     choices[kernel].kernels.classify(pictures, size_t(count), weights, logits);
     return 0;
+} catch (const std::bad_alloc &) {
+    return -1;
+}
+
+/// The coded data of one scan of a sequential JPEG; see `Scan`. Returns how many units are there
+/// before the first one that is damaged or missing, or -1 where memory is short.
+///
+/// clean: room for size + 4,096 bytes. clean_size: how many of them are used.
+int64_t jpeg_read_scan(const uint8_t *data, int64_t size, const uint8_t *tables,
+                       const uint8_t *blocks, int64_t blocks_per_unit, int64_t units,
+                       int64_t interval, int is_cut, uint8_t *clean, int64_t *clean_size) try {
+    std::vector<uint8_t> made;
+    const int64_t there = read_scan(
+        {data, size, tables, blocks, blocks_per_unit, units, interval, bool(is_cut)}, made);
+    *clean_size = int64_t(std::min(made.size(), size_t(size) + 4096));
+    std::copy(made.begin(), made.begin() + *clean_size, clean);
+    return there;
 } catch (const std::bad_alloc &) {
     return -1;
 }

@@ -8,7 +8,8 @@ from typing import Final
 
 from fer_client.errors import FerWorkerError
 from fer_schemas import Emotion
-from fer_worker.limits import JPEG_START, FrameLimits
+from fer_worker.inference.jpeg.kinds import start_of_jpeg
+from fer_worker.limits import FrameLimits
 from fer_worker.tools.media import encode_jpeg
 
 LISTED_SIDE: Final = 48
@@ -55,7 +56,7 @@ class LabelledPicture:
                 raise FerWorkerError("not a picture, or damaged")
             height, width = image.shape[:2]
             factor = max(1.0, min_side / min(height, width))
-            if factor == 1 and content.startswith(JPEG_START):
+            if factor == 1 and start_of_jpeg(content) is not None:
                 return content
             size = round(width * factor), round(height * factor)
             if size[0] * size[1] > _MAX_PIXELS:

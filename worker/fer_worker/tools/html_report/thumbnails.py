@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from fer_client.errors import FerWorkerError
 from fer_schemas import FaceResult, FrameResult
-from fer_worker.inference.jpeg import decode_frame
+from fer_worker.inference.jpeg.decoding import decode_frame
 from fer_worker.limits import FrameLimits
 from fer_worker.tools.face_table import Row
 from fer_worker.tools.html_report.counts import EMOTIONS, Best, scores_of
@@ -136,13 +136,13 @@ def _thumbnail(row: Row, folder: Path, clip: ClipReader) -> bytes:
 def _picture(row: Row, folder: Path, clip: ClipReader) -> tuple["BGRImage", bool]:
     """Find the picture of a frame, and whether boxes are drawn in it."""
     if row.annotated is not None and (copy := _find(row.annotated, folder)):
-        return decode_frame(read_frame(copy).jpeg, FrameLimits()), True
+        return decode_frame(read_frame(copy).jpeg, FrameLimits()).image, True
     path = _find(row.source, folder)
     if path is None:
         raise FerWorkerError("neither the frame nor an annotated copy of it is there")
     if path.suffix.lower() in CLIP_SUFFIXES:
         return clip.read(path, row.position or 0, row.position_s), False
-    return decode_frame(read_frame(path).jpeg, FrameLimits()), False
+    return decode_frame(read_frame(path).jpeg, FrameLimits()).image, False
 
 
 def _find(name: str, folder: Path) -> Path | None:

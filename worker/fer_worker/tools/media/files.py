@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from fer_client.errors import FerWorkerError
-from fer_worker.limits import JPEG_START
+from fer_worker.inference.jpeg.kinds import start_of_jpeg
 from fer_worker.tools.files import reading
 from fer_worker.tools.media.clips import clip_length, read_clip
 from fer_worker.tools.media.frames import MediaFrame, encode_jpeg, frame_id, sendable
@@ -62,16 +62,15 @@ def find_media(paths: Iterable[Path]) -> list[Path]:
 def read_frame(path: Path) -> MediaFrame:
     """Read a picture as a frame.
 
-    JPEG files go as they are, broken ones too: what is wrong with them is for the worker to say.
-    Other pictures are encoded as JPEG.
+    What begins as a JPEG goes as it is, broken or not, as does what is no picture but called a
+    JPEG: what is wrong is for the worker to say. Other pictures are encoded as JPEG.
 
     Raises:
         FerWorkerError: it cannot be read, or is no picture.
     """
     with reading(path):
         content = path.read_bytes()
-    is_jpeg = path.suffix.lower() in JPEG_SUFFIXES or content.startswith(JPEG_START)
-    jpeg = content if is_jpeg else _encode(path, content)
+    jpeg = content if start_of_jpeg(content) is not None else _encode(path, content)
     source = sendable(path.as_posix())
     return MediaFrame(jpeg, frame_id(source), source)
 
@@ -135,19 +134,22 @@ def _by_number(path: Path) -> list[tuple[str | int, ...]]:
 
 def _starts_as_jpeg(path: Path) -> bool:
     with path.open("rb") as file:
-        return file.read(len(JPEG_START)) == JPEG_START
+        return start_of_jpeg(file.read(64)) is not None
 
 
 def _encode(path: Path, content: bytes) -> bytes:
-    """Turn a picture of another kind into a JPEG."""
+    """Turn a picture of another kind into a JPEG; what is none stays, if it is called one."""
     import cv2  # not before it is needed: `--help` loads no OpenCV
     import numpy as np
 
     try:
         # Colour, 8 bits, upright: what a JPEG has, and what the worker would make of the picture.
         image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
-        if image is None:
-            raise FerWorkerError(f"cannot read {path}: not a picture, or damaged")
-        return encode_jpeg(image)
+        if image is not None:
+            return encode_jpeg(image)
     except cv2.error as error:  # an empty file, or more pixels than OpenCV takes
-        raise FerWorkerError(f"cannot read {path}: not a picture, or too large") from error
+        if content:
+            raise FerWorkerError(f"cannot read {path}: too large a picture") from error
+    if path.suffix.lower() in JPEG_SUFFIXES:
+        return content
+    raise FerWorkerError(f"cannot read {path}: not a picture, or damaged")
