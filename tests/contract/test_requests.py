@@ -12,7 +12,8 @@ import pytest
 from fer_client.config import BrokerConfig
 from fer_schemas import Emotion, ErrorCode, FaceSelection, FrameEmotion, Status
 from fer_worker.inference.types import Analysis
-from fer_worker.limits import FrameLimits, Limits
+from fer_worker.limits import DamagedFrames, FrameLimits, Limits
+from fer_worker.metrics import MetricsRecorder
 from fer_worker.serving.responder import REPLY_PATIENCE_S
 from tests.engines import ABORTING_HEIGHT, BrokenEngine, GatedEngine, SizeEngine, plain_jpeg
 from tests.jpegs import BASELINE, flat_jpeg
@@ -211,6 +212,42 @@ def test_batch_of_bad_frames_is_an_error_of_each_frame(
         ErrorCode.FRAME_TOO_SMALL,
         ErrorCode.FRAME_TOO_LARGE,
     ]
+
+
+def test_damaged_frame_is_refused_or_analysed_and_marked(
+    broker: BrokerConfig, sender: Sender
+) -> None:
+    tall = JPEG.index(b"\xff\xc0") + 5
+    damaged = JPEG[:tall] + (400).to_bytes(2) + JPEG[tall + 2 :]
+    answers = []
+    for limits in (Limits(), Limits(frame=FrameLimits(damaged="analyze"))):
+        meter = MetricsRecorder()
+        with serving(broker, SizeEngine(), limits=limits, meter=meter):
+            result = sender.receive(sender.send(request(JPEG, damaged)))
+        answers.append(result)
+        assert result.status is Status.PARTIAL
+        assert [(error.frame, error.code) for error in result.errors] == [
+            (1, ErrorCode.DAMAGED_JPEG)
+        ]
+        assert [frame.damaged for frame in result.frames] == [False, True]
+        assert meter.counts.totals["damaged_frames"] == 1
+    refused, marked = answers
+    assert (refused.emotions[1], refused.faces_areas[1]) == (NO_EMOTION, 0)
+    assert refused.frames[1].height is None
+    assert (marked.emotions[1].emotion, marked.frames[1].height) == (Emotion.HAPPY, 400)
+
+
+@pytest.mark.parametrize(
+    ("kind", "status"), [("refuse", Status.ERROR), ("analyze", Status.PARTIAL)]
+)
+def test_batch_whose_only_frame_is_damaged_and_analysed_is_partial(
+    broker: BrokerConfig, sender: Sender, kind: DamagedFrames, status: Status
+) -> None:
+    tall = JPEG.index(b"\xff\xc0") + 5
+    damaged = JPEG[:tall] + (400).to_bytes(2) + JPEG[tall + 2 :]
+    limits = Limits(frame=FrameLimits(damaged=kind))
+    with serving(broker, SizeEngine(), limits=limits):
+        assert sender.receive(sender.send(request(damaged))).status is status
 
 
 def test_batch_of_too_many_pixels_is_refused_as_a_whole_before_any_frame_is_decoded(

@@ -70,6 +70,13 @@ def test_file_named_jpg_is_sent_as_it_is(tmp_path: Path, content: bytes) -> None
     assert frame.jpeg == content
 
 
+def test_other_picture_that_is_named_jpg_becomes_one(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(picture(tmp_path / "b.png").read_bytes())
+    (frame,) = frames([path])
+    assert frame.jpeg.startswith(b"\xff\xd8\xff")
+
+
 @pytest.mark.parametrize("name", ["snapshot", "a.png", "a.dat"])
 def test_jpeg_is_known_by_its_content(tmp_path: Path, name: str) -> None:
     (frame,) = frames([jpeg(tmp_path / name)])
