@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv rabbitmq demo test check test-docs test-packaging test-lowest test-rabbitmq4 soak fuzz \
+.PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 soak fuzz \
 	reference test-reference bench asyncapi promtool chromium clean
 
 BIN := .venv/bin
@@ -18,6 +18,8 @@ FUZZ_INPUTS ?= 1000000
 # time: three keep two cores busy. In the order of the folders, the quick unit tests come last.
 QUICK := tests/unit tests/contract tests/client
 TESTS := tests/faults tests/e2e tests/broker tests/client tests/contract tests/engine tests/fuzz tests/unit
+NATIVE_TESTS := tests/engine/test_compiled.py tests/unit/test_suppression.py tests/unit/test_frames.py \
+	tests/unit/test_hostile_frames.py tests/unit/test_damaged_frames.py
 PYTEST := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 help: ## this list
@@ -38,6 +40,12 @@ test-packaging: .venv/dev.stamp ## wheels and sdists: what is in them, and what 
 test-lowest: rabbitmq promtool ## the quick tests at the lowest versions that are allowed
 	scripts/lowest_versions.sh .venv-lowest
 	.venv-lowest/bin/python -m pytest -q -m "not broker and not reference" $(QUICK)
+
+test-sanitized: .venv/dev.stamp ## the tests of the compiled code, under AddressSanitizer and UBSan
+	CXXFLAGS="-fsanitize=address,undefined -fno-sanitize-recover=undefined -g1" $(BIN)/python -m pip install \
+		-qq --disable-pip-version-check --no-deps --upgrade --target build/sanitized .
+	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so.6)" \
+		ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/sanitized $(BIN)/python -m pytest -q $(NATIVE_TESTS)
 
 check: .venv/dev.stamp promtool ## format, lint, types, layers and the tests that need no broker
 	$(BIN)/ruff format --check .

@@ -41,6 +41,7 @@ def main(images: Path | None, quick: bool, results: Path | None) -> None:
     pictures = own_pictures(images) if images else default_pictures()
     report = suite.run(
         pictures,
+        images,
         QUICK if quick else FULL,
         say=lambda what: log.print(f"{time.perf_counter() - begun:4.0f} s  {what}", style="dim"),
     )
@@ -49,7 +50,11 @@ def main(images: Path | None, quick: bool, results: Path | None) -> None:
         console.print(table.rich())
     is_record = not (quick or images)
     if results or is_record:
-        log.print(f"written to {save(report, results or RESULTS)}")
+        path = save(report, results or RESULTS)
+        plot.draw_face_sizes(
+            report.face_sizes, report.machine, report.started_at, path.with_suffix(".png")
+        )
+        log.print(f"written to {path}, and a plot beside it")
     if is_record:
         page.update(report)
         plot.draw(report)

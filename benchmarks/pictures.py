@@ -30,7 +30,7 @@ class Picture:
 
 def default_pictures() -> list[Picture]:
     """Make the default set: the same bytes on every run with the same OpenCV."""
-    return _largest_first(_encode(scene.name, draw(scene)) for scene in SCENES)
+    return _largest_first(encode(scene.name, draw(scene)) for scene in SCENES)
 
 
 def own_pictures(folder: Path) -> list[Picture]:
@@ -45,7 +45,7 @@ def own_pictures(folder: Path) -> list[Picture]:
 def scaled(pictures: Iterable[Picture], height: int) -> list[Picture]:
     """Return the same pictures at another height in pixels."""
     return [
-        _encode(f"{picture.name} at {height}", _resize(_decode(picture.jpeg), height))
+        encode(f"{picture.name} at {height}", _resize(_decode(picture.jpeg), height))
         for picture in pictures
     ]
 
@@ -57,6 +57,12 @@ def of_many_sizes(pictures: Sequence[Picture], heights: Iterable[int]) -> list[P
         for index, height in enumerate(heights)
         for picture in scaled([pictures[index % len(pictures)]], height)
     ]
+
+
+def encode(name: str, image: "BGRImage") -> Picture:
+    """Make a picture of pixels."""
+    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return Picture(name, encoded.tobytes(), width=image.shape[1], height=image.shape[0])
 
 
 def jpegs(pictures: Iterable[Picture]) -> list[bytes]:
@@ -84,11 +90,6 @@ def _read(path: Path) -> Picture:
     except ValueError as error:
         raise FerWorkerError(f"{path.name}: {error}") from error
     return Picture(path.name, jpeg, width, height)
-
-
-def _encode(name: str, image: "BGRImage") -> Picture:
-    _, encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
-    return Picture(name, encoded.tobytes(), width=image.shape[1], height=image.shape[0])
 
 
 def _decode(jpeg: bytes) -> "BGRImage":

@@ -70,6 +70,27 @@ class Grid(Value):
     cells: tuple[tuple[float, ...], ...]
 
 
+class FaceSizeRow(Value):
+    """What a `--min-face-size` costs and finds on frames of one size."""
+
+    frames: str
+    """Width and height in pixels: `640x360`."""
+    min_face_size: str
+    """As it is typed."""
+    pixels: int
+    """What that is on these frames."""
+    first_face: float
+    """Frames/s of one thread, with `faces: first`."""
+    all_faces: float
+    """With `faces: all`."""
+    clear: int
+    """Known faces that are larger than the size by a tenth or more."""
+    clear_found: int
+    known: int
+    """All known faces."""
+    found: int
+
+
 class Report(Value):
     """A whole run."""
 
@@ -84,6 +105,8 @@ class Report(Value):
     rows: tuple[Row, ...]
     bars: tuple[Bar, ...]
     grids: tuple[Grid, ...]
+    face_sizes: tuple[FaceSizeRow, ...] = ()
+    """Nothing in records of before there was this."""
     rounds: dict[str, dict[str, list[float]]]
     """Figures of every contestant in every round, by what was measured."""
     memory: dict[str, Memory]

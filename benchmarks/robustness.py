@@ -124,7 +124,7 @@ def compare(folder: Path, known: Known) -> Iterator[TextTable]:
     as_it_is = RunStats()
     tallies = {name: RunStats() for name in CHANGES}
     faces = 0
-    for _, image, boxes in known_pictures(folder, known):
+    for _, image, boxes in known_pictures([folder], known):
         before = find(comparison, image, boxes)
         as_it_is.add(before, before)
         faces += len(boxes)

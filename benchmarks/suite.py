@@ -3,9 +3,11 @@
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from statistics import median
 
-from benchmarks import broker_path, latency, memory, scaling, startup, throughput
+from benchmarks import broker_path, face_sizes, latency, memory, scaling, startup, throughput
+from benchmarks.detection import KNOWN_FACES, read_known
 from benchmarks.effort import Effort
 from benchmarks.machine import Memory, this_machine
 from benchmarks.pictures import Picture
@@ -22,11 +24,17 @@ BARS = {
 }
 
 
-def run(pictures: Sequence[Picture], effort: Effort, say: Callable[[str], None]) -> Report:
+def run(
+    pictures: Sequence[Picture],
+    folder: Path | None,
+    effort: Effort,
+    say: Callable[[str], None],
+) -> Report:
     """Measure everything.
 
     Args:
         pictures: the mixed set.
+        folder: where it is from, if it is not the default one.
         effort: how much of each.
         say: told what comes next.
     """
@@ -47,6 +55,10 @@ def run(pictures: Sequence[Picture], effort: Effort, say: Callable[[str], None])
         path, paths = broker_path.measure(node.url, effort)
     say("frames/s by threads and processes")
     by_plan = scaling.measure_rates(pictures, effort)
+    say("frames/s and faces found by --min-face-size")
+    sizes, by_size_of_face = face_sizes.measure(
+        folder, read_known(KNOWN_FACES), effort.frame_rounds
+    )
     say("memory growth")
     growth, grown = memory.measure_growth(pictures, effort)
     return Report(
@@ -58,9 +70,11 @@ def run(pictures: Sequence[Picture], effort: Effort, say: Callable[[str], None])
         rows=(*speed.rows, *resident.rows, start, growth, path, *delays),
         bars=bars_of(speed.rounds["mixed set"], resident.memory),
         grids=(by_plan, by_size),
+        face_sizes=sizes,
         rounds={
             **{f"frames/s, {name}": rounds for name, rounds in speed.rounds.items()},
             **{f"ms, {column}": rounds for column, rounds in batches.items()},
+            **{f"frames/s by face, {name}": rounds for name, rounds in by_size_of_face.items()},
             "seconds to start": starts,
             "messages/s": paths,
         },

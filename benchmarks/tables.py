@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from rich import box
 from rich.table import Table
 
-from benchmarks.report import Cell, Grid, Report, Row, Target
+from benchmarks.report import Cell, FaceSizeRow, Grid, Report, Row, Target
 
 Cells = tuple[str, ...]
 
@@ -44,7 +44,8 @@ def tables_of(report: Report) -> list[TextTable]:
             (bar.name, number(bar.frames_per_second), number(bar.memory_mb)) for bar in report.bars
         ),
     )
-    return [goals(report.rows), bars, *map(_grid, report.grids)]
+    sizes = [face_sizes(report.face_sizes)] if report.face_sizes else []
+    return [goals(report.rows), bars, *map(_grid, report.grids), *sizes]
 
 
 def goals(rows: Iterable[Row]) -> TextTable:
@@ -60,6 +61,26 @@ def goals(rows: Iterable[Row]) -> TextTable:
                 _cell(row.compat, row.target),
                 _cell(row.default, row.target),
                 _target(row.target),
+            )
+            for row in rows
+        ),
+    )
+
+
+def face_sizes(rows: Iterable[FaceSizeRow]) -> TextTable:
+    """What each size of a face costs and finds."""
+    return TextTable(
+        "frames/s of one thread by --min-face-size and frame size, and which known faces are found",
+        ("frames", "--min-face-size", "pixels", "first face", "all faces", "clear: found", "found"),
+        tuple(
+            (
+                row.frames,
+                row.min_face_size,
+                str(row.pixels),
+                number(row.first_face),
+                number(row.all_faces),
+                f"{row.clear_found} of {row.clear}",
+                f"{row.found} of {row.known}",
             )
             for row in rows
         ),

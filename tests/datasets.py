@@ -16,7 +16,7 @@ SAMPLE_LABELS = {
     "burst-2": "happy",
     "burst-4": "Happiness",
     "burst-6": "angry",
-    "grace_hopper": "sad",
+    "grace_hopper": "neutral",
     "no_face": "neutral",
 }
 """Labels for some of the sample frames, in several spellings. Not all are right."""

@@ -1,6 +1,7 @@
 """What the comparisons of accuracy make of answers. Nothing is measured here."""
 
 import json
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import detection, robustness, steadiness
+from benchmarks import detection, face_sizes, robustness, steadiness
 from benchmarks.detection import KNOWN_FACES, Count, count, known_pictures, read_known
 from benchmarks.robustness import CHANGES, moved, turned
 from benchmarks.steadiness import HEADER, Steadiness
@@ -122,16 +123,16 @@ def test_the_first_variant_is_fer_and_the_last_looks_for_faces_as_the_default_do
 
 def test_known_faces_are_those_of_the_sample_frames_and_more() -> None:
     known = read_known(KNOWN_FACES)
-    names = [name for name, _, boxes in known_pictures(FOLDER, known) if boxes]
+    names = [name for name, _, boxes in known_pictures([FOLDER], known) if boxes]
     assert "grace_hopper.jpg" in names
 
 
 def test_a_folder_of_unknown_pictures_is_refused() -> None:
     with pytest.raises(FerWorkerError, match="known"):
-        next(known_pictures(FOLDER, {}))
+        next(known_pictures([FOLDER], {}))
 
 
-@pytest.mark.parametrize("module", [detection, robustness, steadiness])
+@pytest.mark.parametrize("module", [detection, face_sizes, robustness, steadiness])
 def test_each_command_says_what_its_columns_mean(module: object) -> None:
     outcome = CliRunner().invoke(module.main, ["--help"])  # type: ignore[attr-defined]
     assert outcome.exit_code == 0
@@ -146,3 +147,26 @@ def test_detection_prints_a_row_a_picture_and_the_sums(tmp_path: Path) -> None:
     assert outcome.exit_code == 0, outcome.output
     assert "| one.jpg | 1 | 1 | 0 | 0 | 1 | 0 | 0 |" in outcome.output
     assert outcome.output.strip().endswith("| together | 1 | 1 | 0 | 0 | 1 | 0 | 0 |")
+
+
+def test_face_sizes_prints_a_row_per_frame_size_and_size_and_draws(tmp_path: Path) -> None:
+    (tmp_path / "one.jpg").write_bytes((FOLDER / "grace_hopper.jpg").read_bytes())
+    known = tmp_path / "known.json"
+    known.write_text(json.dumps({"one.jpg": [[174, 119, 181, 221]]}))
+    plot = tmp_path / "plot.png"
+    arguments = [tmp_path, "--known", known, "--rounds=1", "--plot", plot]
+    outcome = CliRunner().invoke(face_sizes.main, list(map(str, arguments)))
+    assert outcome.exit_code == 0, outcome.output
+    rows = [line for line in outcome.output.splitlines() if re.match(r"\| \d+x\d+ \|", line)]
+    assert len(rows) == 15
+    # The face is a third of every frame's height: larger than all sizes.
+    assert all(row.endswith("| 1 of 1 | 1 of 1 |") for row in rows)
+    assert [row.split(" | ")[2] for row in rows if " 3% " in row] == ["19", "38", "58"]
+    speeds = {tuple(row.split(" | ")[:2]): float(row.split(" | ")[4]) for row in rows}
+    assert speeds["| 640x360", "60"] > speeds["| 1920x1080", "20"]
+    assert plot.read_bytes().startswith(b"\x89PNG")
+
+
+def test_face_sizes_takes_no_picture_twice_and_none_whose_faces_are_not_known() -> None:
+    (only,) = known_pictures([FOLDER, FOLDER.parent / "frames"], {"no_face.jpg": []})
+    assert only[0] == "no_face.jpg"

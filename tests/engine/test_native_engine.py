@@ -4,17 +4,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from benchmarks.robustness import turned as turned_picture
+from benchmarks.scenes import SCENES, draw
 from fer_client.errors import EngineError
 from fer_schemas import FaceSelection
 from fer_worker.inference import weights
 from fer_worker.inference.factory import create_engine
+from fer_worker.inference.mtcnn.pyramid import CELL
 from fer_worker.inference.native_engine import NativeEngine
-from fer_worker.inference.types import Engine, EngineOptions
+from fer_worker.inference.types import Engine, EngineOptions, Percent
 from fer_worker.inference.types import Views as ViewCount
 from fer_worker.inference.weights import FILE, read_weights, write_weights
 from tests.engine.conftest import Views
@@ -167,6 +170,22 @@ def test_faces_smaller_than_min_face_size_are_not_found(engine_of: EngineOf) -> 
     assert engine_of(replace(DEFAULT, min_face_size=400)).analyze(image, "all").faces == ()
 
 
+@pytest.mark.parametrize(("width", "pixels"), [(1920, 58), (1280, 38)])
+@pytest.mark.parametrize("which", ["first", "all"])
+def test_per_cent_of_the_longer_side_finds_what_as_many_pixels_find(
+    engine_of: EngineOf, which: FaceSelection, width: int, pixels: int
+) -> None:
+    (crowd,) = (draw(scene) for scene in SCENES if scene.name == "1080p crowd")
+    image = np.asarray(cv2.resize(crowd, (width, width * 9 // 16)), np.uint8)
+    for frame in (image, np.ascontiguousarray(image.transpose(1, 0, 2))):
+        percent, equal, more = (
+            engine_of(replace(DEFAULT, min_face_size=size)).analyze(frame, which).faces
+            for size in (Percent("3%"), pixels, 20)
+        )
+        assert percent == equal
+    assert len(percent) < len(more) or which == "first"
+
+
 def test_faces_below_min_face_probability_are_dropped(engine_of: EngineOf, views: Views) -> None:
     images = views(40)
     every = [face for image in images for face in engine_of(AS_FER).analyze(image, "all").faces]
@@ -179,6 +198,13 @@ def test_faces_below_min_face_probability_are_dropped(engine_of: EngineOf, views
 def test_faces_smaller_than_a_cell_are_refused() -> None:
     with pytest.raises(EngineError, match="12 pixels"):
         create_engine(EngineOptions(min_face_size=11))
+
+
+def test_per_cent_of_a_small_frame_are_no_smaller_than_a_cell(engine_of: EngineOf) -> None:
+    engine = engine_of(replace(DEFAULT, min_face_size=Percent("0.5%")))
+    image = read_picture(PORTRAIT)
+    assert engine.options.min_face_pixels(*image.shape[:2]) == CELL
+    assert len(engine.analyze(image, "all").faces) == 1
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:

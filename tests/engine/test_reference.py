@@ -15,7 +15,7 @@ from fer_worker.inference.factory import warm_up
 from fer_worker.inference.mtcnn.detector import detect_faces
 from fer_worker.inference.mtcnn.largest_first import detect_largest_face
 from fer_worker.inference.native_engine import NativeEngine
-from fer_worker.inference.types import Engine, EngineOptions, Face
+from fer_worker.inference.types import Engine, EngineOptions, Face, Percent
 from fer_worker.inference.weights import FILE
 from tests.engine.conftest import Views
 from tests.engine.golden import (
@@ -86,10 +86,15 @@ def test_landmarks_are_those_of_facenet_pytorch(engine_of: EngineOf) -> None:
     assert seen > 5
 
 
+PER_CENT = replace(AS_FER, min_face_size=Percent("20%"))
+"""Frames of 100 to 300 pixels, side by side, each with a least size of its own."""
+
+
+@pytest.mark.parametrize("options", [AS_FER, PER_CENT], ids=["as fer", "face size 20%"])
 def test_four_threads_over_500_frames_give_the_serial_answers(
-    engine_of: EngineOf, views: Views
+    engine_of: EngineOf, options: EngineOptions, views: Views
 ) -> None:
-    engine, images = engine_of(AS_FER), views(500)
+    engine, images = engine_of(options), views(500)
 
     def faces(image: NDArray[np.uint8]) -> tuple[Face, ...]:
         return engine.analyze(image, "all").faces
@@ -108,8 +113,9 @@ def test_four_threads_over_500_frames_give_the_serial_answers(
         replace(AS_FER, detector_color="rgb", min_face_probability=0.9),
         replace(AS_FER, min_face_size=60),
         replace(AS_FER, min_face_size=13),
+        PER_CENT,
     ],
-    ids=["as fer", "rgb, probability 0.9", "face size 60", "face size 13"],
+    ids=["as fer", "rgb, probability 0.9", "face size 60", "face size 13", "face size 20%"],
 )
 def test_both_engines_see_the_same_faces(
     engine_of: EngineOf, options: EngineOptions, views: Views

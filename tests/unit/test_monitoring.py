@@ -1,6 +1,7 @@
 import socket
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -11,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fer_client.errors import FerWorkerError
 from fer_schemas import ProcessStatus, SupervisorStatus
-from fer_worker.inference.types import EngineOptions
+from fer_worker.inference.types import EngineOptions, Percent
 from fer_worker.metrics import MetricsRecorder, MetricsSnapshot
 from fer_worker.platform import HANDLED_SIGNALS
 from fer_worker.supervision.health_server import LIVE_S, HealthServer, Snapshot
@@ -105,6 +106,12 @@ def test_metrics_say_what_was_counted(monitor: HealthServer) -> None:
     assert single["fer_worker_threads"] == 4
     assert single["fer_worker_unroutable"] == 1
     assert found["fer_worker_info"].samples[0].labels["crop"] == "aligned"
+
+
+def test_metrics_have_the_smallest_face_as_it_was_typed(monitor: HealthServer) -> None:
+    options = EngineOptions(min_face_size=Percent("3%"))
+    monitor.publish(replace(overview("ready"), engine=options))
+    assert metrics(monitor)["fer_worker_info"].samples[0].labels["min_face_size"] == "3%"
 
 
 def test_histograms_are_cumulative_and_whole(monitor: HealthServer) -> None:

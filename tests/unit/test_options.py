@@ -1,3 +1,4 @@
+import pickle
 from typing import Any
 
 import click
@@ -9,7 +10,7 @@ from fer_worker.cli import main
 from fer_worker.cli.limits import limit_options
 from fer_worker.cli.options import engine_arguments, engine_options
 from fer_worker.cli.types import Amount
-from fer_worker.inference.types import EngineOptions
+from fer_worker.inference.types import EngineOptions, Percent
 from fer_worker.limits import FrameLimits, Limits
 
 
@@ -53,12 +54,55 @@ def test_single_option_wins_over_what_compat_sets() -> None:
         EngineOptions(),
         EngineOptions.as_fer("fer", "all"),
         EngineOptions(min_face_size=40),
+        EngineOptions(min_face_size=Percent("2.50%")),
         EngineOptions(views=6),
         EngineOptions(views=2, crop="fer"),
     ],
 )
 def test_arguments_spell_the_options(options: EngineOptions) -> None:
     assert chosen(*engine_arguments(options)) == options
+
+
+@pytest.mark.parametrize(
+    ("text", "height", "width", "pixels"),
+    [
+        ("3%", 1080, 1920, 58),
+        ("3%", 1920, 1080, 58),
+        ("3%", 360, 640, 19),
+        ("2.5%", 720, 1280, 32),
+        ("100%", 720, 1280, 1280),
+        ("3%", 240, 320, 12),
+        ("0.001%", 1080, 1920, 12),
+        ("40", 1080, 1920, 40),
+        ("40", 360, 640, 40),
+    ],
+)
+def test_smallest_face_is_pixels_or_a_share_of_the_longer_side_and_never_under_12(
+    text: str, height: int, width: int, pixels: int
+) -> None:
+    options = chosen(f"--min-face-size={text}")
+    assert options.min_face_pixels(height, width) == pixels
+    assert str(options.min_face_size) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0%", "0.0%", "101%", "3 %", "-3%", "3.%", ".5%", "nan%", "1e1%", "%", "abc", "11"],
+)
+def test_a_size_that_is_neither_is_one_line(text: str) -> None:
+    outcome = CliRunner().invoke(main, ["run", f"--min-face-size={text}"])
+    assert outcome.exit_code == 2
+    *_, line = outcome.stderr.strip().splitlines()
+    assert line.startswith("Error: Invalid value for '--min-face-size': ")
+    assert text in line
+
+
+def test_options_with_per_cent_go_to_other_processes_and_into_caches() -> None:
+    options = EngineOptions(min_face_size=Percent("3%"))
+    there = pickle.loads(pickle.dumps(options))
+    assert there == options
+    assert there.min_face_pixels(1080, 1920) == 58
+    assert len({options, there, EngineOptions(min_face_size=3), EngineOptions()}) == 3
 
 
 def limits_of(*arguments: str, **environment: str) -> Limits:

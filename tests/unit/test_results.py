@@ -11,11 +11,13 @@ from fer_schemas import (
     RequestError,
     Status,
 )
-from fer_worker.inference.types import Analysis, Box, EngineOptions, Face
+from fer_worker.inference.types import Analysis, Box, EngineOptions, Face, Percent
 from fer_worker.limits import FrameLimits
 from fer_worker.serving.frame_analysis import analyze_frame
 from fer_worker.serving.result_builder import FrameOutcome, expired, summarize
 from tests.engines import BrokenEngine, SizeEngine, plain_jpeg
+
+DEFAULT = EngineOptions()
 
 
 class FixedEngine(SizeEngine):
@@ -40,12 +42,16 @@ def failed(index: int) -> FrameOutcome:
     return analyze_frame(SizeEngine(), Frame(jpeg=b""), index, "first", FrameLimits())
 
 
-def summary(outcomes: Sequence[FrameOutcome], queued_ms: float | None = None) -> BatchResult:
+def summary(
+    outcomes: Sequence[FrameOutcome],
+    queued_ms: float | None = None,
+    options: EngineOptions = DEFAULT,
+) -> BatchResult:
     frames = tuple(Frame(jpeg=b"x") for _ in outcomes)
     return summarize(
         BatchRequest(version=1, frames=frames, camera_id="door-1"),
         outcomes,
-        options=EngineOptions(),
+        options=options,
         total_ms=12.345,
         queued_ms=queued_ms,
         correlation_id="c",
@@ -68,10 +74,10 @@ def test_dominant_emotion_is_that_of_the_first_face() -> None:
     assert result.frames[0].faces[0].probability == 0.9877
 
 
-def test_the_engine_says_what_its_options_were() -> None:
-    engine = summary([outcome(NEAR)]).engine
+@pytest.mark.parametrize("options", [DEFAULT, EngineOptions(min_face_size=Percent("3%"))])
+def test_the_engine_says_what_its_options_were(options: EngineOptions) -> None:
+    engine = summary([outcome(NEAR)], options=options).engine
     assert engine is not None
-    options = EngineOptions()
     assert {name: getattr(options, name) for name in type(engine).model_fields} == (
         engine.model_dump()
     )

@@ -6,12 +6,21 @@ from collections.abc import Callable
 from dataclasses import Field, fields
 from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar, get_args, get_type_hints
+from typing import (
+    Any,
+    Concatenate,
+    Literal,
+    ParamSpec,
+    TypeVar,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import click
 
 from fer_client.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig, TlsFiles
-from fer_worker.cli.types import EngineChoice, NumberRange
+from fer_worker.cli.types import EngineChoice, FaceSize, NumberRange
 from fer_worker.inference.types import EngineOptions
 from fer_worker.logging_setup import LogFormat
 
@@ -126,10 +135,11 @@ def _engine_option(field: Field[Any]) -> Callable[[Callable[..., Any]], Callable
     flag = _parameter(field).replace("_", "-")
     shown = str(field.default)
     kind: click.ParamType[Any]
-    if choices := get_args(hint):
+    if get_origin(hint) is Literal:
+        choices = get_args(hint)
         kind = EngineChoice(choices) if field.name == "name" else click.Choice(choices)
     else:
-        kind = (click.IntRange if hint is int else NumberRange)(*field.metadata["within"])
+        kind = (NumberRange if hint is float else FaceSize)(*field.metadata["within"])
     return click.option(
         f"--{flag}", type=kind, default=None, show_default=shown, help=field.metadata["help"]
     )

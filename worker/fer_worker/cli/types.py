@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from fer_schemas import Emotion, ScaleCommand
+from fer_worker.inference.types import Percent
 from fer_worker.limits import ReplyPattern
 
 Number = TypeVar("Number", int, float)
@@ -37,6 +38,30 @@ class EngineChoice(click.Choice[str]):
         if value == "openvino":
             self.fail("'openvino' is gone: 'native' gives the same answers without it", param, ctx)
         return super().convert(value, param, ctx)
+
+
+class FaceSize(click.ParamType[int | Percent]):
+    """`40`, which are pixels, or `3%`, which is of the frame's longer side."""
+
+    name = "size"
+
+    def __init__(self, least: int, most: int | None) -> None:
+        """Store the smallest and the largest number of pixels; None: any."""
+        self._pixels = click.IntRange(least, most)
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | Percent:
+        """Read a number of pixels or per cent."""
+        text = str(value)
+        if text.endswith("%"):
+            try:
+                return Percent(text)
+            except ValueError as error:
+                self.fail(str(error), param, ctx)
+        if not re.fullmatch(r"[0-9]{1,9}", text):
+            self.fail(f"{text!r} is neither a number of pixels nor per cent such as 3%", param, ctx)
+        return self._pixels.convert(int(text), param, ctx)
 
 
 SECONDS: Final = NumberRange(0, DAY_S, min_open=True)

@@ -6,6 +6,7 @@ reference of this project. fer and facenet-pytorch keep no state between calls t
 serves all threads, and 4 of them give the serial answers (tests/engine/test_reference.py).
 """
 
+import copy
 import logging
 import os
 import time
@@ -44,7 +45,6 @@ class FerEngine:
         cv2.setNumThreads(1)  # the pool's threads are the parallelism
         self._fer = _load_fer()
         self._mtcnn = self._fer._mtcnn
-        self._mtcnn.min_face_size = options.min_face_size
 
     def analyze(self, image: "BGRImage", faces: FaceSelection) -> Analysis:
         """Analyse one frame; see `Engine.analyze`. Scores come rounded to two decimals."""
@@ -64,11 +64,16 @@ class FerEngine:
     def _detect(self, image: "BGRImage") -> list[Detection]:
         """What `FER.find_faces` does, but for the options and the probabilities it drops."""
         height, width = image.shape[:2]
-        if not pyramid_scales(height, width, self.options.min_face_size):
+        least = self.options.min_face_pixels(height, width)
+        if not pyramid_scales(height, width, least):
             return []  # facenet-pytorch fails where no face fits
+        # `detect` reads the size from its object, and another thread's frame may have another one.
+        # A shallow copy has the same networks.
+        mtcnn = copy.copy(self._mtcnn)
+        mtcnn.min_face_size = least
         if self.options.detector_color == "rgb":
             image = np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2RGB), dtype=np.uint8)
-        corners, probabilities = self._mtcnn.detect(image)
+        corners, probabilities = mtcnn.detect(image)
         if corners is None:
             return []
         return detections(corners, probabilities, self.options.min_face_probability, image.shape)

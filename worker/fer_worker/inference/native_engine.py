@@ -39,7 +39,7 @@ class NativeEngine:
     """
 
     def __init__(self, options: EngineOptions, kernel: str | None = None) -> None:
-        if options.min_face_size < CELL:
+        if isinstance(options.min_face_size, int) and options.min_face_size < CELL:
             raise EngineError(f"the detector sees no faces under {CELL} pixels")
         self.options = options
         cv2.setNumThreads(1)  # the pool's threads are the parallelism
@@ -66,10 +66,11 @@ class NativeEngine:
     def detect(self, image: "BGRImage", which: FaceSelection) -> list[Detection]:
         """Find the first face of a frame, or all, largest first."""
         options = self.options
+        least = options.min_face_pixels(*image.shape[:2])
         if options.detector_color == "rgb":
             image = image[:, :, ::-1]
         detect = {"first": detect_largest_face, "all": detect_faces}[which]
-        faces = detect(image, self.ops, options.min_face_size, options.min_face_probability)
+        faces = detect(image, self.ops, least, options.min_face_probability)
         return detections(
             faces.boxes,
             faces.scores,

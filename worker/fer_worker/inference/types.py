@@ -3,9 +3,10 @@
 Importing this module loads no model library and no OpenCV: supervisors and `--help` do.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, Protocol, Self, TypeAlias
 
 from fer_schemas import Emotion, FaceSelection
 
@@ -19,6 +20,31 @@ if TYPE_CHECKING:
 EngineName = Literal["native", "fer"]
 Crop = Literal["aligned", "fer"]
 Views = Literal[1, 2, 6]
+
+LEAST_FACE_SIZE: Final = 12
+"""Side in pixels of the smallest face that the detector can see."""
+
+
+class Percent(str):
+    """Per cent of a frame's longer side: `3%`, or `2.5%`; more than 0, and at most 100.
+
+    It stays the text that was typed, and results, metrics and command lines have it so.
+
+    Raises:
+        ValueError: the text is something else.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Self:
+        """Take a text for what it says."""
+        if not re.fullmatch(r"[0-9]{1,3}(\.[0-9]+)?%", text) or not 0 < float(text[:-1]) <= 100:
+            raise ValueError(f"{text!r} is not per cent from more than 0 to 100, such as 3%")
+        return super().__new__(cls, text)
+
+    def of(self, side: int) -> float:
+        """Take so much of a side."""
+        return float(self[:-1]) / 100 * side
 
 
 @dataclass(frozen=True)
@@ -55,13 +81,14 @@ class EngineOptions:
         },
     )
     """They are dropped before the first one is chosen."""
-    min_face_size: int = field(
+    min_face_size: int | Percent = field(
         default=20,
         metadata={
-            "help": "Side in pixels of the smallest face to look for.",
-            "within": (12, None),
+            "help": "Side of the smallest face to look for: pixels, or 3% of the longer side.",
+            "within": (LEAST_FACE_SIZE, None),
         },
     )
+    """`min_face_pixels` says what that is on a frame."""
     crop: Crop = field(
         default="aligned",
         metadata={"help": "What the emotion network is shown of a face.", "fer": "fer"},
@@ -82,6 +109,12 @@ class EngineOptions:
         """The options under which the answers are FER's own, box for box (`--compat fer`)."""
         as_fer = {each.name: each.metadata["fer"] for each in fields(cls) if "fer" in each.metadata}
         return cls(name, faces, **as_fer)
+
+    def min_face_pixels(self, height: int, width: int) -> int:
+        """Side in pixels of the smallest face to look for in a frame of this size."""
+        if isinstance(self.min_face_size, Percent):
+            return max(LEAST_FACE_SIZE, round(self.min_face_size.of(max(height, width))))
+        return self.min_face_size
 
 
 @dataclass(frozen=True)

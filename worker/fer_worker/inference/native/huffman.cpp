@@ -142,7 +142,7 @@ int64_t read_scan(const Scan &scan, std::vector<uint8_t> &clean) {
             // memory.
             const bool is_padding = std::all_of(marker - bits.bytes_left(), marker,
                                                 [](uint8_t byte) { return byte == 0; });
-            return scan.is_cut && is_padding ? done : done - 1;
+            return scan.is_cut && is_padding ? done : std::max<int64_t>(done - 1, 0);
         }
         while (marker < end && *marker == 0xFF)
             marker++;

@@ -40,7 +40,8 @@ def read_scan(
         ValueError: tables or blocks are not as described.
     """
     used = bytes(index for block in blocks for index in block)
-    if len(tables) != TABLES * TABLE_BYTES or not 1 <= len(blocks) <= 10 or max(used) > 3:
+    is_scan = 1 <= len(blocks) <= 10 and max(used) <= 3 and units >= 1
+    if len(tables) != TABLES * TABLE_BYTES or not is_scan:
         raise ValueError("no tables or blocks of a JPEG")
     clean = ctypes.create_string_buffer(len(data) + _ROOM)
     size = ctypes.c_int64()
