@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from benchmarks import detection, face_sizes, robustness, steadiness
+from benchmarks import detection, face_sizes, large_faces, robustness, steadiness
 from benchmarks.detection import KNOWN_FACES, Count, count, known_pictures, read_known
 from benchmarks.robustness import CHANGES, moved, turned
 from benchmarks.steadiness import HEADER, Steadiness
@@ -170,3 +170,25 @@ def test_face_sizes_prints_a_row_per_frame_size_and_size_and_draws(tmp_path: Pat
 def test_face_sizes_takes_no_picture_twice_and_none_whose_faces_are_not_known() -> None:
     (only,) = known_pictures([FOLDER, FOLDER.parent / "frames"], {"no_face.jpg": []})
     assert only[0] == "no_face.jpg"
+
+
+def test_large_faces_are_looked_for_beside_known_ones_and_in_close_ups(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(large_faces, "SQUARES", 5)
+    done = CliRunner().invoke(large_faces.main, [str(FOLDER)])
+    assert done.exit_code == 0, done.output
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in done.output.splitlines()
+    ]
+    (header,) = (row for row in cells if row[-1] == "0.7")
+    assert header[1:] == ["pictures", "0.9", "0.8", "0.7"]
+    counts = {row[0]: list(map(int, row[1:])) for row in cells if row[-1].isdigit()}
+    assert counts.keys() == {"squares without a face"} | {
+        f"close-ups, {name}" for name in large_faces.CHANGES
+    }
+    for pictures, *found in counts.values():
+        assert found == sorted(found)
+        assert found[-1] <= pictures
+    assert counts["close-ups, as it is"][1] > 5
+    assert counts["squares without a face"][1] < 3

@@ -20,6 +20,16 @@ def test_the_order_is_kept_and_unsure_faces_are_dropped() -> None:
     assert [face.box.width for face in found(*corners, minimum=0.6)] == [10, 30]
 
 
+def test_a_large_face_may_be_a_little_less_sure() -> None:
+    # The frame's shorter side has 100 pixels.
+    large, small = (0, 0, 20, 30), (50, 50, 79, 79)
+    probabilities = np.array([0.71, 0.89], np.float32)
+    corners = np.array([large, small], np.float32)
+    (kept,) = detections(corners, probabilities, 0.9, (100, 200, 3))
+    assert kept.box == Box(0, 0, 20, 30)
+    assert detections(corners, probabilities, 0.95, (100, 200, 3)) == []
+
+
 def test_a_probability_of_just_the_minimum_is_enough() -> None:
     assert found((0, 0, 10, 10), minimum=float(np.float32(0.9)))
 
@@ -39,7 +49,7 @@ def test_boxes_without_a_pixel_inside_the_frame_are_dropped() -> None:
 def test_of_the_faces_that_are_kept_each_has_its_own_landmarks() -> None:
     corners = np.array([[0, 0, 10, 10], [0, 0, 30, 30], [5, 5, 9, 9]], np.float32)
     landmarks = np.arange(30, dtype=np.float32).reshape(3, 5, 2)
-    faces = detections(corners, np.array([0.9, 0.5, 0.9], np.float32), 0.6, (99, 99), landmarks)
+    faces = detections(corners, np.array([0.9, 0.5, 0.9], np.float32), 0.6, (999, 999), landmarks)
     for face, expected in zip(faces, landmarks[::2], strict=True):
         assert face.landmarks is not None
         assert np.array_equal(face.landmarks, expected)

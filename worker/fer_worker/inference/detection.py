@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_worker.inference.mtcnn.boxes import shows_in
+from fer_worker.inference.mtcnn.boxes import shows_in, sure
 from fer_worker.inference.types import Box
 
 
@@ -31,13 +31,14 @@ def detections(
     Args:
         corners: (N, 4) x1, y1, x2, y2 in pixels. Cut to whole ones towards zero, as fer does.
         probabilities: (N,)
-        min_probability: the least one to keep.
+        min_probability: the least one to keep; see `sure`.
         frame_shape: height and width first. A box without a pixel inside is dropped: there is
             nothing to look at.
         landmarks: (N, 5, 2), see `FoundFaces`.
     """
     whole = corners.astype(int)
-    kept = (probabilities >= min_probability) & shows_in(corners, *frame_shape[:2])
+    size = frame_shape[0], frame_shape[1]
+    kept = sure(corners, probabilities, min_probability, *size) & shows_in(corners, *size)
     places = [None] * len(corners) if landmarks is None else list(landmarks)
     return [
         Detection(Box(x1, y1, x2 - x1, y2 - y1), float(probabilities[face]), places[face])

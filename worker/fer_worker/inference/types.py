@@ -75,12 +75,13 @@ class EngineOptions:
     min_face_probability: float = field(
         default=0.9,
         metadata={
-            "help": "Drop faces that the detector is less sure of.",
+            "help": "Drop faces that the detector is less sure of; large ones may be 0.2 below.",
             "within": (0, 1),
             "fer": 0.0,
         },
     )
-    """They are dropped before the first one is chosen."""
+    """They are dropped before the first one is chosen. A face is large that has 30 % of the frame's
+    shorter side."""
     min_face_size: int | Percent = field(
         default=20,
         metadata={

@@ -6,7 +6,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from fer_worker.inference.mtcnn.boxes import Floats, Indices, areas, regressed, shows_in, squared
+from fer_worker.inference.mtcnn.boxes import (
+    Floats,
+    Indices,
+    areas,
+    regressed,
+    shows_in,
+    squared,
+    sure,
+)
 from fer_worker.inference.mtcnn.operations import Candidates, DetectorOps, FoundFaces, Scores
 from fer_worker.inference.mtcnn.pyramid import AreaResizer
 
@@ -37,8 +45,8 @@ class Cascade:
     Args:
         picture: the picture.
         kernels: the heavy steps.
-        min_probability: faces O-Net is less sure of are dropped. It changes nothing in the others:
-            one suppresses only those of lower scores.
+        min_probability: faces O-Net is less sure of are dropped; see `sure`. It changes nothing in
+            the others of higher scores: one suppresses only those of lower ones.
     """
 
     def __init__(
@@ -105,8 +113,10 @@ class Cascade:
 
     def accepted(self, refined: Indices) -> Indices:
         """Refined candidates that O-Net believes in, before they suppress each other."""
-        scores = self.known["face_score"][refined]
-        return refined[(scores > OUTPUT_THRESHOLD) & (scores >= self._min_probability)]
+        boxes, scores = self.known["face"][refined], self.known["face_score"][refined]
+        size = self._picture.height, self._picture.width
+        is_sure = sure(boxes, scores, self._min_probability, *size)
+        return refined[(scores > OUTPUT_THRESHOLD) & is_sure]
 
     def found(self, faces: Indices) -> FoundFaces:
         """What is known of faces."""
