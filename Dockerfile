@@ -1,4 +1,4 @@
-# docker build -t fer-worker .                              the worker, 0.5 GB of packages
+# docker build -t fer-worker .                              the worker, 0.3 GB of packages
 # docker build -t fer-worker:fer --target worker-fer .      with the fer library as well: 8 GB
 # docker build -t fer-worker:http --target gateway .        HTTP in front of the queue
 
@@ -14,7 +14,7 @@ FROM base AS dependencies
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 \
     PIP_NO_CACHE_DIR=1
 WORKDIR /src
-# For the detector's kernels, which are compiled.
+# For the networks, which are compiled.
 RUN apt-get update && apt-get install --yes --no-install-recommends g++
 RUN python -m venv /opt/fer-worker
 COPY pyproject.toml constraints.txt ./

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fer_client.errors import EngineError
 from fer_worker.inference.factory import create_engine
-from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
+from fer_worker.inference.mtcnn.pyramid import IntegralImage, Window
 from fer_worker.inference.native import kernels
 from fer_worker.inference.native.library import Library
 from fer_worker.inference.native.operations import NativeOps
@@ -68,7 +68,7 @@ def test_cells_of_a_window_are_those_of_numpy(
     scale: float,
     data: st.DataObject,
 ) -> None:
-    picture = AreaResizer(noise(round(height / scale), round(width / scale)))
+    picture = IntegralImage(noise(round(height / scale), round(width / scale)))
     columns, rows = picture.level_size(scale)
     left, top = (data.draw(st.integers(0, (side - 12) // 2)) * 2 for side in (columns, rows))
     window = Window(left, top, columns, rows)
@@ -86,7 +86,7 @@ def test_cells_of_photographs_are_those_of_numpy(
 ) -> None:
     found = 0
     for image in views(12):
-        picture = AreaResizer(image)
+        picture = IntegralImage(image)
         for scale in (0.6, 0.3):
             window = Window(0, 0, *picture.level_size(scale))
             expected = on_numpy.cells(picture, scale, window, 0.6)
@@ -105,7 +105,7 @@ def test_guesses_in_bfloat16_decide_nothing(views: Views) -> None:
         pytest.skip("this CPU does not compute with bfloat16")
     seen = 0
     for image in views(40):
-        picture = AreaResizer(image)
+        picture = IntegralImage(image)
         for scale in (0.6, 0.43, 0.3, 0.15):
             window = Window(0, 0, *picture.level_size(scale))
             guessed, expected = (
@@ -157,7 +157,7 @@ def test_candidates_get_the_scores_of_numpy_however_many(
 ) -> None:
     chance = np.random.default_rng(count)
     for image in views(6):
-        picture = AreaResizer(image)
+        picture = IntegralImage(image)
         size = (picture.width, picture.height)
         first = chance.integers(0, size, (count, 2))
         last = chance.integers(first, size) + 1
@@ -179,7 +179,7 @@ def test_candidates_get_the_scores_of_numpy_however_many(
 def test_sums_stay_exact_where_the_integral_image_wraps_around(
     compiled: NativeOps, on_numpy: NumpyOps
 ) -> None:
-    picture = AreaResizer(np.full((3000, 3000, 3), 255, np.uint8))  # 2.3e9 a channel, over 2**31
+    picture = IntegralImage(np.full((3000, 3000, 3), 255, np.uint8))  # 2.3e9 a channel, over 2**31
     corners = np.array([[2900, 2900, 3000, 3000], [0, 0, 3000, 3000]], np.int32)
     expected, answers = (one.refine(picture, corners, 1e-12) for one in (on_numpy, compiled))
     np.testing.assert_allclose(answers.scores, expected.scores, atol=2e-6)
@@ -188,7 +188,7 @@ def test_sums_stay_exact_where_the_integral_image_wraps_around(
 def test_what_does_not_lie_in_the_picture_never_reaches_the_compiled_code(
     compiled: NativeOps,
 ) -> None:
-    picture = AreaResizer(noise(50, 60))
+    picture = IntegralImage(noise(50, 60))
     for corner in ([0, 0, 61, 50], [0, 0, 60, 51], [-1, 0, 9, 9], [5, 5, 5, 9], [9, 9, 5, 12]):
         with pytest.raises(ValueError, match="in "):
             compiled.refine(picture, np.array([corner], np.int32), 0.7)
@@ -219,5 +219,5 @@ def test_without_compiled_code_the_engine_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(kernels, "_LIBRARY_NAMES", ("none.so",))
-    with pytest.raises(EngineError, match="compiled kernels are missing"):
+    with pytest.raises(EngineError, match="compiled code is missing"):
         create_engine(EngineOptions())

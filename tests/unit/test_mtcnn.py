@@ -55,8 +55,8 @@ def proposing_nothing(pictures: Floats) -> list[Floats]:
 
 
 def test_without_proposals_nobody_else_is_asked() -> None:
-    kernels = NumpyOps(proposing_nothing, never, never)
-    faces = detect_faces(IMAGE, kernels, min_face_size=20)
+    ops = NumpyOps(proposing_nothing, never, never)
+    faces = detect_faces(IMAGE, ops, min_face_size=20)
     assert faces.boxes.shape == (0, 4)
     assert len(faces) == 0
 
@@ -69,15 +69,15 @@ def test_in_a_frame_smaller_than_the_smallest_face_nobody_is_asked(shape: tuple[
 
 def test_what_the_second_network_refuses_the_third_does_not_see() -> None:
     asked: list[tuple[int, ...]] = []
-    kernels = NumpyOps(proposing(every=1000), answering(0.7, asked), never)
-    assert len(detect_faces(IMAGE, kernels, min_face_size=20)) == 0
+    ops = NumpyOps(proposing(every=1000), answering(0.7, asked), never)
+    assert len(detect_faces(IMAGE, ops, min_face_size=20)) == 0
     assert [shape[1:] for shape in asked] == [(3, 24, 24)]
 
 
 def test_faces_come_largest_first_with_the_last_networks_scores() -> None:
-    kernels = NumpyOps(proposing(every=1000), answering(0.9, []), answering(0.8, []))
+    ops = NumpyOps(proposing(every=1000), answering(0.9, []), answering(0.8, []))
     # One cell a level, all in one corner; the last suppression leaves the ones not inside another.
-    faces = detect_faces(IMAGE, kernels, min_face_size=20)
+    faces = detect_faces(IMAGE, ops, min_face_size=20)
     areas = np.prod(faces.boxes[:, 2:] - faces.boxes[:, :2], axis=1)
     assert len(faces) >= 1
     assert (np.diff(areas) <= 0).all()
@@ -88,17 +88,17 @@ def test_the_unsure_ones_change_nothing_in_the_others() -> None:
     def output(pictures: Floats) -> list[Floats]:
         return said(np.linspace(0.71, 0.99, len(pictures)), of_output=True)
 
-    kernels = NumpyOps(proposing(every=8), answering(0.9, []), output)
-    every = detect_faces(IMAGE, kernels, min_face_size=20)
-    sure = detect_faces(IMAGE, kernels, min_face_size=20, min_probability=0.9)
+    ops = NumpyOps(proposing(every=8), answering(0.9, []), output)
+    every = detect_faces(IMAGE, ops, min_face_size=20)
+    sure = detect_faces(IMAGE, ops, min_face_size=20, min_probability=0.9)
     assert 0 < len(sure) < len(every)
     assert np.array_equal(sure.boxes, every.boxes[every.scores >= 0.9])
 
 
 @pytest.mark.parametrize("detect", [detect_faces, detect_largest_face])
 def test_landmarks_are_pixels_of_the_picture_between_the_candidates_corners(detect: Any) -> None:
-    kernels = NumpyOps(proposing(every=1000), answering(0.9, []), answering(0.8, []))
-    faces = detect(IMAGE, kernels, min_face_size=20)
+    ops = NumpyOps(proposing(every=1000), answering(0.9, []), answering(0.8, []))
+    faces = detect(IMAGE, ops, min_face_size=20)
     assert faces.landmarks.shape == (len(faces), 5, 2)
     # The first pixel counts as 1 in a box, and the last belongs to it.
     np.testing.assert_allclose(faces.landmarks[:, 0], faces.boxes[:, :2] - 1)

@@ -26,7 +26,7 @@ def create_engine(options: EngineOptions, kernel: str | None = None) -> Engine:
 
 
 def warm_up(engine: Engine) -> None:
-    """Analyse a blank frame, so that the first real one finds everything loaded and compiled."""
+    """Analyse a blank frame, so that the first real one finds the detector loaded."""
     import numpy as np
 
     engine.analyze(np.zeros((360, 640, 3), np.uint8), "all")

@@ -1,4 +1,4 @@
-"""What an engine is, its options, and how one is made.
+"""What an engine is, and its options.
 
 Importing this module loads no model library and no OpenCV: supervisors and `--help` do.
 """

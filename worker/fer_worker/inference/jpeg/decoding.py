@@ -67,7 +67,7 @@ def decode_frame(jpeg: bytes, limits: FrameLimits) -> Decoded:
 
 
 def count_pixels(jpeg: bytes, limits: FrameLimits) -> int:
-    """Count the pixels of a frame by its header; 0 for one that is refused before it is decoded."""
+    """Count the pixels of a frame by its header; 0 where the header is refused."""
     try:
         _, header = _check(jpeg, limits)
     except FrameError:

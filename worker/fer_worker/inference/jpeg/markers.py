@@ -14,8 +14,6 @@ APP0, APP1, APP14 = 0xE0, 0xE1, 0xEE
 FRAME_HEADERS: Final = frozenset(range(0xC0, 0xD0)) - {DHT, 0xC8, 0xCC}
 """SOF0 to SOF15, without DHT, JPG and DAC."""
 PROGRESSIVE: Final = 0xC2
-SEQUENTIAL: Final = frozenset({0xC0, 0xC1})
-"""Baseline and extended, both coded by Huffman."""
 
 _MARKER: Final = re.compile(rb"\xff[\x01-\xfe]")
 _SCAN_END: Final = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -28,8 +26,8 @@ _COMPONENTS: Final = (1, 3, 4)
 _MAX_SEGMENTS: Final = 1000
 """Real files have a few dozen; a hostile one could have millions."""
 _MAX_SCANS: Final = 100
-"""A progressive JPEG has about ten. Each takes as long as the picture is large, and 60 bytes: a
-hundred of them, for 40 megapixels, 1.5 s."""
+"""A progressive JPEG has about ten. A scan can have 60 bytes and still cost a pass over all pixels:
+a hundred of them at 40 megapixels take 1.5 s."""
 
 _OTHER_KINDS: Final = {
     0xC3: "a lossless JPEG",
@@ -44,7 +42,7 @@ class Segment(NamedTuple):
 
     marker: int
     at: int
-    """Of the marker's first byte."""
+    """Byte offset of the marker; the next two of its body, and behind it."""
     start: int
     end: int
 
@@ -62,7 +60,7 @@ class Header(NamedTuple):
     """What a JPEG says of itself before its first scan."""
 
     begin: int
-    """Of the file: where its last start marker is."""
+    """Byte offset of the last start marker before the scan."""
     width: int
     """Before the orientation is applied, as is the height."""
     height: int

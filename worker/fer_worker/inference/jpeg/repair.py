@@ -106,7 +106,7 @@ def repair(jpeg: bytes, header: Header) -> Repaired:
                 there, clean = read_scan(data, known, scan.blocks, scan.units, interval, is_cut)
                 copy += clean if there == scan.units else data
                 if there < scan.units and damage is None:
-                    row = max(there, 0) // scan.units_per_row * scan.rows_per_unit
+                    row = there // scan.units_per_row * scan.rows_per_unit
                     damage = f"from row {min(row, header.height)} of {header.height} on"
             has_scan = True
         elif marker == EOI or (marker == SOI and has_scan):  # another picture begins

@@ -16,12 +16,12 @@ from fer_worker.inference.mtcnn.boxes import (
     sure,
 )
 from fer_worker.inference.mtcnn.operations import Candidates, DetectorOps, FoundFaces, Scores
-from fer_worker.inference.mtcnn.pyramid import AreaResizer
+from fer_worker.inference.mtcnn.pyramid import IntegralImage
 
 REFINE_THRESHOLD: Final = 0.7
 OUTPUT_THRESHOLD: Final = 0.7
 
-_Network = Callable[[AreaResizer, NDArray[np.int32], float], Scores]
+_Network = Callable[[IntegralImage, NDArray[np.int32], float], Scores]
 
 _CANDIDATE = np.dtype(
     [
@@ -44,16 +44,16 @@ class Cascade:
 
     Args:
         picture: the picture.
-        kernels: the heavy steps.
-        min_probability: faces O-Net is less sure of are dropped; see `sure`. It changes nothing in
-            the others of higher scores: one suppresses only those of lower ones.
+        ops: the networks and the suppression.
+        min_probability: faces of which O-Net is less sure are dropped before they suppress others;
+            see `sure`.
     """
 
     def __init__(
-        self, picture: AreaResizer, kernels: DetectorOps, min_probability: float = 0.0
+        self, picture: IntegralImage, ops: DetectorOps, min_probability: float = 0.0
     ) -> None:
         self._picture = picture
-        self._kernels = kernels
+        self._ops = ops
         self._min_probability = min_probability
         self.known: NDArray[Any] = np.empty(0, _CANDIDATE)
 
@@ -75,22 +75,20 @@ class Cascade:
         asked = np.flatnonzero(np.isnan(known["refined_score"]))
         if len(asked):
             boxes = known["proposed"][asked]
-            answers = self._ask(self._kernels.refine, boxes, REFINE_THRESHOLD)
+            answers = self._ask(self._ops.refine, boxes, REFINE_THRESHOLD)
             known["refined"][asked] = squared(regressed(boxes, answers.regressions, pixel=1))
             known["refined_score"][asked] = answers.scores
         passed = np.flatnonzero(known["refined_score"] > REFINE_THRESHOLD)
         candidates = known[passed]
         return passed[
-            self._kernels.suppress_by_union(
-                candidates["proposed"], candidates["refined_score"], 0.7
-            )
+            self._ops.suppress_by_union(candidates["proposed"], candidates["refined_score"], 0.7)
         ]
 
     def output(self, asked: Indices) -> None:
         """Third stage: show some refined candidates to O-Net."""
         if len(asked):
             boxes = self.known["refined"][asked]
-            answers = self._ask(self._kernels.output, boxes, OUTPUT_THRESHOLD)
+            answers = self._ask(self._ops.output, boxes, OUTPUT_THRESHOLD)
             self.known["face"][asked] = regressed(boxes, answers.regressions, pixel=1)
             self.known["face_score"][asked] = answers.scores
             self.known["landmarks"][asked] = answers.landmarks
@@ -105,7 +103,7 @@ class Cascade:
         """
         accepted = self.accepted(refined)
         faces = self.known[accepted]
-        kept = accepted[self._kernels.suppress_by_minimum(faces["face"], faces["face_score"], 0.7)]
+        kept = accepted[self._ops.suppress_by_minimum(faces["face"], faces["face_score"], 0.7)]
         boxes = self.known["face"][kept]
         shown = shows_in(boxes, self._picture.height, self._picture.width)
         # Reversed, as facenet-pytorch has it: of equal areas the later one comes first.

@@ -2,10 +2,9 @@
 
 Zhang et al., "Joint Face Detection and Alignment using Multi-task Cascaded Convolutional Networks"
 (2016): P-Net scores every cell of a pyramid of pictures, R-Net and O-Net score what is left. Held
-to facenet-pytorch's own results box for box. Knows no inference library: the heavy steps are handed
-in (`kernels.py`).
+to facenet-pytorch's own results box for box. The networks are handed in (`DetectorOps`).
 
-`largest.py` finds the largest face without looking everywhere.
+`largest_first.py` finds the largest face without looking everywhere.
 """
 
 import numpy as np
@@ -14,12 +13,12 @@ from numpy.typing import NDArray
 from fer_worker.inference.mtcnn.cascade import Cascade
 from fer_worker.inference.mtcnn.operations import DetectorOps, FoundFaces
 from fer_worker.inference.mtcnn.proposals import propose
-from fer_worker.inference.mtcnn.pyramid import AreaResizer, pyramid_scales
+from fer_worker.inference.mtcnn.pyramid import IntegralImage, pyramid_scales
 
 
 def detect_faces(
     image: NDArray[np.uint8],
-    kernels: DetectorOps,
+    ops: DetectorOps,
     min_face_size: int,
     min_probability: float = 0.0,
 ) -> FoundFaces:
@@ -27,17 +26,17 @@ def detect_faces(
 
     Args:
         image: (height, width, 3) uint8. The networks were trained on RGB; fer hands over BGR.
-        kernels: the heavy steps.
+        ops: the networks and the suppression.
         min_face_size: side in pixels of the smallest face looked for; at least 12.
         min_probability: faces that O-Net is less sure of are dropped.
 
     Returns:
         Faces with at least a pixel inside the picture, the largest area first.
     """
-    picture = AreaResizer(image)
-    cascade = Cascade(picture, kernels, min_probability)
+    picture = IntegralImage(image)
+    cascade = Cascade(picture, ops, min_probability)
     for scale in reversed(pyramid_scales(picture.height, picture.width, min_face_size)):
-        cascade.add(propose(picture, kernels, scale))
+        cascade.add(propose(picture, ops, scale))
     refined = cascade.refine()
     cascade.output(refined)
     return cascade.found(cascade.faces(refined))

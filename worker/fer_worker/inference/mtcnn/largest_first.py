@@ -37,7 +37,7 @@ from fer_worker.inference.mtcnn.cascade import Cascade
 from fer_worker.inference.mtcnn.detector import detect_faces
 from fer_worker.inference.mtcnn.operations import DetectorOps, FoundFaces
 from fer_worker.inference.mtcnn.proposals import propose
-from fer_worker.inference.mtcnn.pyramid import CELL, AreaResizer, pyramid_scales
+from fer_worker.inference.mtcnn.pyramid import CELL, IntegralImage, pyramid_scales
 
 _GROWTH: Final = 2.2
 """A face's side is at most this many times its cell's."""
@@ -49,30 +49,30 @@ _COARSE_SIDE: Final = 100
 
 def detect_largest_face(
     image: NDArray[np.uint8],
-    kernels: DetectorOps,
+    ops: DetectorOps,
     min_face_size: int,
     min_probability: float = 0.0,
 ) -> FoundFaces:
     """Find the first of the faces that `detect_faces` finds, given the same; at most one."""
-    picture = AreaResizer(image)
+    picture = IntegralImage(image)
     shorter = min(picture.height, picture.width)
-    cascade = Cascade(picture, kernels, min_probability)
+    cascade = Cascade(picture, ops, min_probability)
     levels = deque(reversed(pyramid_scales(picture.height, picture.width, min_face_size)))
     largest: _Largest | None = None
 
     while levels and (largest is None or largest.side < CELL / levels[0] * _GROWTH):
         coarse = list(takewhile(lambda scale: scale * shorter < _COARSE_SIDE, levels))
         for _ in coarse or range(1):
-            cascade.add(propose(picture, kernels, levels.popleft()))
+            cascade.add(propose(picture, ops, levels.popleft()))
         largest = _settle(cascade)
 
     if largest is None:
         return cascade.found(np.empty(0, np.int64))
     if levels:
         for scale in levels:
-            cascade.add(propose(picture, kernels, scale, largest.region))
+            cascade.add(propose(picture, ops, scale, largest.region))
         if _settle(cascade) != largest:
-            return detect_faces(image, kernels, min_face_size, min_probability)[:1]
+            return detect_faces(image, ops, min_face_size, min_probability)[:1]
     return largest.face
 
 
@@ -99,7 +99,7 @@ class _Largest:
 
 
 def _settle(cascade: Cascade) -> _Largest | None:
-    """Ask O-Net until nobody it has not seen could change which face is the largest."""
+    """Ask O-Net until no candidate that it has not seen can change the largest face."""
     refined = cascade.refine()
     while True:
         largest = _largest(cascade, refined)
@@ -125,7 +125,7 @@ def _matter(boxes: Floats, largest: _Largest | None) -> Mask:
     """Which candidates could be larger than the largest face, or take it away."""
     sides = boxes[:, 2] - boxes[:, 0]
     if largest is None:
-        # The largest half first: one of them may be the face.
+        # First those at least half as wide as the widest.
         matter: Mask = sides * 2 >= sides.max(initial=0)
         return matter
     x1, y1, x2, y2 = largest.region

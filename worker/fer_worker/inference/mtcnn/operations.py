@@ -1,8 +1,4 @@
-"""The heavy steps of the cascade, and the boxes that pass between them.
-
-Boxes here are (N, 4) float32 corners x1, y1, x2, y2 in pixels of the picture. The arithmetic stays
-in float32 and in facenet-pytorch's order: another one rounds differently.
-"""
+"""The heavy steps of the cascade, and the boxes (see `boxes`) that pass between them."""
 
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -11,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.boxes import Floats, Indices, Mask
-from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
+from fer_worker.inference.mtcnn.pyramid import IntegralImage, Window
 
 STRIDE: Final = 2
 """Pixels of a level from one cell of P-Net to the next."""
@@ -49,7 +45,9 @@ class DetectorOps(Protocol):
     to the last bit.
     """
 
-    def cells(self, picture: AreaResizer, scale: float, window: Window, threshold: float) -> Cells:
+    def cells(
+        self, picture: IntegralImage, scale: float, window: Window, threshold: float
+    ) -> Cells:
         """P-Net: cells of a level that look like a face.
 
         Args:
@@ -61,7 +59,9 @@ class DetectorOps(Protocol):
         """
         ...
 
-    def refine(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
+    def refine(
+        self, picture: IntegralImage, corners: NDArray[np.int32], threshold: float
+    ) -> Scores:
         """R-Net, on candidates.
 
         Args:
@@ -72,7 +72,9 @@ class DetectorOps(Protocol):
         """
         ...
 
-    def output(self, picture: AreaResizer, corners: NDArray[np.int32], threshold: float) -> Scores:
+    def output(
+        self, picture: IntegralImage, corners: NDArray[np.int32], threshold: float
+    ) -> Scores:
         """O-Net, on candidates; see `refine`."""
         ...
 
@@ -110,9 +112,6 @@ class Candidates:
 
     def __len__(self) -> int:
         return len(self.scores)
-
-    def __getitem__(self, picked: Indices | Mask | slice) -> "Candidates":
-        return Candidates(self.boxes[picked], self.scores[picked])
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import numpy as np
 
 from fer_worker.inference.mtcnn.boxes import Floats, regressed, squared
 from fer_worker.inference.mtcnn.operations import Candidates, DetectorOps
-from fer_worker.inference.mtcnn.pyramid import CELL, AreaResizer, Window
+from fer_worker.inference.mtcnn.pyramid import CELL, IntegralImage, Window
 
 PROPOSAL_THRESHOLD: Final = 0.6
 
 
 def propose(
-    picture: AreaResizer, kernels: DetectorOps, scale: float, region: Floats | None = None
+    picture: IntegralImage, ops: DetectorOps, scale: float, region: Floats | None = None
 ) -> Candidates:
     """Cells of one level that look like a face, moved to where P-Net sees it, made square.
 
@@ -22,7 +22,7 @@ def propose(
 
     Args:
         picture: the picture.
-        kernels: of which P-Net is asked.
+        ops: of which P-Net is asked.
         scale: the level's.
         region: (4,) x1, y1, x2, y2 in pixels of the picture: only cells around it are looked at.
 
@@ -32,12 +32,12 @@ def propose(
     window = _around(region, scale, picture.level_size(scale))
     if min(window.right - window.left, window.bottom - window.top) < CELL:
         return Candidates(np.empty((0, 4), np.float32), np.empty(0, np.float32))
-    found = kernels.cells(picture, scale, window, PROPOSAL_THRESHOLD)
+    found = ops.cells(picture, scale, window, PROPOSAL_THRESHOLD)
     # The +1 and the missing -1 are the Caffe original's, which counted pixels from 1.
     boxes = np.hstack(
         [np.floor((found.corners + 1) / scale), np.floor((found.corners + CELL) / scale)]
     )
-    kept = kernels.suppress_by_union(boxes, found.scores, 0.5)
+    kept = ops.suppress_by_union(boxes, found.scores, 0.5)
     moved = regressed(boxes[kept], found.regressions[kept], pixel=0)
     return Candidates(squared(moved), found.scores[kept])
 

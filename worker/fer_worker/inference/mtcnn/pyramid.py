@@ -43,8 +43,8 @@ def pyramid_scales(height: int, width: int, min_face_size: int) -> list[float]:
     return scales
 
 
-class AreaResizer:
-    """One picture, any rectangle of it at any size, as input of the MTCNN networks.
+class IntegralImage:
+    """One picture, from which any rectangle of it can be made at any size.
 
     The sum over a bin is read from four corners of an integral image. Sums are exact integers; they
     are divided in float32 as torch does (bins under 2**24 / 255 pixels: bit for bit as torch).

@@ -38,8 +38,8 @@ def load_library() -> ctypes.CDLL:
                 try:
                     return ctypes.CDLL(str(path))
                 except OSError as error:
-                    raise EngineError(f"the compiled kernels cannot be loaded: {error}") from error
-    raise EngineError("the compiled kernels are missing: install fer-worker again")
+                    raise EngineError(f"the compiled code cannot be loaded: {error}") from error
+    raise EngineError("the compiled code is missing: install fer-worker again")
 
 
 def kernel_index(library: ctypes.CDLL, name: str) -> int:

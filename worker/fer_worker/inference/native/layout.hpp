@@ -67,7 +67,7 @@ struct Scratch {
     Scratch(size_t width, size_t bins) : strip(3 * (width + 1)), sums(bins) {}
 };
 
-/// Two maps that turn into each other; a vector more fits behind each.
+/// Two buffers that layers write in turn; a vector more fits behind each.
 class Maps {
   public:
     explicit Maps(size_t size) : one_(size + 16), other_(size + 16) {}

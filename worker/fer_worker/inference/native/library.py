@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.boxes import Floats, Indices
 from fer_worker.inference.mtcnn.operations import STRIDE
-from fer_worker.inference.mtcnn.pyramid import AreaResizer, Window
+from fer_worker.inference.mtcnn.pyramid import IntegralImage, Window
 from fer_worker.inference.native.kernels import kernel_index, load_library
 
 INPUT_SIDE: Final = 64
@@ -44,16 +44,24 @@ class Library:
         self._suppress.argtypes = [_ARRAY, _ARRAY, _LONG, _FLOAT, _FLOAT, _INTEGER, _ARRAY]
 
     def propose(
-        self, picture: AreaResizer, scale: float, window: Window, weights: Floats, least: float
+        self, picture: IntegralImage, scale: float, window: Window, weights: Floats, least: float
     ) -> Floats:
         """Run P-Net over a window of a level.
+
+        Args:
+            picture: the picture.
+            scale: the level's.
+            window: of the level, in its pixels.
+            weights: as `pack_pnet` lays them out.
+            least: log(p / (1 - p)) of the least probability p of the cells wanted.
 
         Returns:
             (N, 7) float32: a cell's column and row, counted from the window's first, its surplus
             (the difference of the two logits), at least `least`, and its regression.
 
         Raises:
-            ValueError: the window is not in the level, or smaller than a cell.
+            ValueError: the window is not in the level, or has a side under 11 pixels.
+            MemoryError: memory is short.
         """
         columns, rows = (
             (side - 1) // STRIDE - 4
@@ -79,7 +87,7 @@ class Library:
 
     def score(
         self,
-        picture: AreaResizer,
+        picture: IntegralImage,
         corners: NDArray[np.int32],
         weights: Floats,
         least: float,
@@ -88,12 +96,20 @@ class Library:
     ) -> Floats:
         """Run R-Net, or O-Net for `output`, on candidates. A surplus under `least` may be a guess.
 
+        Args:
+            picture: the picture.
+            corners: (N, 4) left, top, right, bottom in pixels, the last two exclusive.
+            weights: as `pack_rnet` or `pack_onet` lays them out.
+            least: see `propose`.
+            output: which network.
+
         Returns:
             (N, 5) float32: the surplus of each, and its regression. From O-Net (N, 15): with five
             landmarks, x of each, then y.
 
         Raises:
             ValueError: a candidate is not in the picture, or empty.
+            MemoryError: memory is short.
         """
         left, top, right, bottom = corners.T
         across = (left >= 0) & (left < right) & (right <= picture.width)
@@ -122,6 +138,7 @@ class Library:
 
         Raises:
             ValueError: pictures of another size.
+            MemoryError: memory is short.
         """
         if pictures.shape[1:] != (INPUT_SIDE, INPUT_SIDE):
             raise ValueError(f"no pictures of {INPUT_SIDE} x {INPUT_SIDE}: {pictures.shape}")
@@ -150,7 +167,9 @@ class Library:
             The indices of the kept ones, in that order.
 
         Raises:
-            ValueError: the order is none of all boxes; a box is not finite.
+            ValueError: the order has another length, or names a box that is not there; a box is not
+                finite.
+            MemoryError: memory is short.
         """
         if boxes.shape != (len(order), 4):
             raise ValueError(f"{len(order)} numbers are no order of boxes {boxes.shape}")
@@ -165,7 +184,7 @@ class Library:
             raise ValueError("the order names a box that is not there, or a box is not finite")
         return kept[:count]
 
-    def _of(self, picture: AreaResizer) -> tuple[object, ...]:
+    def _of(self, picture: IntegralImage) -> tuple[object, ...]:
         sums = _address(picture.sums, np.int32)
         return self._kernel, sums, picture.height, picture.width, picture.is_reversed
 

@@ -81,8 +81,8 @@ class Tail {
 };
 
 #ifdef __AVX512BF16__
-/// A `Tail` that guesses in bfloat16, and looks again in float32 where the guess comes near
-/// `least`.
+/// A `Tail` that guesses in bfloat16, and looks again in float32 where the guess is not
+/// well under `least`.
 class GuessingTail {
   public:
     GuessingTail(const PNet &net, int pooled_width)
@@ -108,7 +108,7 @@ class GuessingTail {
             const float *row = third_.data();
             convolve(&row, columns_, net_.heads, guesses_.data());
             for (int x = 0, end; x < columns_; x = end + 1) {
-                for (end = x; end < columns_ && is_near(end, least);)
+                for (end = x; end < columns_ && may_pass(end, least);)
                     end++;
                 if (end > x)
                     look_again(y, x, end - x, least, found);
@@ -117,7 +117,7 @@ class GuessingTail {
     }
 
   private:
-    bool is_near(int x, float least) const {
+    bool may_pass(int x, float least) const {
         return Answer(&guesses_[x * net_.heads.channels]).surplus >= least - MARGIN;
     }
 
@@ -309,7 +309,8 @@ void score(const Picture &picture, const int32_t *corners, size_t count, const f
 }
 
 #ifdef __AVX512BF16__
-/// R-Net guesses in bfloat16, and looks again in float32 where the guess comes near `least`.
+/// R-Net guesses in bfloat16, and looks again in float32 where the guess is not well under
+/// `least`.
 void score_by_guess(const Picture &picture, const int32_t *corners, size_t count,
                     const float *weights, float least, float *answers) {
     const RNet net(weights);
@@ -327,16 +328,17 @@ void score_by_guess(const Picture &picture, const int32_t *corners, size_t count
             shorten(spare.other(), 4 * 4 * net.second.channels, shorts.data());
             convolve_map<4, 2>(net.third, shorts.data(), group.features_of(i), third.data());
         }
-        int near[Group<RNet>::MOST_AT_ONCE], count_near = 0;
+        int possible[Group<RNet>::MOST_AT_ONCE], count_possible = 0;
         group.finish(some, [&](int i, const Answer &answer) {
             write(answer, answers, done + i);
             if (answer.surplus >= least - MARGIN)
-                near[count_near++] = i;
+                possible[count_possible++] = i;
         });
-        for (int i = 0; i < count_near; i++)
-            features(net, group.map(near[i]), spare, group.features_of(i));
-        group.finish(count_near,
-                     [&](int i, const Answer &answer) { write(answer, answers, done + near[i]); });
+        for (int i = 0; i < count_possible; i++)
+            features(net, group.map(possible[i]), spare, group.features_of(i));
+        group.finish(count_possible, [&](int i, const Answer &answer) {
+            write(answer, answers, done + possible[i]);
+        });
         done += some;
     }
 }

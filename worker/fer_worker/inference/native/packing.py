@@ -1,5 +1,6 @@
 """The weights of the networks, laid out as the compiled code reads them (layout.hpp)."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -10,43 +11,53 @@ from fer_worker.inference.weights import Weights
 
 _BLOCK: Final = 32
 _VECTOR: Final = 16
+_LENGTHS: Final = {"pnet": 7152, "rnet": 101_600, "onet": 389_056, "emotion": 68_096}
+"""Floats that the compiled code reads of each network."""
 _KERAS_EPSILON: Final = 1e-3
 """What every BatchNormalization of the emotion network has in its `model_config`."""
 
 
 def pack_pnet(weights: Weights) -> Floats:
-    """P-Net's, by the names of facenet-pytorch's state dict."""
-    return np.concatenate(
+    """P-Net's, by the names of facenet-pytorch's state dict: (N,) float32.
+
+    Raises:
+        KeyError: a weight is missing.
+        ValueError: one is of another shape.
+    """
+    return _joined(
+        "pnet",
         [
             _convolution(weights, 1, of_picture=True),
             *(_convolution(weights, number) for number in (2, 3)),
             _heads(weights, "conv4_1", "conv4_2"),
-        ]
+        ],
     )
 
 
 def pack_rnet(weights: Weights) -> Floats:
     """R-Net's; see `pack_pnet`."""
-    return np.concatenate(
+    return _joined(
+        "rnet",
         [
             _convolution(weights, 1, of_picture=True),
             *(_convolution(weights, number) for number in (2, 3)),
             _dense(weights, 4),
             _heads(weights, "dense5_1", "dense5_2"),
-        ]
+        ],
     )
 
 
 def pack_onet(weights: Weights) -> Floats:
     """O-Net's; see `pack_pnet`."""
-    return np.concatenate(
+    return _joined(
+        "onet",
         [
             _convolution(weights, 1, of_picture=True),
             *(_convolution(weights, number) for number in (2, 3, 4)),
             _dense(weights, 5),
             # The landmarks fill up a vector that was there anyway: they cost nothing.
             _heads(weights, "dense6_1", "dense6_2", "dense6_3"),
-        ]
+        ],
     )
 
 
@@ -65,14 +76,22 @@ def pack_emotion(weights: Weights) -> Floats:
         ]
     last = weights["conv2d_7/kernel"]
     layers.append(_layer(last, weights["conv2d_7/bias"], np.ones(last.shape[-1], np.float32)))
-    return np.concatenate(layers)
+    return _joined("emotion", layers)
+
+
+def _joined(network: str, layers: Sequence[Floats]) -> Floats:
+    """All layers of a network, for C++, which takes their length for granted."""
+    packed = np.concatenate(layers)
+    if len(packed) != _LENGTHS[network]:
+        raise ValueError(f"{network} has {len(packed)} numbers, not {_LENGTHS[network]}")
+    return packed
 
 
 def _convolution(weights: Weights, number: int, of_picture: bool = False) -> Floats:
     """A convolution's weights (out, in, height, width)."""
-    kernel = weights[f"conv{number}.weight"]
+    filters = weights[f"conv{number}.weight"]
     # A picture has a row for each channel; in maps the channels of a pixel lie together.
-    taps = kernel.transpose((2, 1, 3, 0) if of_picture else (2, 3, 1, 0))
+    taps = filters.transpose((2, 1, 3, 0) if of_picture else (2, 3, 1, 0))
     return _layer(taps, weights[f"conv{number}.bias"], weights[f"prelu{number}.weight"])
 
 
@@ -81,35 +100,35 @@ def _dense(weights: Weights, number: int) -> Floats:
 
     facenet-pytorch flattens that with columns first, here rows come first.
     """
-    kernel = weights[f"dense{number}.weight"]
-    taps = kernel.reshape(len(kernel), 3, 3, -1).transpose(2, 1, 3, 0)
+    filters = weights[f"dense{number}.weight"]
+    taps = filters.reshape(len(filters), 3, 3, -1).transpose(2, 1, 3, 0)
     return _layer(taps, weights[f"dense{number}.bias"], weights[f"prelu{number}.weight"])
 
 
 def _heads(weights: Weights, *names: str) -> Floats:
     """The answers of a network as one layer; without a PReLU, that is one with slopes of 1."""
-    kernel, bias = (
+    filters, bias = (
         np.concatenate([weights[f"{name}.{part}"] for name in names]) for part in ("weight", "bias")
     )
-    return _layer(kernel.reshape(len(kernel), -1).T, bias, np.ones(len(kernel), np.float32))
+    return _layer(filters.reshape(len(filters), -1).T, bias, np.ones(len(filters), np.float32))
 
 
 def _normalised(weights: Weights, name: str, number: int, *, relu: bool) -> Floats:
     """A convolution (height, width, in, out) with the batch normalisation behind it, folded in."""
-    kernel = weights.get(f"{name}/kernel", weights.get(f"{name}/pointwise_kernel"))
-    assert kernel is not None
+    pointwise = f"{name}/pointwise_kernel"
+    filters = weights[pointwise if pointwise in weights else f"{name}/kernel"]
     gamma, beta, mean, variance = (
         weights[f"batch_normalization_{number}/{part}"].astype(np.float64)
         for part in ("gamma", "beta", "moving_mean", "moving_variance")
     )
     scale = gamma / np.sqrt(variance + _KERAS_EPSILON)
     slopes = np.full(len(scale), 0.0 if relu else 1.0)
-    return _layer(kernel * scale, beta - mean * scale, slopes)
+    return _layer(filters * scale, beta - mean * scale, slopes)
 
 
-def _depthwise(kernel: Floats) -> Floats:
-    """A kernel (3, 3, channels, 1): its channels repeated until they fill a vector."""
-    taps = kernel.reshape(9, -1)
+def _depthwise(filters: Floats) -> Floats:
+    """Filters (3, 3, channels, 1): their channels repeated until they fill a vector."""
+    taps = filters.reshape(9, -1)
     return np.tile(taps, max(1, _VECTOR // taps.shape[1])).ravel()
 
 
