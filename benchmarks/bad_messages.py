@@ -76,13 +76,13 @@ BAD: Final = (
     Bad(ErrorCode.MESSAGE_TOO_LARGE, bytes(MAX_MESSAGE_BYTES + 1)),
     Bad(ErrorCode.INVALID_REQUEST, request(_JPEG, deadlin="2026-11-23T10:00:00Z")),
     Bad(ErrorCode.TOO_MANY_PIXELS_IN_BATCH, request(*[_BOMB] * 64)),
-    Bad(ErrorCode.BROKEN_JPEG, request(*[_CUT_OFF] * FRAMES)),
+    Bad(ErrorCode.DAMAGED_JPEG, request(*[_CUT_OFF] * FRAMES)),
     Bad(ErrorCode.FORBIDDEN_REPLY_TO, request(_JPEG)),
 )
 """Sent in turn."""
 
 NOT_ANSWERED: Final = ErrorCode.FORBIDDEN_REPLY_TO
-NOT_BURIED: Final = ErrorCode.BROKEN_JPEG
+NOT_BURIED: Final = ErrorCode.DAMAGED_JPEG
 """The fault of a frame, not of the message."""
 
 

@@ -94,7 +94,7 @@ def test_metrics_count_the_work_of_all_processes_also_of_those_that_died(
         assert {"decode", "detect", "classify", "queued", "publish", "total"} == set(
             busy[0].stages_ms
         )
-        assert all(process.resident_bytes > 100e6 for process in status.processes)
+        assert all(process.resident_bytes > 50e6 for process in status.processes)
 
         with SupervisorClient(broker) as operator:
             list(operator.scale(ScaleCommand(processes=0), timeout_s=60))

@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import simplejpeg
 from numpy.typing import NDArray
 
 from fer_client.errors import FrameError
@@ -214,6 +215,75 @@ def test_frames_without_huffman_tables_have_the_standard_ones() -> None:
     assert refusal(cut(0.5)(motion_jpeg)).code is ErrorCode.DAMAGED_JPEG
 
 
+def test_zeros_behind_a_cut_are_no_picture() -> None:
+    for padding in (40, 4096, 200_000):
+        for share in (0.5, 0.9, 0.98):
+            assert refusal(cut(share)(PLAIN) + bytes(padding)).code is ErrorCode.DAMAGED_JPEG
+    start = PROGRESSIVE.index(b"\xff\xda")
+    for length in range(start + 20, len(PROGRESSIVE) - 200, 997):
+        assert refusal(PROGRESSIVE[:length] + bytes(40)).code is ErrorCode.DAMAGED_JPEG
+
+
+@pytest.mark.parametrize("sound", [PLAIN, WITH_RESTARTS, PROGRESSIVE])
+@pytest.mark.parametrize("end", [b"", EOI, PLAIN], ids=["nothing", "end marker", "another frame"])
+def test_zeros_behind_a_whole_scan_are_harmless(sound: bytes, end: bytes) -> None:
+    jpeg = sound.removesuffix(EOI) + bytes(510) + end
+    assert np.array_equal(whole(jpeg), whole(sound))
+
+
+def test_intervals_that_come_twice_are_damage() -> None:
+    jpeg = WITH_RESTARTS.removesuffix(EOI)
+    marks = [found.start() for found in re.finditer(rb"\xff[\xd0-\xd7]", jpeg)]
+    assert refusal(jpeg[: marks[17]] + jpeg[marks[9] :]).code is ErrorCode.DAMAGED_JPEG
+    lower = jpeg.index(b"\xff\xc0") + 5
+    shorter = jpeg[:lower] + (256).to_bytes(2) + jpeg[lower + 2 :]
+    assert refusal(shorter).code is ErrorCode.DAMAGED_JPEG
+
+
+def test_a_lost_byte_that_libjpeg_has_a_word_about_is_damage() -> None:
+    small = cv2.imencode(".jpg", cv2.resize(PICTURE, (320, 180)))[1].tobytes()
+    start, end = scan_of(small)
+    told = 0
+    for at in range(start + 10, end - 10, 31):
+        jpeg = small[:at] + small[at + 1 :]
+        try:
+            simplejpeg.decode_jpeg(jpeg)
+        except ValueError:  # where it has none, nobody sees it
+            told += 1
+            assert refusal(jpeg).code is ErrorCode.DAMAGED_JPEG
+    assert told > 10
+
+
+def test_a_sequential_picture_without_one_of_its_channels_is_damaged() -> None:
+    table = cv2.imencode(".jpg", np.full((64, 64, 3), 90, np.uint8))[1].tobytes()
+    at = table.rindex(b"\xff\xda")
+    luma_alone = b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" + table[at + 14 : -2]
+    assert refusal(table[:at] + luma_alone + EOI).code is ErrorCode.DAMAGED_JPEG
+
+
+def test_an_interval_ahead_of_the_last_start_marker_does_not_count() -> None:
+    jpeg = SOI + segment(0xDD, b"\x00\x05") + PLAIN
+    assert np.array_equal(whole(jpeg), whole(PLAIN))
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    "content", [b" " * 65_535 + b"\0", b"A" * 65_535 + b"\0", b"A \n" * 30_000 + b"!"]
+)
+def test_text_that_is_nearly_base64_is_told_at_once(content: bytes) -> None:
+    assert kind_of(content) is None or len(content) > 65_536
+
+
+@pytest.mark.timeout(10)
+def test_scans_behind_a_thousand_segments_are_refused() -> None:
+    jpeg = cv2.imencode(
+        ".jpg", np.full((64, 64, 3), 128, np.uint8), (cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    )[1].tobytes()
+    last = jpeg[jpeg.rindex(b"\xff\xda") : -2]
+    bomb = jpeg[:-2] + b"\xff\xfe\x00\x02" * 1000 + last * 200 + EOI
+    assert refusal(bomb).code is ErrorCode.BROKEN_JPEG
+
+
 # Analysed all the same
 
 
@@ -232,6 +302,11 @@ def test_damaged_frames_can_be_analysed_and_say_so(damage: str) -> None:
     assert decoded is not None
     assert decoded.damage is not None
     assert decoded.image.shape[1:] == PICTURE.shape[1:]
+
+
+def test_four_inks_that_are_damaged_are_refused_all_the_same(shared: Path) -> None:
+    jpeg = (shared / "camera_jpegs" / "cmyk.jpg").read_bytes()
+    assert analysed(jpeg[: len(jpeg) // 2] + EOI) is None
 
 
 def test_no_frame_shows_the_pixels_of_another() -> None:

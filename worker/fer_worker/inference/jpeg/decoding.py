@@ -59,6 +59,8 @@ def decode_frame(jpeg: bytes, limits: FrameLimits) -> Decoded:
         check_scans(jpeg)
     image = np.empty((header.height, header.width, 3), np.uint8)
     try:
+        if not header.has_one_scan and not header.is_progressive:
+            raise ValueError("libjpeg does not miss a scan that is missing")
         _decode_into(image, jpeg)
     except ValueError:
         image, damage = _decode_suspicious(jpeg, header, limits)
@@ -112,7 +114,8 @@ def _decode_suspicious(
         except ValueError as error:
             reason = str(error)
     damage = f"the JPEG is damaged: {reason}"
-    if limits.damaged == "refuse":
+    # Four inks are converted behind libjpeg, and not where it has a word.
+    if limits.damaged == "refuse" or len(header.components) == 4:
         raise FrameError(ErrorCode.DAMAGED_JPEG, damage)
     # Into memory of ours: what is not written stays black, and is no other frame's.
     image = np.zeros((header.height, header.width, 3), np.uint8)

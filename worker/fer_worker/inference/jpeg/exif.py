@@ -5,8 +5,8 @@ from typing import Final
 
 _EXIF: Final = b"Exif\x00\x00"
 _ORIENTATION: Final = 0x0112
-_INTEGERS: Final = {3: "H", 4: "I"}
-"""TIFF's types SHORT, as the standard has it, and LONG, as some phones write it."""
+_LONGS: Final = (4, 9)
+"""TIFF's types of four bytes, in which some phones write it."""
 _MAX_ENTRIES: Final = 512
 
 
@@ -23,9 +23,11 @@ def orientation_of(app1: bytes) -> int:
         (at,) = struct.unpack_from(f"{order}I", tiff, 4)
         (count,) = struct.unpack_from(f"{order}H", tiff, at)
         for entry in range(min(count, _MAX_ENTRIES)):
-            tag, kind, values = struct.unpack_from(f"{order}HHI", tiff, at + 2 + 12 * entry)
-            if tag == _ORIENTATION and kind in _INTEGERS and values == 1:
-                (value,) = struct.unpack_from(order + _INTEGERS[kind], tiff, at + 10 + 12 * entry)
+            tag, kind = struct.unpack_from(f"{order}HH", tiff, at + 2 + 12 * entry)
+            if tag == _ORIENTATION:
+                # For OpenCV it is a SHORT, as in the standard, whatever its type and count say.
+                form = "I" if kind in _LONGS else "H"
+                (value,) = struct.unpack_from(order + form, tiff, at + 10 + 12 * entry)
                 return value if 1 <= value <= 8 else 0
     except struct.error:  # it points out of itself
         return 0

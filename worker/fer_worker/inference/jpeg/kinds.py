@@ -27,7 +27,7 @@ _STARTS: Final = {
     b"\x00\x00\x00\x01": "H.264 or H.265 video",
 }
 _BRANDS: Final = {b"avif": "an AVIF picture", b"heic": "a HEIC picture", b"mif1": "a HEIC picture"}
-_BASE64: Final = re.compile(rb"[A-Za-z0-9+/\s]{16,}={0,2}\s*")
+_BASE64: Final = re.compile(rb"[A-Za-z0-9+/\s]{16,}={0,2}")
 _LOOKED_AT: Final = 65536
 
 
@@ -47,7 +47,7 @@ def kind_of(content: bytes) -> str | None:
         return "a WebP picture"
     if content[4:8] == b"ftyp":
         return _BRANDS.get(content[8:12], "an MP4 file")
-    if _BASE64.fullmatch(content[:_LOOKED_AT]):
+    if _BASE64.fullmatch(content[:_LOOKED_AT].strip()):
         return "base64 text"
     at = content.find(JPEG_START)
     return f"a JPEG begins at byte {at}, behind other bytes" if at > 0 else None

@@ -76,6 +76,9 @@ def walk(jpeg: bytes) -> Iterator[Segment]:
     """Walk the segments; bytes between them are skipped, a segment is as long as it says.
 
     The coded data of a scan lies between the segment of its SOS and the next one.
+
+    Raises:
+        FrameError: `broken_jpeg`: there are more than any real file has.
     """
     at = 0
     for _ in range(_MAX_SEGMENTS):
@@ -99,6 +102,7 @@ def walk(jpeg: bytes) -> Iterator[Segment]:
             if scan_end is None:
                 return
             at = scan_end.start()
+    raise FrameError(ErrorCode.BROKEN_JPEG, f"the JPEG has more than {_MAX_SEGMENTS} segments")
 
 
 def read_header(jpeg: bytes) -> Header:
@@ -108,11 +112,11 @@ def read_header(jpeg: bytes) -> Header:
         FrameError: `broken_jpeg`: there is no frame header, or it is of a kind that is not read.
     """
     frame: tuple[Segment, int, int, tuple[Component, ...]] | None = None
-    begin = orientation = 0
+    begin = orientation = earlier = 0
     for segment in walk(jpeg):
         marker, at, start, end = segment
         if marker == SOI:
-            begin, frame, orientation = at, None, 0
+            begin, frame, orientation, earlier = at, None, 0, orientation or earlier
         elif marker == EOI:
             break
         elif marker == APP1 and not orientation:
@@ -123,9 +127,8 @@ def read_header(jpeg: bytes) -> Header:
             kind, width, height, components = frame
             is_progressive = kind.marker == PROGRESSIVE
             has_one_scan = not is_progressive and jpeg[start] == len(components)
-            return Header(
-                begin, width, height, components, is_progressive, has_one_scan, orientation or 1
-            )
+            upright = orientation or earlier or 1
+            return Header(begin, width, height, components, is_progressive, has_one_scan, upright)
     raise FrameError(ErrorCode.BROKEN_JPEG, "the JPEG has no frame header, or no scan")
 
 

@@ -6,6 +6,7 @@ coded data is read as well, which says how many of its rows are there.
 """
 
 import math
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import Final, NamedTuple
@@ -36,6 +37,11 @@ _KNOWN_TRANSFORMS: Final = {3: (0, 1), 4: (0, 2)}
 """By the number of components; others libjpeg takes for the last one, with a warning."""
 _SEQUENTIAL_PARAMETERS: Final = b"\x00\x3f\x00"
 """Of an SOS: the first and the last coefficient, no approximation. Some cameras write others."""
+
+
+_RESTART: Final = re.compile(rb"\xff[\xd0-\xd7]")
+_MOST_ZEROS: Final = 4
+"""At the end of coded data; real data hardly ever ends in more."""
 
 
 class Repaired(NamedTuple):
@@ -72,27 +78,35 @@ def repair(jpeg: bytes, header: Header) -> Repaired:
     copy = bytearray([0xFF, SOI])
     tables = bytearray(TABLES * TABLE_BYTES)
     has_tables = has_scan = False
-    interval = 0
+    interval, is_interval_ours = 0, True
+    scanned: set[int] = set()
     damage: str | None = None
     segments = list(walk(jpeg))
     for index, (marker, at, start, end) in enumerate(segments):
         body = jpeg[start:end]
-        if marker == APP0 and body.startswith(b"JFIF\x00"):
+        # Of what comes before the last start marker only tables count.
+        is_ours = at > header.begin
+        if marker == APP0 and is_ours and body.startswith(b"JFIF\x00") and len(body) >= len(_JFIF):
             _add(copy, marker, _JFIF)
-        elif marker == APP14 and body.startswith(_ADOBE) and len(body) > _ADOBE_TRANSFORM:
+        elif (
+            marker == APP14 and is_ours and body.startswith(_ADOBE) and len(body) > _ADOBE_TRANSFORM
+        ):
             _add(copy, marker, _with_known_transform(body, len(header.components)))
-        elif marker == DQT or (marker in FRAME_HEADERS and at > header.begin):
+        elif marker == DQT or (marker in FRAME_HEADERS and is_ours):
             _add(copy, marker, body)
         elif marker == DRI and len(body) == 2:
-            _add(copy, marker, body)
-            interval = int.from_bytes(body)
+            interval, is_interval_ours = int.from_bytes(body), is_ours
         elif marker == DHT:
             _add(copy, marker, body)
             _read_tables(body, tables)
             has_tables = True
         elif marker == SOS:
-            following = segments[index + 1].at if index + 1 < len(segments) else len(jpeg)
-            data = jpeg[end:following]
+            following = segments[index + 1] if index + 1 < len(segments) else None
+            is_cut = following is None or following.marker == SOI
+            data = _without_padding(jpeg[end : following.at if following else len(jpeg)])
+            if not is_interval_ours and not _RESTART.search(data):
+                interval = 0
+            _add(copy, DRI, interval.to_bytes(2))
             scan = None if header.is_progressive else _layout(body, header)
             if header.is_progressive:
                 _add(copy, marker, body)
@@ -102,7 +116,7 @@ def repair(jpeg: bytes, header: Header) -> Repaired:
             else:
                 _add(copy, marker, body[:-3] + _SEQUENTIAL_PARAMETERS)
                 known = bytes(tables) if has_tables else _standard_tables()
-                is_cut = following == len(jpeg)
+                scanned.update(body[1 : 1 + 2 * body[0] : 2])
                 there, clean = read_scan(data, known, scan.blocks, scan.units, interval, is_cut)
                 copy += clean if there == scan.units else data
                 if there < scan.units and damage is None:
@@ -112,7 +126,18 @@ def repair(jpeg: bytes, header: Header) -> Repaired:
         elif marker == EOI or (marker == SOI and has_scan):  # another picture begins
             break
     copy += bytes([0xFF, EOI])
+    if not header.is_progressive and scanned < {one.number for one in header.components}:
+        damage = damage or "a channel is missing"
     return Repaired(bytes(copy), damage)
+
+
+def _without_padding(data: bytes) -> bytes:
+    """Coded data without the zeros behind it, which some cameras send from their memory.
+
+    A few may belong to it.
+    """
+    solid = data.rstrip(b"\x00")
+    return data if len(data) - len(solid) <= _MOST_ZEROS else solid
 
 
 def _add(copy: bytearray, marker: int, body: bytes) -> None:

@@ -6,6 +6,10 @@
 namespace {
 
 constexpr int MOST_EXTRANEOUS = 4;
+
+/// Units that may be missing at the end of a file that is cut off, by two bytes that can hold as
+/// many: of more than one block, and of a single one.
+constexpr int MOST_CUT = 1, MOST_CUT_BLOCKS = 3;
 /// Bytes that may lie between the last unit and a marker. Some cameras leave 1 to 4 there; behind
 /// more of them hides a lost packet.
 
@@ -96,21 +100,49 @@ bool read_block(Bits &bits, const Codes &dc, const Codes &ac) {
     return true;
 }
 
+using Tables = std::unique_ptr<const Codes>[8];
+
+/// Read one unit; false where its bits mean nothing.
+bool read_unit(const Scan &scan, Bits &bits, const Tables &codes) {
+    for (int64_t block = 0; block < scan.blocks_per_unit; block++)
+        if (!read_block(bits, *codes[scan.blocks[2 * block]],
+                        *codes[4 + scan.blocks[2 * block + 1]]))
+            return false;
+    return true;
+}
+
+/// Whether the bits behind the last unit are units, too, and nothing else: then the picture is
+/// displaced by them. Bits of 1 fill the last byte up.
+bool continues(const Scan &scan, Bits bits, const Tables &codes) {
+    if (bits.bytes_left() <= 0)
+        return false;
+    while (bits.bytes_left() > 0)
+        if (!read_unit(scan, bits, codes))
+            return false;
+    const int64_t filling = bits.size() - bits.place();
+    return filling >= 0 && bits.next_16() >> (16 - filling) == (1u << filling) - 1;
+}
+
 /// Where the next marker is: a 0xFF that no zero follows. Fill bytes belong to it.
 const uint8_t *next_marker(const uint8_t *from, const uint8_t *end) {
-    for (; from < end; from++) {
-        from = std::find(from, end, 0xFF);
-        if (from + 1 >= end || from[1] != 0)
-            break;
-        from++;
-    }
-    return std::min(from, end);
+    while ((from = std::find(from, end, 0xFF)) + 1 < end && from[1] == 0)
+        from += 2;
+    return from;
+}
+
+/// Whether coded data follows at a restart marker that no unit is left for.
+bool has_rest(const uint8_t *marker, const uint8_t *end) {
+    while (marker < end && *marker == 0xFF)
+        marker++;
+    if (marker >= end || *marker < 0xD0 || *marker > 0xD7)
+        return false;
+    return next_marker(marker + 1, end) - marker - 1 > MOST_EXTRANEOUS;
 }
 
 } // namespace
 
 int64_t read_scan(const Scan &scan, std::vector<uint8_t> &clean) {
-    std::unique_ptr<const Codes> codes[8];
+    Tables codes;
     for (int64_t i = 0; i < 2 * scan.blocks_per_unit; i++) {
         const int table = 4 * int(i % 2) + scan.blocks[i];
         if (!codes[table])
@@ -118,31 +150,26 @@ int64_t read_scan(const Scan &scan, std::vector<uint8_t> &clean) {
     }
 
     const uint8_t *at = scan.data, *end = scan.data + scan.size;
+    const int most_cut = scan.blocks_per_unit > 1 ? MOST_CUT : MOST_CUT_BLOCKS;
     for (int64_t done = 0, restarts = 0;;) {
         const uint8_t *marker = next_marker(at, end);
         Bits bits(at, marker);
         const int64_t last =
             scan.interval ? std::min(done + scan.interval, scan.units) : scan.units;
         for (; done < last; done++) {
-            const bool may_be_cut = scan.is_cut && done + 1 == scan.units;
+            const bool may_be_cut = scan.is_cut && scan.units - done <= most_cut;
             if (bits.place() >= bits.size() && !may_be_cut)
                 return done;
-            for (int64_t block = 0; block < scan.blocks_per_unit; block++)
-                if (!read_block(bits, *codes[scan.blocks[2 * block]],
-                                *codes[4 + scan.blocks[2 * block + 1]]))
-                    return done;
+            if (!read_unit(scan, bits, codes))
+                return done;
             if (bits.place() > bits.size() && !may_be_cut)
                 return done;
         }
         bits.append_read(clean);
         if (done == scan.units) {
-            if (bits.bytes_left() <= MOST_EXTRANEOUS)
-                return done;
-            // Where the end marker is missing, some cameras send the zeros behind it in their
-            // memory.
-            const bool is_padding = std::all_of(marker - bits.bytes_left(), marker,
-                                                [](uint8_t byte) { return byte == 0; });
-            return scan.is_cut && is_padding ? done : std::max<int64_t>(done - 1, 0);
+            const bool is_whole = bits.bytes_left() <= MOST_EXTRANEOUS && !has_rest(marker, end) &&
+                                  (scan.interval || !continues(scan, bits, codes));
+            return is_whole ? done : std::max<int64_t>(done - 1, 0);
         }
         while (marker < end && *marker == 0xFF)
             marker++;

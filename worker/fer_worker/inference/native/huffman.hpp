@@ -20,5 +20,5 @@ struct Scan {
 /// How many units are there before the first one that is damaged or missing.
 ///
 /// clean: what a strict reader takes for the same scan: without the few bytes that some cameras
-/// leave before a marker, and with zeros for what is cut off of the very last unit.
+/// leave before a marker, and with zeros for what is cut off of the last units.
 int64_t read_scan(const Scan &scan, std::vector<uint8_t> &clean);

@@ -34,7 +34,7 @@ def read_scan(
     Returns:
         How many units are there before the first one that is damaged or missing; and the data as a
         strict decoder takes it: without the few bytes that some cameras leave before a marker, and
-        with zeros for what is cut off of the very last unit.
+        with zeros for what is cut off of the last units.
 
     Raises:
         ValueError: tables or blocks are not as described.
