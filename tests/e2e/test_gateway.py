@@ -260,10 +260,12 @@ def test_each_request_is_a_line_of_log_with_its_correlation_id(
     answer = http.post("/detect_batch", files=uploads([sample("no_face")]))
     for _ in range(30):
         http.post("/nowhere%1b[31m")
-    log = served.log.read_text()
+    line = r"POST /nowhere\\x1b\[31m: 404 in \d+ ms\n"
+    # An answer is out before its line is written.
+    wait_until(lambda: len(re.findall(line, served.log.read_text())) == 30, what="30 lines")
     name = answer.json()["correlation_id"]
-    assert re.search(rf"POST /detect_batch: 200 in \d+ ms correlation_id={name}\n", log)
-    assert len(re.findall(r"POST /nowhere\\x1b\[31m: 404 in \d+ ms\n", log)) == 30
+    wanted = rf"POST /detect_batch: 200 in \d+ ms correlation_id={name}\n"
+    assert re.search(wanted, served.log.read_text())
 
 
 def test_the_page_about_the_routes_loads_nothing_from_elsewhere(http: httpx.Client) -> None:
