@@ -11,12 +11,14 @@ import socket
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 from fer_worker.cli.gateway import DEFAULT_PORT
 from tests.leftovers import processes_with
 from tests.pages import ROOT, Block, blocks, missing
 from tests.shell import Shell
+from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -103,6 +105,7 @@ def test_what_is_not_run_is_on_a_page() -> None:
 def follow(shell: Shell, block: Block, gateway_port: str) -> None:
     """Run the commands of a block; what they print must be as the page says."""
     printed = ""
+    gateway = f"http://127.0.0.1:{gateway_port}/"
     for command in block.commands:
         if any(re.fullmatch(pattern, command) for pattern in NOT_RUN_HERE):
             continue
@@ -113,6 +116,8 @@ def follow(shell: Shell, block: Block, gateway_port: str) -> None:
         assert code == 0, f"{command}\n{said}"
         if ready is not None:
             said += shell.wait_for(ready)
+        if command.startswith("fer-worker gateway"):  # connected, it still makes its reply queue
+            wait_until(lambda: httpx.get(gateway).is_success, 30, "the gateway answers")
         printed += said
     line = missing(block.output, printed)
     assert line is None, f"not printed: {line}\n{printed}"
