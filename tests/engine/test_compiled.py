@@ -218,6 +218,6 @@ def test_faces_of_another_size_never_reach_the_compiled_code(
 def test_without_compiled_code_the_engine_says_what_is_missing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(kernels, "_LIBRARY_NAMES", ("none.so",))
+    monkeypatch.setattr(kernels, "LIBRARY_NAMES", ("none.so",))
     with pytest.raises(EngineError, match="compiled code is missing"):
         create_engine(EngineOptions())

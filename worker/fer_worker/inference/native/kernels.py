@@ -17,7 +17,7 @@ from fer_client.errors import EngineError
 VARIABLE: Final = "FER_WORKER_KERNEL"
 """Names the kernel to use, in place of a measurement."""
 
-_LIBRARY_NAMES: Final = ("libkernels.so", "libkernels.dylib", "kernels.dll")
+LIBRARY_NAMES: Final = ("libkernels.so", "libkernels.dylib", "kernels.dll")
 _ROUNDS: Final = 3
 
 log = logging.getLogger(__name__)
@@ -33,7 +33,7 @@ def load_library() -> ctypes.CDLL:
     """
     package = Path(*__package__.split("."))
     for folder in (Path(__file__).parent, *(Path(entry, package) for entry in sys.path)):
-        for name in _LIBRARY_NAMES:
+        for name in LIBRARY_NAMES:
             if (path := folder / name).is_file():
                 try:
                     return ctypes.CDLL(str(path))
