@@ -57,15 +57,10 @@ def decode_frame(jpeg: bytes, limits: FrameLimits) -> Decoded:
     jpeg, header = _check(jpeg, limits)
     if not header.has_one_scan:
         check_scans(jpeg)
-    image = np.empty((header.height, header.width, 3), np.uint8)
-    try:
-        if not header.has_one_scan and not header.is_progressive:
-            raise ValueError("libjpeg does not miss a scan that is missing")
-        _decode_into(image, jpeg)
-    except ValueError:
+    image, damage = _decode_silent(jpeg, header), None
+    if image is None:
         image, damage = _decode_suspicious(jpeg, header, limits)
-        return Decoded(_upright(image, header.orientation), damage)
-    return Decoded(_upright(image, header.orientation))
+    return Decoded(_upright(image, header.orientation), damage)
 
 
 def count_pixels(jpeg: bytes, limits: FrameLimits) -> int:
@@ -98,6 +93,18 @@ def _check(jpeg: bytes, limits: FrameLimits) -> tuple[bytes, Header]:
         text = f"the frame has {width}x{height} pixels; its sides must have {MIN_FRAME_SIDE}"
         raise FrameError(ErrorCode.FRAME_TOO_SMALL, text)
     return jpeg, header
+
+
+def _decode_silent(jpeg: bytes, header: Header) -> "BGRImage | None":
+    """Decode what libjpeg has no word about; None for anything else."""
+    if not header.has_one_scan and not header.is_progressive:
+        return None  # it does not miss a channel whose scan is lost
+    image = np.empty((header.height, header.width, 3), np.uint8)
+    try:
+        _decode_into(image, jpeg)
+    except ValueError:
+        return None
+    return image
 
 
 def _decode_suspicious(
