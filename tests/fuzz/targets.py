@@ -21,7 +21,7 @@ from fer_worker.serving.request_decoder import decode_request
 
 TOPOLOGY = Topology()
 LIMITS = Limits(replies=ReplyPattern(r"fer\.replies\.{user_id}\..+"))
-FRAME_LIMITS = FrameLimits(max_pixels=65_536)
+FRAME_LIMITS = FrameLimits(max_pixels=65_536, damaged="analyze")
 
 LARGEST_FRAME_BYTES = 131_072
 LONGEST_TEXT = 200
@@ -89,10 +89,11 @@ def delivered(table: bytes) -> Delivery:
 def frames(data: bytes) -> None:
     """A frame. What decodes has the size of a header in it, and no other picture's pixels."""
     try:
-        first = decode_frame(data, FRAME_LIMITS).image
+        first, damage = decode_frame(data, FRAME_LIMITS)
     except FrameError as error:
         check_text(error)
         return
+    assert damage is None or "\n" not in damage
     height, width, channels = first.shape
     sizes = (height.to_bytes(2) + width.to_bytes(2), width.to_bytes(2) + height.to_bytes(2))
     assert channels == 3
