@@ -13,9 +13,10 @@ from typing import Literal, TypedDict
 
 import cv2
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
-from fer_worker.inference.types import Face
+from fer_worker.inference.types import Engine, Face
 
 FRAMES = Path(__file__).parents[2] / "examples" / "frames"
 OWN_GOLDEN = Path(__file__).parent / "golden.json"
@@ -69,6 +70,15 @@ def pictures(golden: Golden, folder: Path) -> Iterator[tuple[str, NDArray[np.uin
         image = read_picture(path)
         assert image.shape == (frame["height"], frame["width"], 3), path
         yield name, image, frame
+
+
+def assert_golden_answers(
+    engine: Engine, color: Color, golden: Golden, folder: Path, subtests: pytest.Subtests
+) -> None:
+    """The engine's answers for all pictures of a golden file are those that it has."""
+    for name, image, frame in pictures(golden, folder):
+        with subtests.test(photo=name):
+            assert_same_faces(engine.analyze(image, "all").faces, frame[color])
 
 
 def boxes_of(faces: Sequence[Face]) -> list[list[int]]:

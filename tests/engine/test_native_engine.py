@@ -25,7 +25,7 @@ from tests.engine.golden import (
     FRAMES,
     OWN_GOLDEN,
     Color,
-    assert_same_faces,
+    assert_golden_answers,
     boxes_of,
     pictures,
     read_golden,
@@ -40,10 +40,11 @@ PORTRAIT = FRAMES / "grace_hopper.jpg"
 
 
 @pytest.mark.parametrize("color", ["bgr", "rgb"])
-def test_sample_frames_get_fers_own_answers(engine_of: EngineOf, color: Color) -> None:
+def test_sample_frames_get_fers_own_answers(
+    engine_of: EngineOf, color: Color, subtests: pytest.Subtests
+) -> None:
     engine = engine_of(replace(AS_FER, detector_color=color))
-    for _, image, frame in pictures(read_golden(OWN_GOLDEN), FRAMES):
-        assert_same_faces(engine.analyze(image, "all").faces, frame[color])
+    assert_golden_answers(engine, color, read_golden(OWN_GOLDEN), FRAMES, subtests)
 
 
 @pytest.mark.parametrize("color", ["bgr", "rgb"])
@@ -52,9 +53,7 @@ def test_photographs_get_fers_own_answers(
 ) -> None:
     engine = engine_of(replace(AS_FER, detector_color=color))
     golden = read_golden(shared / "golden_fer.json")
-    for name, image, frame in pictures(golden, shared / "photos"):
-        with subtests.test(photo=name):
-            assert_same_faces(engine.analyze(image, "all").faces, frame[color])
+    assert_golden_answers(engine, color, golden, shared / "photos", subtests)
 
 
 def test_by_default_faces_are_fers_on_rgb_that_the_detector_is_sure_of(engine_of: EngineOf) -> None:

@@ -49,7 +49,9 @@ def which_letters(command: Callable[..., None]) -> Callable[..., None]:
 @list_options
 @broker_options
 def list_(broker: BrokerConfig, limit: int, as_json: bool) -> None:
-    """Say what was dead-lettered, when, why and which sender sent it. Nothing is removed.
+    """Say what was dead-lettered, when, why and by which sender, the oldest first.
+
+    Nothing is removed.
 
     docs/protocol.md says what each code means and what to do.
     """

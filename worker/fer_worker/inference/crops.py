@@ -9,14 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_worker.inference.detection import Detection
-from fer_worker.inference.types import Box, Crop, Views
+from fer_worker.inference.types import INPUT_SIDE, Box, Crop, Views
 
 if TYPE_CHECKING:
     from fer_worker.inference.types import BGRImage
 
 GreyImage = NDArray[np.uint8]
 
-INPUT_SIDE = 64
 _GROWN: Final[Mapping[Views, Sequence[float]]] = {1: (0,), 2: (0,), 6: (-0.05, 0, 0.05)}
 """By how much what is shown of a face is wider than usual, as a share."""
 
@@ -168,11 +167,15 @@ def _as_fer(image: "BGRImage", face: Detection, grown: float) -> GreyImage:
     """What fer cuts out; where that reaches over the edge, the mean of the last two rows."""
     height, width = image.shape[:2]
     left, top, right, bottom = _fer_square(face.box, (height, width), grown)
-    x1, x2 = np.clip((left, right), 0, width)
-    y1, y2 = np.clip((top, bottom), 0, height)
-    shown = np.full((bottom - top, right - left), round(cv2.mean(_grey(image[-2:]))[0]), np.uint8)
-    if x1 < x2 and y1 < y2:
-        shown[y1 - top : y2 - top, x1 - left : x2 - left] = _grey(image[y1:y2, x1:x2])
+    if min(left, top) >= 0 and right <= width and bottom <= height:
+        shown = _grey(image[top:bottom, left:right])
+    else:
+        fill = round(cv2.mean(_grey(image[-2:]))[0])
+        shown = np.full((bottom - top, right - left), fill, np.uint8)
+        x1, x2 = np.clip((left, right), 0, width)
+        y1, y2 = np.clip((top, bottom), 0, height)
+        if x1 < x2 and y1 < y2:
+            shown[y1 - top : y2 - top, x1 - left : x2 - left] = _grey(image[y1:y2, x1:x2])
     return _array(cv2.resize(shown, (INPUT_SIDE, INPUT_SIDE)))
 
 

@@ -35,7 +35,7 @@ class NativeEngine:
 
     Raises:
         EngineError: the weights are missing or damaged; faces under 12 pixels are asked for;
-            the compiled kernels are missing, or none is for this CPU.
+            the compiled code is missing, or has no such kernel for this CPU.
     """
 
     def __init__(self, options: EngineOptions, kernel: str | None = None) -> None:

@@ -24,6 +24,9 @@ Views = Literal[1, 2, 6]
 LEAST_FACE_SIZE: Final = 12
 """Side in pixels of the smallest face that the detector can see."""
 
+INPUT_SIDE: Final = 64
+"""Side in pixels of what the emotion network is shown."""
+
 
 class Percent(str):
     """Per cent of a frame's longer side: `3%`, or `2.5%`; more than 0, and at most 100.

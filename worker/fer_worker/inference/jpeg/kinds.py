@@ -3,8 +3,8 @@
 import re
 from typing import Final
 
-JPEG_START: Final = b"\xff\xd8\xff"
-"""The marker SOI and the first byte of the next one (ITU-T T.81, B.1.1.3)."""
+_JPEG_START: Final = re.compile(rb"\xff*(\xff\xd8\xff)")
+"""The marker SOI, its fill bytes, and the first byte of the next marker (ITU-T T.81, B.1.1.3)."""
 
 _STARTS: Final = {
     b"\x89PNG\r\n\x1a\n": "a PNG picture",
@@ -33,9 +33,8 @@ _LOOKED_AT: Final = 65536
 
 def start_of_jpeg(content: bytes) -> int | None:
     """Where a JPEG begins: behind its fill bytes, which may precede any marker; or None."""
-    fill = len(content) - len(content.lstrip(b"\xff"))
-    begins = fill and content.startswith(JPEG_START, fill - 1)
-    return fill - 1 if begins else None
+    found = _JPEG_START.match(content)
+    return found.start(1) if found else None
 
 
 def kind_of(content: bytes) -> str | None:
@@ -49,7 +48,7 @@ def kind_of(content: bytes) -> str | None:
         return _BRANDS.get(content[8:12], "an MP4 file")
     if _BASE64.fullmatch(content[:_LOOKED_AT].strip()):
         return "base64 text"
-    at = content.find(JPEG_START)
+    at = content.find(b"\xff\xd8\xff")
     return f"a JPEG begins at byte {at}, behind other bytes" if at > 0 else None
 
 

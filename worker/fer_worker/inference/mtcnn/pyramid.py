@@ -6,15 +6,17 @@ floor(i * n / o) <= p < ceil((i + 1) * n / o). `cv2.INTER_AREA` weighs the pixel
 bin by their overlap and gives other values.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-CELL = 12
+from fer_worker.inference.types import LEAST_FACE_SIZE
+
+CELL: Final = LEAST_FACE_SIZE
 """Side in pixels of what P-Net sees at once."""
-FACTOR = 0.709
+FACTOR: Final = 0.709
 """From one level of the pyramid to the next; facenet-pytorch's default, about sqrt(1/2)."""
 
 

@@ -10,9 +10,8 @@ from fer_worker.inference.mtcnn.boxes import Floats, Indices
 from fer_worker.inference.mtcnn.operations import STRIDE
 from fer_worker.inference.mtcnn.pyramid import IntegralImage, Window
 from fer_worker.inference.native.kernels import kernel_index, load_library
+from fer_worker.inference.types import INPUT_SIDE
 
-INPUT_SIDE: Final = 64
-"""Of the emotion network."""
 _EMOTIONS: Final = 7
 
 _INTEGER, _LONG, _FLOAT, _ARRAY = ctypes.c_int, ctypes.c_int64, ctypes.c_float, ctypes.c_void_p
