@@ -1,0 +1,21 @@
+#!/bin/sh
+# Run a command in a system that scripts/make_debian.sh has made, as root, with the caller's environment
+# and working directory. The checkout and the folder for temporary files are at their usual places
+# there. What it mounts is seen by this command and its children alone, and is gone when they are.
+#   scripts/in_debian.sh build/NAME/root COMMAND...
+set -eu
+
+root=$(realpath "$1")
+shift
+# shellcheck disable=SC2016  # for the inner shell
+exec unshare --mount sh -euc '
+    here=$1
+    shift
+    for place in /proc /dev /sys "${TMPDIR:-/tmp}"; do
+        mkdir -p "$0$place"
+        mount --rbind "$place" "$0$place"
+    done
+    mkdir -p "$0$here"
+    mount --bind "$here" "$0$here"
+    exec chroot "$0" sh -euc '\''cd "$0" 2>/dev/null || cd /; exec "$@"'\'' "$PWD" "$@"
+' "$root" "$(realpath "$(dirname "$0")/..")" "$@"
