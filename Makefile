@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 soak fuzz \
-	reference test-reference bench asyncapi promtool chromium clean
+	reference test-reference bench asyncapi promtool chromium strace clean
 
 BIN := .venv/bin
 NATIVE := worker/fer_worker/inference/native
@@ -28,7 +28,7 @@ help: ## this list
 demo: .venv/default.stamp rabbitmq ## broker, workers and sample frames on this machine, start to end
 	$(BIN)/fer-worker demo
 
-test: .venv/dev.stamp rabbitmq promtool chromium ## all tests of the programs, without the fer library
+test: .venv/dev.stamp rabbitmq promtool chromium strace ## all tests of the programs, without the fer library
 	$(BIN)/python $(PYTEST) -m "not reference" $(TESTS) $(PYTEST_ARGS)
 
 test-docs: .venv/dev.stamp rabbitmq chromium ## what pages say: commands, links, examples, benchmarks
@@ -97,6 +97,10 @@ promtool:
 
 chromium:
 	@scripts/install_chromium.sh
+
+strace:
+	@command -v strace >/dev/null || scripts/apt_install.sh strace strace || \
+		echo "Going on without strace: whom commands speak to is not watched." >&2
 
 .venv/default.stamp: $(BUILT_FROM)
 	@scripts/make_venv.sh .venv .

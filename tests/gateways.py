@@ -3,7 +3,7 @@
 import re
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -55,12 +55,17 @@ class RunningGateway:
 
 
 @contextmanager
-def gateway(log: Path, broker: BrokerConfig, *arguments: str) -> Iterator[RunningGateway]:
-    """Run a gateway on a free port until the block ends; its log goes to a file."""
+def gateway(
+    log: Path, broker: BrokerConfig, *arguments: str, prefix: Sequence[str] = ()
+) -> Iterator[RunningGateway]:
+    """Run a gateway on a free port until the block ends; its log goes to a file.
+
+    `prefix` is a command that runs it elsewhere.
+    """
     line, environment = command("gateway", "--port=0", *arguments, broker=broker)
     with log.open("ab") as output:
         process = subprocess.Popen(
-            line,
+            [*prefix, *line],
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=output,
