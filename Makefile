@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 soak fuzz \
+.PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 test-arm soak fuzz \
 	reference test-reference bench asyncapi promtool chromium strace clean
 
 BIN := .venv/bin
@@ -61,6 +61,10 @@ test-rabbitmq4: .venv/dev.stamp rabbitmq ## contract, faults, permissions on Rab
 	FER_WORKER_RABBITMQ_SERVER=$(CURDIR)/build/rabbitmq4/bin/rabbitmq-server \
 		$(BIN)/python $(PYTEST) -m broker tests/contract tests/broker tests/faults \
 		tests/e2e/test_permissions.py $(PYTEST_ARGS)
+
+test-arm: .venv/dev.stamp rabbitmq ## the sample frames and a run on an emulated arm64: makes a Debian 13 (0.5 GB, as root)
+	@scripts/make_arm.sh $(BIN)/python
+	$(BIN)/python -m pytest tests/arm $(PYTEST_ARGS)
 
 soak: .venv/dev.stamp rabbitmq ## every fault at random under load, for SOAK_MINUTES=1; SOAK_SEED=7 repeats a choice
 	$(BIN)/python -m tests.soak

@@ -10,7 +10,7 @@ commands=$(cat)
 
 if ! command -v apt-get >/dev/null; then
     echo "$missing is missing, and there is no apt: install it as this system does." >&2
-    exit 1
+    exit 2
 fi
 if [ "$(id -u)" -eq 0 ]; then
     sudo=()
@@ -18,7 +18,7 @@ elif command -v sudo >/dev/null; then
     sudo=(sudo)
 else
     echo "$missing is missing, and there is no sudo: as root, run 'apt install $packages'." >&2
-    exit 1
+    exit 2
 fi
 
 {

@@ -2,7 +2,7 @@
 # Make a Debian 13 beside this system, to run something in by scripts/in_debian.sh. One that is whole
 # is left as it is. Needs root, on Debian or Ubuntu; ends with 2 where it has not what it needs.
 #   scripts/make_debian.sh build/NAME/root [PACKAGE...]
-# ARCH=arm64 makes one for another machine, and only unpacks it.
+# ARCH=arm64 makes one for another machine: its packages are unpacked, none of them is set up.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -35,5 +35,10 @@ rm -rf "$root" "$made"
 unshare --mount debootstrap --variant=minbase ${ARCH:+--foreign --arch="$ARCH"} \
     ${packages:+--include="$packages"} trixie "$root" ${mirror:+"$mirror"} >"$root.log" ||
     { tail -n 5 "$root.log" >&2; exit 1; }
+if [ -n "${ARCH:-}" ]; then
+    for package in "$root"/var/cache/apt/archives/*.deb; do
+        dpkg-deb --extract "$package" "$root"
+    done
+fi
 rm -rf "$root"/var/cache/apt/archives/*.deb
 echo "$packages" >"$made"

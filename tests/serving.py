@@ -226,14 +226,17 @@ def request(*jpegs: bytes, **fields: Any) -> dict[str, Any]:
 
 
 def command(
-    *arguments: str, broker: BrokerConfig, module: str = "fer_worker"
+    *arguments: str,
+    broker: BrokerConfig,
+    module: str = "fer_worker",
+    python: str = sys.executable,
 ) -> tuple[list[str], dict[str, str]]:
     """The command line and the environment of a `fer-worker` command.
 
     Without URLs in the configuration the arguments say where the broker is.
     """
     environment = {name: value for name, value in os.environ.items() if "FER_WORKER" not in name}
-    return [sys.executable, "-m", module, *arguments], environment | variables(broker)
+    return [python, "-m", module, *arguments], environment | variables(broker)
 
 
 def variables(broker: BrokerConfig) -> dict[str, str]:
@@ -256,10 +259,14 @@ def fer_worker(*arguments: str, broker: BrokerConfig) -> subprocess.CompletedPro
 
 
 def fer_worker_process(
-    *arguments: str, broker: BrokerConfig, timeout_s: float = 90.0, prefix: Sequence[str] = ()
+    *arguments: str,
+    broker: BrokerConfig,
+    timeout_s: float = 90.0,
+    prefix: Sequence[str] = (),
+    python: str = sys.executable,
 ) -> subprocess.CompletedProcess[str]:
     """Run a `fer-worker` command as a process; `prefix` is a command that runs it elsewhere."""
-    line, environment = command(*arguments, broker=broker)
+    line, environment = command(*arguments, broker=broker, python=python)
     return subprocess.run(
         [*prefix, *line], env=environment, capture_output=True, text=True, timeout=timeout_s
     )
@@ -299,6 +306,7 @@ def running(
     *arguments: str,
     engine: str | None = None,
     prefix: Sequence[str] = (),
+    python: str = sys.executable,
 ) -> Iterator[RunningWorkers]:
     """Run `fer-worker run` until the block ends; its log goes to a file.
 
@@ -308,11 +316,10 @@ def running(
         arguments: options of `run`.
         engine: the name of one in `tests.engines`, or None for the one that is the default.
         prefix: a command that becomes this one elsewhere, such as in another namespace.
+        python: the interpreter, which may be another machine's.
     """
-    if engine is None:
-        line, environment = command("run", *arguments, broker=broker)
-    else:
-        line, environment = command(engine, *arguments, broker=broker, module="tests.workers")
+    name, module = ("run", "fer_worker") if engine is None else (engine, "tests.workers")
+    line, environment = command(name, *arguments, broker=broker, module=module, python=python)
     with log.open("ab") as output:
         # Ctrl-C is for us; in a session of its own it ends when the block does, and has no
         # terminal.
