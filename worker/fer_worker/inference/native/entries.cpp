@@ -9,6 +9,12 @@
 #include <new>
 #include <vector>
 
+#if defined(HAS_AMX_BF16) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "huffman.hpp"
 #include "kernels.hpp"
 #include "suppression.hpp"
@@ -36,8 +42,27 @@ bool has_avx512() {
 }
 #endif
 
+#ifdef HAS_AMX_BF16
+/// Tiles are a state of the CPU that Linux gives to a process that asks for it.
+bool has_amx() {
+#ifdef __linux__
+    unsigned eax, ebx, ecx, edx;
+    constexpr unsigned BF16 = 1u << 22, TILES = 1u << 24;
+    if (!__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) || (edx & BF16) == 0 || (edx & TILES) == 0)
+        return false;
+    constexpr long ASK_FOR_STATE = 0x1023, TILE_DATA = 18; // ARCH_REQ_XCOMP_PERM, of asm/prctl.h
+    return syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
+#else
+    return false;
+#endif
+}
+#endif
+
 /// The best ones first. CMakeLists.txt defines what the compiler has.
 const Choice choices[] = {
+#ifdef HAS_AMX_BF16
+    {"amx_bf16", has_avx512() && __builtin_cpu_supports("avx512bf16") && has_amx(), amx_bf16},
+#endif
 #ifdef HAS_AVX512_BF16
     {"avx512_bf16", has_avx512() && __builtin_cpu_supports("avx512bf16"), avx512_bf16},
 #endif

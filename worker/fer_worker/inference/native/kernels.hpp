@@ -32,7 +32,7 @@ struct Kernels {
     void (*classify)(const float *pictures, size_t count, const float *weights, float *logits);
 };
 
-extern const Kernels baseline, avx2, avx512, avx512_bf16;
+extern const Kernels baseline, avx2, avx512, avx512_bf16, amx_bf16;
 
 /// Memory for `count` things of `size` bytes, all zero, which `free` takes back.
 ///

@@ -160,6 +160,132 @@ void convolve(const Number *const *rows, int count, const Layer &layer, float *o
         convolve<next>(rows, count, layer, out, shorts);
 }
 
+#ifdef __AVX512BF16__
+#ifdef __AMX_BF16__
+// ---- Tiles of AMX ------------------------------------------------------------------------------
+
+/// How the tiles of a layer are cut: taps by two, and neighbouring pixels.
+template <class Layer> struct Tiling {
+    /// A tile has room for 16 pairs of taps; a row of a layer's taps takes as few equal ones as it
+    /// can.
+    static constexpr int row = Layer::taps / 2, parts = (row + 15) / 16, pairs = row / parts;
+    static_assert(Layer::taps % 2 == 0 && row % parts == 0 && Layer::channels % 16 == 0);
+
+    static int pixels(int count) { return smaller(16, count); }
+};
+
+template <int tile>
+__attribute__((always_inline)) inline void load_tile(const void *from, long step) {
+    asm volatile("tileloadd (%0,%1), %%tmm%c2" ::"r"(from), "r"(step), "i"(tile) : "memory");
+}
+
+template <int tile> __attribute__((always_inline)) inline void store_tile(void *to, long step) {
+    asm volatile("tilestored %%tmm%c2, (%0,%1)" ::"r"(to), "r"(step), "i"(tile) : "memory");
+}
+
+/// Add to a tile of sums (pixels, channels) the products of taps (pixels, pairs) and weights
+/// (pairs, channels).
+template <int sums, int taps, int weights>
+__attribute__((always_inline)) inline void multiply_tiles() {
+    asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" ::"i"(sums), "i"(taps), "i"(weights)
+                 : "memory");
+}
+
+/// While there is one, this thread's tiles are cut for rows of two layers: 0 to 3 for the first, 4
+/// to 7 for the second. Of each four, two are sums, one is taps and one is weights.
+class Tiles {
+  public:
+    template <class One, class Two> Tiles(const One &, int one_count, const Two &, int two_count) {
+        Shapes shapes;
+        shapes.cut<Tiling<One>>(0, one_count);
+        shapes.cut<Tiling<Two>>(4, two_count);
+        asm volatile("ldtilecfg %0" ::"m"(shapes));
+    }
+    ~Tiles() { asm volatile("tilerelease"); }
+    Tiles(const Tiles &) = delete;
+    Tiles &operator=(const Tiles &) = delete;
+
+  private:
+    /// What the CPU is told of the tiles: bytes of a row, and rows.
+    struct Shapes {
+        uint8_t palette = 1, rest[15] = {};
+        uint16_t bytes[16] = {};
+        uint8_t rows[16] = {};
+
+        template <class Tiling> void cut(int first, int count) {
+            for (int tile = first; tile < first + 4; tile++) {
+                bytes[tile] = 64;
+                rows[tile] = uint8_t(Tiling::pixels(count));
+            }
+            bytes[first + 2] = 4 * Tiling::pairs;
+            rows[first + 3] = Tiling::pairs;
+        }
+    };
+};
+
+/// A row of `count` pixels of 16 * `vectors` channels, as `convolve_channels`, by the tiles from
+/// `first` on.
+template <int first, int vectors, class Layer>
+void convolve_tiles(const uint16_t *const *rows, int count, const uint16_t *weights,
+                    const float *bias, float *out) {
+    using Cut = Tiling<Layer>;
+    const int some = Cut::pixels(count);
+    for (int x = 0;; x = smaller(x + some, count - some)) { // the last ones may be done twice
+        load_tile<first>(bias, 0);
+        if constexpr (vectors == 2)
+            load_tile<first + 1>(bias + 16, 0);
+        const uint16_t *part = weights;
+        for (int y = 0; y < Layer::rows; y++)
+            for (int i = 0; i < Cut::parts; i++, part += 2 * Cut::pairs * 16 * vectors) {
+                const uint16_t *taps = rows[y] + x * Layer::step + 2 * Cut::pairs * i;
+                load_tile<first + 2>(taps, 2 * Layer::step);
+                load_tile<first + 3>(part, 64 * vectors);
+                multiply_tiles<first, first + 2, first + 3>();
+                if constexpr (vectors == 2) {
+                    load_tile<first + 3>(part + 32, 64 * vectors);
+                    multiply_tiles<first + 1, first + 2, first + 3>();
+                }
+            }
+        float *const pixels = out + x * Layer::channels;
+        store_tile<first>(pixels, 4 * Layer::channels);
+        if constexpr (vectors == 2)
+            store_tile<first + 1>(pixels + 16, 4 * Layer::channels);
+        if (x + some == count)
+            break;
+    }
+    const float *slopes = bias + 16 * vectors;
+    for (int x = 0; x < count; x++, out += Layer::channels)
+        for (int r = 0; r < vectors; r++) {
+            const Vector sum = load(out + 16 * r), negative = sum * load(slopes + 16 * r);
+            store(out + 16 * r, sum < 0 ? negative : sum);
+        }
+}
+
+/// As `convolve`, of bfloat16, by the tiles from `first` on.
+template <int first, int channel = 0, class Layer>
+void guess(const uint16_t *const *rows, int count, const Layer &layer, float *out,
+           const uint16_t *shorts) {
+    constexpr int vectors = Layer::channels - channel > 16 ? 2 : 1, next = channel + 16 * vectors;
+    const float *bias = layer.floats(channel) + Layer::rows * Layer::taps * 16 * vectors;
+    convolve_tiles<first, vectors, Layer>(rows, count, shorts + Layer::rows * Layer::taps * channel,
+                                          bias, out + channel);
+    if constexpr (next < Layer::channels)
+        guess<first, next>(rows, count, layer, out, shorts);
+}
+#else
+/// Without AMX there are none.
+struct Tiles {
+    template <class One, class Two> Tiles(const One &, int, const Two &, int) {}
+};
+
+template <int, class Layer>
+void guess(const uint16_t *const *rows, int count, const Layer &layer, float *out,
+           const uint16_t *shorts) {
+    convolve(rows, count, layer, out, shorts);
+}
+#endif
+#endif
+
 /// A row of maxima over `size` x `size` pixels, 2 apart; behind the end of a map there are fewer.
 ///
 /// maps: `rows` rows of `count` pixels.

@@ -43,28 +43,30 @@ template <class Number> class Buffer {
 /// the mean of the pixels floor(i * n / o) <= p < ceil((i + 1) * n / o).
 struct Bins {
     Buffer<int32_t> starts, ends;
-    Buffer<float> lengths;
+    Buffer<float> lengths, inverses;
 
     size_t size() const { return lengths.size(); }
 
     /// Bins first <= i < last of `count` over the pixels start <= p < end.
     Bins(int64_t start, int64_t end, int64_t count, int64_t first, int64_t last)
-        : starts(size_t(last - first)), ends(starts.size()), lengths(starts.size()) {
+        : starts(size_t(last - first)), ends(starts.size()), lengths(starts.size()),
+          inverses(starts.size()) {
         const int64_t pixels = end - start;
         for (int64_t i = first; i < last; i++) {
             const size_t at = size_t(i - first);
             starts[at] = int32_t(start + i * pixels / count);
             ends[at] = int32_t(start + ((i + 1) * pixels + count - 1) / count);
             lengths[at] = float(ends[at] - starts[at]);
+            inverses[at] = 1 / lengths[at];
         }
     }
     Bins(int64_t start, int64_t end, int64_t count) : Bins(start, end, count, 0, count) {}
 };
 
-/// Room for a row of a picture and for the sums over its bins.
+/// Room for a row of a picture and for the sums over its bins, four numbers for each pixel.
 struct Scratch {
     Buffer<int32_t> strip, sums;
-    Scratch(size_t width, size_t bins) : strip(3 * (width + 1)), sums(bins) {}
+    Scratch(size_t width, size_t bins) : strip(3 * (width + 1) + 1), sums(4 * bins) {}
 };
 
 /// Two buffers that layers write in turn; a vector more fits behind each.

@@ -12,16 +12,33 @@ constexpr float MARGIN = 0.25f;
 
 // ---- The picture at another size ---------------------------------------------------------------
 
-/// lower - upper. Unsigned, since over 8 Mpx an integral image wraps around.
-int32_t difference(int32_t lower, int32_t upper) {
-    return int32_t(uint32_t(lower) - uint32_t(upper));
+/// Numbers of the integral image: unsigned, since over 8 Mpx it wraps around.
+typedef uint32_t Sums __attribute__((vector_size(16)));
+
+/// Three channels of a pixel, and a number of the next one.
+__attribute__((always_inline)) inline Sums load_sums(const int32_t *from) {
+    Sums sums;
+    std::memcpy(&sums, from, sizeof sums);
+    return sums;
+}
+
+/// number / divisor, to the bit, for a `divisor` of 1, 2, ... 4,096 and its `inverse`.
+///
+/// Where products and sums are fused a division is four of them (P. Markstein, "Computation of
+/// elementary functions on the IBM RISC System/6000 processor", 1990); tried for every float.
+__attribute__((always_inline)) inline float quotient(float number, float divisor, float inverse) {
+#if defined(__FMA__) || defined(__aarch64__)
+    const float close = number * inverse;
+    return __builtin_fmaf(__builtin_fmaf(-close, divisor, number), inverse, close);
+#else
+    return number / divisor;
+#endif
 }
 
 /// Row `y` of a picture at another size, a channel at each of `out`: means over integer bins.
 void average(const Picture &picture, const Bins &down, size_t y, const Bins &across,
              Scratch &scratch, float *const (&out)[3]) {
     const int32_t *starts = across.starts.data(), *ends = across.ends.data();
-    const float *widths = across.lengths.data(), height = down.lengths[y];
     const size_t count = across.size(), first = starts[0], span = ends[count - 1] + 1 - first;
     int32_t *__restrict strip = scratch.strip.data(), *__restrict sums = scratch.sums.data();
 
@@ -30,15 +47,22 @@ void average(const Picture &picture, const Bins &down, size_t y, const Bins &acr
     const int32_t *upper = picture.sums + down.starts[y] * stride + 3 * first;
     const int32_t *lower = picture.sums + down.ends[y] * stride + 3 * first;
     for (size_t i = 0; i < 3 * span; i++)
-        strip[i] = difference(lower[i], upper[i]);
+        strip[i] = int32_t(uint32_t(lower[i]) - uint32_t(upper[i]));
+    for (size_t x = 0; x < count; x++) {
+        const Sums pixel =
+            load_sums(strip + 3 * (ends[x] - first)) - load_sums(strip + 3 * (starts[x] - first));
+        std::memcpy(sums + 4 * x, &pixel, sizeof pixel);
+    }
+    const float *lengths = across.lengths.data(), *inverses = across.inverses.data();
+    const float height = down.lengths[y], inverse = down.inverses[y];
     for (int channel = 0; channel < 3; channel++) {
-        const int32_t *at = strip + (picture.is_reversed ? 2 - channel : channel);
-        for (size_t x = 0; x < count; x++)
-            sums[x] = difference(at[3 * (ends[x] - first)], at[3 * (starts[x] - first)]);
+        const int32_t *at = sums + (picture.is_reversed ? 2 - channel : channel);
         // torch divides by one side after the other; the constants are facenet-pytorch's.
         float *__restrict means = out[channel];
-        for (size_t x = 0; x < count; x++)
-            means[x] = (float(sums[x]) / height / widths[x] - 127.5f) * 0.0078125f;
+        for (size_t x = 0; x < count; x++) {
+            const float mean = quotient(float(at[4 * x]), height, inverse);
+            means[x] = (quotient(mean, lengths[x], inverses[x]) - 127.5f) * 0.0078125f;
+        }
     }
 }
 
@@ -86,8 +110,10 @@ class Tail {
 class GuessingTail {
   public:
     GuessingTail(const PNet &net, int pooled_width)
-        : net_(net), columns_(pooled_width - 4), second_weights_(shortened(net.second)),
-          third_weights_(shortened(net.third)), pooled_(pooled_width * net.first.channels),
+        : net_(net), columns_(pooled_width - 4),
+          tiles_(net.second, columns_ + 2, net.third, columns_),
+          second_weights_(shortened(net.second)), third_weights_(shortened(net.third)),
+          pooled_(pooled_width * net.first.channels),
           short_pooled_(pooled_width * net.first.channels),
           short_second_(pooled_width * net.second.channels),
           second_(3 * pooled_width * net.second.channels), third_(columns_ * net.third.channels),
@@ -99,12 +125,12 @@ class GuessingTail {
         shorten(pooled_[y], (columns_ + 4) * net_.first.channels, short_pooled_[y]);
         if (y >= 2) {
             const uint16_t *rows[] = {short_pooled_[y - 2], short_pooled_[y - 1], short_pooled_[y]};
-            convolve(rows, columns_ + 2, net_.second, second_.data(), second_weights_.data());
+            guess<0>(rows, columns_ + 2, net_.second, second_.data(), second_weights_.data());
             shorten(second_.data(), (columns_ + 2) * net_.second.channels, short_second_[y]);
         }
         if (y >= 4) {
             const uint16_t *rows[] = {short_second_[y - 2], short_second_[y - 1], short_second_[y]};
-            convolve(rows, columns_, net_.third, third_.data(), third_weights_.data());
+            guess<4>(rows, columns_, net_.third, third_.data(), third_weights_.data());
             const float *row = third_.data();
             convolve(&row, columns_, net_.heads, guesses_.data());
             for (int x = 0, end; x < columns_; x = end + 1) {
@@ -143,6 +169,7 @@ class GuessingTail {
 
     const PNet &net_;
     int columns_;
+    Tiles tiles_;
     Buffer<uint16_t> second_weights_, third_weights_;
     Ring<5> pooled_;
     Ring<3, uint16_t> short_pooled_, short_second_;
@@ -197,17 +224,24 @@ size_t propose(const Picture &picture, const Level &level, const float *weights,
 
 // ---- R-Net and O-Net ---------------------------------------------------------------------------
 
-/// A square map through a convolution of `size` x `size`.
-template <int side, int size, class Layer, class Number>
-void convolve_map(const Layer &layer, const Number *in, float *out,
-                  const uint16_t *shorts = nullptr) {
-    constexpr int row = side * Layer::step, left = side - size + 1;
+/// Each row of a square map through a convolution of `size` x `size`: call `row` with where its
+/// taps are, how many pixels it gives, and where they are to be written.
+template <int side, int size, class Layer, class Number, class Row>
+void for_rows(const Layer &, const Number *in, float *out, const Row &row) {
+    constexpr int width = side * Layer::step, left = side - size + 1;
     for (int y = 0; y < left; y++, out += left * Layer::channels) {
         const Number *rows[Layer::rows];
         for (int i = 0; i < Layer::rows; i++)
-            rows[i] = in + (y * Layer::rows / size + i) * row;
-        convolve(rows, left, layer, out, shorts);
+            rows[i] = in + (y * Layer::rows / size + i) * width;
+        row(rows, left, out);
     }
+}
+
+template <int side, int size, class Layer>
+void convolve_map(const Layer &layer, const float *in, float *out) {
+    for_rows<side, size>(layer, in, out, [&](const float *const *rows, int count, float *to) {
+        convolve(rows, count, layer, to);
+    });
 }
 
 /// A square map, of the channels of a layer's output, pooled over `size` x `size`.
@@ -309,6 +343,13 @@ void score(const Picture &picture, const int32_t *corners, size_t count, const f
 }
 
 #ifdef __AVX512BF16__
+template <int tiles, int side, int size, class Layer>
+void guess_map(const Layer &layer, const uint16_t *in, float *out, const uint16_t *shorts) {
+    for_rows<side, size>(layer, in, out, [&](const uint16_t *const *rows, int count, float *to) {
+        guess<tiles>(rows, count, layer, to, shorts);
+    });
+}
+
 /// R-Net guesses in bfloat16, and looks again in float32 where the guess is not well under
 /// `least`.
 void score_by_guess(const Picture &picture, const int32_t *corners, size_t count,
@@ -317,16 +358,17 @@ void score_by_guess(const Picture &picture, const int32_t *corners, size_t count
     Group<RNet> group(picture, net);
     const Buffer<uint16_t> second = shortened(net.second), third = shortened(net.third);
     Buffer<uint16_t> shorts(RNet::pooled_map + 16);
+    const Tiles tiles(net.second, 9, net.third, 3);
     for (size_t done = 0; done < count;) {
         const int some = int(smaller(size_t(group.MOST_AT_ONCE), count - done));
         Maps &spare = group.spare();
         for (int i = 0; i < some; i++) {
             group.begin(i, corners + 4 * (done + i));
             shorten(group.map(i), RNet::pooled_map, shorts.data());
-            convolve_map<11, 3>(net.second, shorts.data(), spare.one(), second.data());
+            guess_map<0, 11, 3>(net.second, shorts.data(), spare.one(), second.data());
             pool_map<9, 3>(net.second, spare.one(), spare.other());
             shorten(spare.other(), 4 * 4 * net.second.channels, shorts.data());
-            convolve_map<4, 2>(net.third, shorts.data(), group.features_of(i), third.data());
+            guess_map<4, 4, 2>(net.third, shorts.data(), group.features_of(i), third.data());
         }
         int possible[Group<RNet>::MOST_AT_ONCE], count_possible = 0;
         group.finish(some, [&](int i, const Answer &answer) {
