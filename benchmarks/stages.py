@@ -21,7 +21,7 @@ from fer_worker.cli.options import engine_options
 from fer_worker.inference.factory import create_engine
 from fer_worker.inference.types import Engine, EngineOptions
 
-STAGES = ["decode", "sums", "P-Net", "R-Net", "O-Net", "suppression", "emotion"]
+STAGES = ["decode", "P-Net", "R-Net", "O-Net", "suppression", "emotion"]
 """What resizes for a network counts as the network's."""
 
 
@@ -77,13 +77,11 @@ def _timed_engine(engine: Engine, watch: Stopwatch) -> Callable[[bytes], object]
     """Put the stopwatch around the stages of a native engine; returns decode and analyse."""
     from fer_worker.inference import native_engine
     from fer_worker.inference.jpeg.decoding import decode_frame
-    from fer_worker.inference.mtcnn.pyramid import IntegralImage
     from fer_worker.limits import FrameLimits
 
     assert isinstance(engine, native_engine.NativeEngine), "only the native engine has stages"
     ops = type(engine.ops)
     for owner, name, stage in [
-        (IntegralImage, "__init__", "sums"),
         (ops, "cells", "P-Net"),
         (ops, "refine", "R-Net"),
         (ops, "output", "O-Net"),

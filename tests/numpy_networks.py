@@ -9,7 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.operations import STRIDE, Cells, Scores
-from fer_worker.inference.mtcnn.pyramid import IntegralImage, Window
+from fer_worker.inference.mtcnn.pyramid import Picture, Window
 from fer_worker.inference.weights import Weights
 
 Floats = NDArray[np.float32]
@@ -23,7 +23,7 @@ From P-Net they are maps: (N, 2, h, w) and (N, 4, h, w). From O-Net also landmar
 # Resizing
 
 
-def level_of(picture: IntegralImage, scale: float, window: Window | None = None) -> Floats:
+def level_of(picture: Picture, scale: float, window: Window | None = None) -> Floats:
     """The picture at one scale, or a part of it: (1, 3, height, width)."""
     columns, rows = picture.level_size(scale)
     whole = _resized(picture, (0, 0, picture.width, picture.height), rows, columns)
@@ -31,16 +31,18 @@ def level_of(picture: IntegralImage, scale: float, window: Window | None = None)
     return np.ascontiguousarray(whole[None, :, top:bottom, left:right])
 
 
-def crops_of(picture: IntegralImage, corners: NDArray[np.int32], size: int) -> Floats:
+def crops_of(picture: Picture, corners: NDArray[np.int32], size: int) -> Floats:
     """Rectangles of the picture, (N, 4), each resized to a square: (N, 3, size, size)."""
     return np.stack([_resized(picture, corner, size, size) for corner in corners.tolist()])
 
 
-def _resized(picture: IntegralImage, corners: Sequence[int], rows: int, columns: int) -> Floats:
+def _resized(picture: Picture, corners: Sequence[int], rows: int, columns: int) -> Floats:
     """Means over integer bins, as torch's interpolate(mode="area"): (3, rows, columns)."""
     left, top, right, bottom = corners
-    (y1, y2), (x1, x2) = _bins(top, bottom, rows), _bins(left, right, columns)
-    sums = picture.sums[:, :, ::-1] if picture.is_reversed else picture.sums
+    pixels = picture.pixels[top:bottom, left:right, :: -1 if picture.is_reversed else 1]
+    sums = np.zeros((bottom - top + 1, right - left + 1, 3), np.int64)
+    sums[1:, 1:] = pixels.cumsum(0).cumsum(1)
+    (y1, y2), (x1, x2) = _bins(bottom - top, rows), _bins(right - left, columns)
     strips = sums[y2] - sums[y1]
     means = (strips[:, x2] - strips[:, x1]).transpose(2, 0, 1).astype(np.float32)
     means /= (y2 - y1).astype(np.float32)[:, None]
@@ -49,12 +51,9 @@ def _resized(picture: IntegralImage, corners: Sequence[int], rows: int, columns:
     return resized
 
 
-def _bins(start: int, end: int, count: int) -> tuple[Indices, Indices]:
+def _bins(pixels: int, count: int) -> tuple[Indices, Indices]:
     index = np.arange(count)
-    return (
-        start + index * (end - start) // count,
-        start - (-(index + 1) * (end - start) // count),
-    )
+    return index * pixels // count, -(-(index + 1) * pixels // count)
 
 
 # Suppression, as facenet-pytorch's sources say
@@ -94,9 +93,7 @@ class NumpyOps:
     rnet: Network
     onet: Network
 
-    def cells(
-        self, picture: IntegralImage, scale: float, window: Window, threshold: float
-    ) -> Cells:
+    def cells(self, picture: Picture, scale: float, window: Window, threshold: float) -> Cells:
         probabilities, regressions = self.pnet(level_of(picture, scale, window))
         face = probabilities[0, 1]
         rows, columns = np.nonzero(face >= threshold)
@@ -105,15 +102,11 @@ class NumpyOps:
             corners.astype(np.float32), face[rows, columns], regressions[0, :, rows, columns]
         )
 
-    def refine(
-        self, picture: IntegralImage, corners: NDArray[np.int32], threshold: float
-    ) -> Scores:
+    def refine(self, picture: Picture, corners: NDArray[np.int32], threshold: float) -> Scores:
         probabilities, regressions = self.rnet(crops_of(picture, corners, 24))
         return Scores(probabilities[:, 1], regressions, np.empty((len(corners), 0), np.float32))
 
-    def output(
-        self, picture: IntegralImage, corners: NDArray[np.int32], threshold: float
-    ) -> Scores:
+    def output(self, picture: Picture, corners: NDArray[np.int32], threshold: float) -> Scores:
         probabilities, regressions, landmarks = self.onet(crops_of(picture, corners, 48))
         return Scores(probabilities[:, 1], regressions, landmarks)
 

@@ -93,7 +93,7 @@ def test_scale_and_status_follow_the_processes(
     status = json.loads(fer_worker("status", "--json", broker=broker).stdout)
     (known,) = status["supervisors"]
     assert (known["pid"], known["desired"], known["engine"]) == (workers.process.pid, 1, "native")
-    assert known["kernel"] in ("avx512_bf16", "avx512", "avx2", "baseline")
+    assert known["kernel"] in ("amx_bf16", "avx512_bf16", "avx512", "avx2", "baseline")
     assert [process["state"] for process in known["processes"]] == ["ready"]
     depths = {queue["name"].removeprefix(broker.namespace): queue for queue in status["queues"]}
     assert depths[".frames"]["consumers"] == 1

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fer_client.errors import EngineError
 from fer_worker.inference.factory import create_engine
-from fer_worker.inference.mtcnn.pyramid import IntegralImage, Window
+from fer_worker.inference.mtcnn.pyramid import Picture, Window
 from fer_worker.inference.native import kernels
 from fer_worker.inference.native.library import Library
 from fer_worker.inference.native.operations import NativeOps
@@ -17,11 +17,11 @@ from fer_worker.inference.weights import FILE, read_weights
 from tests.engine.conftest import Views
 from tests.numpy_networks import NumpyOps, emotion_scores, numpy_ops
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 WEIGHTS = read_weights(FILE)
 
 
-def noise(height: int, width: int) -> Picture:
+def noise(height: int, width: int) -> Image:
     return np.random.default_rng(height * width).integers(0, 256, (height, width, 3), np.uint8)
 
 
@@ -34,7 +34,7 @@ def compiled_with(kernel: str) -> NativeOps:
     return NativeOps(Library(kernel), WEIGHTS)
 
 
-@pytest.fixture(scope="session", params=["avx512_bf16", "avx512", "avx2", "baseline"])
+@pytest.fixture(scope="session", params=["amx_bf16", "avx512_bf16", "avx512", "avx2", "baseline"])
 def compiled(request: pytest.FixtureRequest) -> NativeOps:
     try:
         return compiled_with(request.param)
@@ -68,7 +68,7 @@ def test_cells_of_a_window_are_those_of_numpy(
     scale: float,
     data: st.DataObject,
 ) -> None:
-    picture = IntegralImage(noise(round(height / scale), round(width / scale)))
+    picture = Picture(noise(round(height / scale), round(width / scale)))
     columns, rows = picture.level_size(scale)
     left, top = (data.draw(st.integers(0, (side - 12) // 2)) * 2 for side in (columns, rows))
     window = Window(left, top, columns, rows)
@@ -86,7 +86,7 @@ def test_cells_of_photographs_are_those_of_numpy(
 ) -> None:
     found = 0
     for image in views(12):
-        picture = IntegralImage(image)
+        picture = Picture(image)
         for scale in (0.6, 0.3):
             window = Window(0, 0, *picture.level_size(scale))
             expected = on_numpy.cells(picture, scale, window, 0.6)
@@ -98,14 +98,15 @@ def test_cells_of_photographs_are_those_of_numpy(
     assert found > 100
 
 
-def test_guesses_in_bfloat16_decide_nothing(views: Views) -> None:
+@pytest.mark.parametrize("kernel", ["avx512_bf16", "amx_bf16"])
+def test_guesses_in_bfloat16_decide_nothing(views: Views, kernel: str) -> None:
     try:
-        guessing, exact = (compiled_with(name) for name in ("avx512_bf16", "avx512"))
+        guessing, exact = (compiled_with(name) for name in (kernel, "avx512"))
     except EngineError:
-        pytest.skip("this CPU does not compute with bfloat16")
+        pytest.skip(f"this CPU has no {kernel}")
     seen = 0
     for image in views(40):
-        picture = IntegralImage(image)
+        picture = Picture(image)
         for scale in (0.6, 0.43, 0.3, 0.15):
             window = Window(0, 0, *picture.level_size(scale))
             guessed, expected = (
@@ -157,7 +158,7 @@ def test_candidates_get_the_scores_of_numpy_however_many(
 ) -> None:
     chance = np.random.default_rng(count)
     for image in views(6):
-        picture = IntegralImage(image)
+        picture = Picture(image)
         size = (picture.width, picture.height)
         first = chance.integers(0, size, (count, 2))
         last = chance.integers(first, size) + 1
@@ -176,11 +177,13 @@ def test_candidates_get_the_scores_of_numpy_however_many(
             assert np.array_equal(alone.landmarks, answers.landmarks[-1:])
 
 
-def test_sums_stay_exact_where_the_integral_image_wraps_around(
+def test_sums_of_large_and_tall_rectangles_are_exact(
     compiled: NativeOps, on_numpy: NumpyOps
 ) -> None:
-    picture = IntegralImage(np.full((3000, 3000, 3), 255, np.uint8))  # 2.3e9 a channel, over 2**31
-    corners = np.array([[2900, 2900, 3000, 3000], [0, 0, 3000, 3000]], np.int32)
+    """Of 6,500 rows each of the 24 takes in 271, white ones: more than 16 bits can count."""
+    picture = Picture(np.full((6500, 3000, 3), 255, np.uint8))
+    picture.pixels[::3, ::5] = 7
+    corners = np.array([[0, 0, 3000, 6500], [0, 0, 9, 6500], [2900, 6400, 3000, 6500]], np.int32)
     expected, answers = (one.refine(picture, corners, 1e-12) for one in (on_numpy, compiled))
     np.testing.assert_allclose(answers.scores, expected.scores, atol=2e-6)
 
@@ -188,7 +191,7 @@ def test_sums_stay_exact_where_the_integral_image_wraps_around(
 def test_what_does_not_lie_in_the_picture_never_reaches_the_compiled_code(
     compiled: NativeOps,
 ) -> None:
-    picture = IntegralImage(noise(50, 60))
+    picture = Picture(noise(50, 60))
     for corner in ([0, 0, 61, 50], [0, 0, 60, 51], [-1, 0, 9, 9], [5, 5, 5, 9], [9, 9, 5, 12]):
         with pytest.raises(ValueError, match="in "):
             compiled.refine(picture, np.array([corner], np.int32), 0.7)

@@ -22,6 +22,7 @@ pytestmark = pytest.mark.packaging
         ("avx2", ("-mavx2", "-mfma")),
         ("avx512", AVX512),
         ("avx512_bf16", (*AVX512, "-mavx512bf16")),
+        ("amx_bf16", (*AVX512, "-mavx512bf16", "-mamx-tile", "-mamx-bf16")),
     ],
 )
 def test_an_instruction_set_shares_no_function_with_others(

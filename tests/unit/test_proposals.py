@@ -6,11 +6,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.proposals import propose
-from fer_worker.inference.mtcnn.pyramid import IntegralImage
+from fer_worker.inference.mtcnn.pyramid import Picture
 from tests.numpy_networks import Network, NumpyOps
 
 Floats = NDArray[np.float32]
-PICTURE = IntegralImage(np.random.default_rng(0).integers(0, 256, (231, 317, 3), np.uint8))
+PICTURE = Picture(np.random.default_rng(0).integers(0, 256, (231, 317, 3), np.uint8))
 
 
 def by_pixels(pictures: Floats) -> list[Floats]:

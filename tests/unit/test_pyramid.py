@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from fer_worker.inference.mtcnn.pyramid import FACTOR, IntegralImage, Window, pyramid_scales
+from fer_worker.inference.mtcnn.pyramid import FACTOR, Picture, Window, pyramid_scales
 from tests.numpy_networks import crops_of, level_of
 
 
@@ -35,7 +35,7 @@ def test_a_level_is_the_picture_averaged_over_integer_bins(
     height: int, width: int, scale: float
 ) -> None:
     image = noise(height, width)
-    level = level_of(IntegralImage(image), scale)
+    level = level_of(Picture(image), scale)
     assert level.shape == (1, 3, int(height * scale + 1), int(width * scale + 1))
     assert level.dtype == np.float32
     assert np.array_equal(level[0], resized(image, *level.shape[2:]))
@@ -46,7 +46,7 @@ def test_a_level_is_the_picture_averaged_over_integer_bins(
 def test_a_window_of_a_level_is_cut_out_of_the_level(
     left: int, top: int, width: int, height: int
 ) -> None:
-    resizer = IntegralImage(noise(300, 200))
+    resizer = Picture(noise(300, 200))
     columns, rows = resizer.level_size(0.6)
     window = Window(left, top, min(columns, left + width), min(rows, top + height))
     part = level_of(resizer, 0.6)[:, :, window.top : window.bottom, window.left : window.right]
@@ -66,7 +66,7 @@ def test_crops_are_averaged_over_integer_bins_whatever_their_shape(
 
     (left, right), (top, bottom) = side(90), side(60)
     corners = np.array([[left, top, right, bottom], [0, 0, 90, 60]], np.int32)
-    crops = crops_of(IntegralImage(image), corners, size)
+    crops = crops_of(Picture(image), corners, size)
     assert crops.dtype == np.float32
     assert np.array_equal(crops[0], resized(image[top:bottom, left:right], size, size))
     assert np.array_equal(crops[1], resized(image, size, size))
@@ -74,21 +74,21 @@ def test_crops_are_averaged_over_integer_bins_whatever_their_shape(
 
 def test_a_reversed_view_is_as_good_as_a_copy() -> None:
     reversed_channels = noise(50, 70)[:, :, ::-1]
-    copy = IntegralImage(np.ascontiguousarray(reversed_channels))
-    assert np.array_equal(level_of(IntegralImage(reversed_channels), 0.6), level_of(copy, 0.6))
+    copy = Picture(np.ascontiguousarray(reversed_channels))
+    assert np.array_equal(level_of(Picture(reversed_channels), 0.6), level_of(copy, 0.6))
 
 
 def test_pictures_side_by_side_and_one_after_the_other_do_not_mix() -> None:
     images = [noise(side, 2 * side) for side in (40, 31, 52)]
-    alone = [level_of(IntegralImage(image), 0.6) for image in images]
-    together = [IntegralImage(image) for image in images]
+    alone = [level_of(Picture(image), 0.6) for image in images]
+    together = [Picture(image) for image in images]
     for resizer, expected in zip(together, alone, strict=True):
         assert np.array_equal(level_of(resizer, 0.6), expected)
 
 
 def test_sums_stay_exact_where_the_integral_image_wraps_around() -> None:
     image = np.full((3000, 3000, 3), 255, np.uint8)  # 2.3e9 a channel, over 2**31
-    resizer = IntegralImage(image)
+    resizer = Picture(image)
     corner = np.array([[2900, 2900, 3000, 3000]], np.int32)
     white = np.float32((255 - 127.5) * 0.0078125)
     assert (crops_of(resizer, corner, 24) == white).all()

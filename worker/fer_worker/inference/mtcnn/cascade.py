@@ -16,12 +16,12 @@ from fer_worker.inference.mtcnn.boxes import (
     sure,
 )
 from fer_worker.inference.mtcnn.operations import Candidates, DetectorOps, FoundFaces, Scores
-from fer_worker.inference.mtcnn.pyramid import IntegralImage
+from fer_worker.inference.mtcnn.pyramid import Picture
 
 REFINE_THRESHOLD: Final = 0.7
 OUTPUT_THRESHOLD: Final = 0.7
 
-_Network = Callable[[IntegralImage, NDArray[np.int32], float], Scores]
+_Network = Callable[[Picture, NDArray[np.int32], float], Scores]
 
 _CANDIDATE = np.dtype(
     [
@@ -49,9 +49,7 @@ class Cascade:
             see `sure`.
     """
 
-    def __init__(
-        self, picture: IntegralImage, ops: DetectorOps, min_probability: float = 0.0
-    ) -> None:
+    def __init__(self, picture: Picture, ops: DetectorOps, min_probability: float = 0.0) -> None:
         self._picture = picture
         self._ops = ops
         self._min_probability = min_probability

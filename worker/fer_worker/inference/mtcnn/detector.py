@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fer_worker.inference.mtcnn.cascade import Cascade
 from fer_worker.inference.mtcnn.operations import DetectorOps, FoundFaces
 from fer_worker.inference.mtcnn.proposals import propose
-from fer_worker.inference.mtcnn.pyramid import IntegralImage, pyramid_scales
+from fer_worker.inference.mtcnn.pyramid import Picture, pyramid_scales
 
 
 def detect_faces(
@@ -33,7 +33,7 @@ def detect_faces(
     Returns:
         Faces with at least a pixel inside the picture, the largest area first.
     """
-    picture = IntegralImage(image)
+    picture = Picture(image)
     cascade = Cascade(picture, ops, min_probability)
     for scale in reversed(pyramid_scales(picture.height, picture.width, min_face_size)):
         cascade.add(propose(picture, ops, scale))

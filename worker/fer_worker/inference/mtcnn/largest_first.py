@@ -37,7 +37,7 @@ from fer_worker.inference.mtcnn.cascade import Cascade
 from fer_worker.inference.mtcnn.detector import detect_faces
 from fer_worker.inference.mtcnn.operations import DetectorOps, FoundFaces
 from fer_worker.inference.mtcnn.proposals import propose
-from fer_worker.inference.mtcnn.pyramid import CELL, IntegralImage, pyramid_scales
+from fer_worker.inference.mtcnn.pyramid import CELL, Picture, pyramid_scales
 
 _GROWTH: Final = 2.2
 """A face's side is at most this many times its cell's."""
@@ -54,7 +54,7 @@ def detect_largest_face(
     min_probability: float = 0.0,
 ) -> FoundFaces:
     """Find the first of the faces that `detect_faces` finds, given the same; at most one."""
-    picture = IntegralImage(image)
+    picture = Picture(image)
     shorter = min(picture.height, picture.width)
     cascade = Cascade(picture, ops, min_probability)
     levels = deque(reversed(pyramid_scales(picture.height, picture.width, min_face_size)))

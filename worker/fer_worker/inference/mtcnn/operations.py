@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.boxes import Floats, Indices, Mask
-from fer_worker.inference.mtcnn.pyramid import IntegralImage, Window
+from fer_worker.inference.mtcnn.pyramid import Picture, Window
 
 STRIDE: Final = 2
 """Pixels of a level from one cell of P-Net to the next."""
@@ -45,9 +45,7 @@ class DetectorOps(Protocol):
     to the last bit.
     """
 
-    def cells(
-        self, picture: IntegralImage, scale: float, window: Window, threshold: float
-    ) -> Cells:
+    def cells(self, picture: Picture, scale: float, window: Window, threshold: float) -> Cells:
         """P-Net: cells of a level that look like a face.
 
         Args:
@@ -59,9 +57,7 @@ class DetectorOps(Protocol):
         """
         ...
 
-    def refine(
-        self, picture: IntegralImage, corners: NDArray[np.int32], threshold: float
-    ) -> Scores:
+    def refine(self, picture: Picture, corners: NDArray[np.int32], threshold: float) -> Scores:
         """R-Net, on candidates.
 
         Args:
@@ -72,9 +68,7 @@ class DetectorOps(Protocol):
         """
         ...
 
-    def output(
-        self, picture: IntegralImage, corners: NDArray[np.int32], threshold: float
-    ) -> Scores:
+    def output(self, picture: Picture, corners: NDArray[np.int32], threshold: float) -> Scores:
         """O-Net, on candidates; see `refine`."""
         ...
 

@@ -6,13 +6,13 @@ import numpy as np
 
 from fer_worker.inference.mtcnn.boxes import Floats, regressed, squared
 from fer_worker.inference.mtcnn.operations import Candidates, DetectorOps
-from fer_worker.inference.mtcnn.pyramid import CELL, IntegralImage, Window
+from fer_worker.inference.mtcnn.pyramid import CELL, Picture, Window
 
 PROPOSAL_THRESHOLD: Final = 0.6
 
 
 def propose(
-    picture: IntegralImage, ops: DetectorOps, scale: float, region: Floats | None = None
+    picture: Picture, ops: DetectorOps, scale: float, region: Floats | None = None
 ) -> Candidates:
     """Cells of one level that look like a face, moved to where P-Net sees it, made square.
 

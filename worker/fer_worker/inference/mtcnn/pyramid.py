@@ -1,4 +1,4 @@
-"""The levels of the pyramid, and the integral image that they are made from.
+"""A picture, and the levels of its pyramid.
 
 facenet-pytorch resizes with `torch.nn.functional.interpolate(mode="area")`, which averages over
 integer bins: along an axis of n pixels, output i of o is the mean of the pixels
@@ -8,7 +8,6 @@ bin by their overlap and gives other values.
 
 from typing import Final, NamedTuple
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -45,11 +44,8 @@ def pyramid_scales(height: int, width: int, min_face_size: int) -> list[float]:
     return scales
 
 
-class IntegralImage:
+class Picture:
     """One picture, from which any rectangle of it can be made at any size.
-
-    The sum over a bin is read from four corners of an integral image. Sums are exact integers; they
-    are divided in float32 as torch does (bins under 2**24 / 255 pixels: bit for bit as torch).
 
     Args:
         image: (height, width, 3) uint8; the order of the channels is kept. A view of a picture with
@@ -58,18 +54,14 @@ class IntegralImage:
     Attributes:
         height: of the picture.
         width: of the picture.
-        sums: its integral image, (height + 1, width + 1, 3) int32.
-        is_reversed: whether the channels of `sums` are in the opposite order.
+        pixels: (height, width, 3) uint8, row by row.
+        is_reversed: whether the channels of `pixels` are in the opposite order.
     """
 
     def __init__(self, image: NDArray[np.uint8]) -> None:
         self.height, self.width = image.shape[:2]
         self.is_reversed = image.strides[2] < 0
-        if self.is_reversed:  # OpenCV would copy it
-            image = image[:, :, ::-1]
-        # Over 8 Mpx the sums wrap around; differences still hold.
-        self.sums = np.empty((self.height + 1, self.width + 1, 3), np.int32)
-        cv2.integral(image, self.sums, sdepth=cv2.CV_32S)
+        self.pixels = np.ascontiguousarray(image[:, :, ::-1] if self.is_reversed else image)
 
     def level_size(self, scale: float) -> tuple[int, int]:
         """Width and height of the whole picture at one scale."""

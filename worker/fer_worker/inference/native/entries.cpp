@@ -98,8 +98,8 @@ const char *kernels_name(int index) {
 /// numbers are all 0: they make no difference.
 int64_t kernels_time(int kernel) try {
     constexpr int columns = 200, rows = 120, candidates = 9, again = 1;
-    const std::vector<int32_t> sums(3 * (columns + 1) * (rows + 1));
-    const Picture picture{sums.data(), rows, columns, false};
+    const std::vector<uint8_t> pixels(3 * columns * rows);
+    const Picture picture{pixels.data(), rows, columns, false};
     const std::vector<float> weights(1 << 18);
     std::vector<float> answers(7 * candidates);
     std::vector<int32_t> corners;
@@ -124,11 +124,11 @@ int64_t kernels_time(int kernel) try {
 /// in pixels of the level; its sides have 11 at least. least: log(p / (1 - p)) of the least
 /// probability p. cells: (room, 7) column and row in the window, log(p / (1 - p)), regression; row
 /// by row.
-int64_t mtcnn_propose(int kernel, const int32_t *sums, int64_t height, int64_t width,
+int64_t mtcnn_propose(int kernel, const uint8_t *pixels, int64_t height, int64_t width,
                       int is_reversed, int64_t columns, int64_t rows, int64_t left, int64_t top,
                       int64_t right, int64_t bottom, const float *weights, float least,
                       float *cells, int64_t room) try {
-    const Picture picture{sums, size_t(height), size_t(width), bool(is_reversed)};
+    const Picture picture{pixels, size_t(height), size_t(width), bool(is_reversed)};
     const Level level{columns, rows, left, top, right, bottom};
     return int64_t(
         choices[kernel].kernels.propose(picture, level, weights, least, cells, size_t(room)));
@@ -141,10 +141,10 @@ int64_t mtcnn_propose(int kernel, const int32_t *sums, int64_t height, int64_t w
 /// corners: (count, 4) left, top, right, bottom in pixels, the last two exclusive; inside the
 /// picture and not empty. least: under this log(p / (1 - p)), R-Net may be a little off. answers:
 /// (count, 5) log(p / (1 - p)), regression; O-Net's (count, 15) with five landmarks: x, then y.
-int mtcnn_score(int kernel, const int32_t *sums, int64_t height, int64_t width, int is_reversed,
+int mtcnn_score(int kernel, const uint8_t *pixels, int64_t height, int64_t width, int is_reversed,
                 const int32_t *corners, int64_t count, int output, const float *weights,
                 float least, float *answers) try {
-    const Picture picture{sums, size_t(height), size_t(width), bool(is_reversed)};
+    const Picture picture{pixels, size_t(height), size_t(width), bool(is_reversed)};
     const Kernels &kernels = choices[kernel].kernels;
     (output ? kernels.output : kernels.refine)(picture, corners, size_t(count), weights, least,
                                                answers);

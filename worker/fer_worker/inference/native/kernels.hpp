@@ -9,11 +9,11 @@
 #include <cstddef>
 #include <cstdint>
 
-/// A picture, given as its integral image: (height + 1, width + 1, 3) int32.
+/// A picture: (height, width, 3) uint8.
 struct Picture {
-    const int32_t *sums;
+    const uint8_t *pixels;
     size_t height, width;
-    bool is_reversed; // the channels of `sums`
+    bool is_reversed; // its channels
 };
 
 /// A picture at `columns` x `rows` pixels, and a window of it in those pixels.

@@ -16,17 +16,20 @@ template <class Number> Number smaller(Number one, Number other) {
     return other < one ? other : one;
 }
 
-/// Numbers, all zero at first.
+/// Numbers, all zero at first, from the start of a cache line on: elsewhere code is up to 15 %
+/// slower.
 template <class Number> class Buffer {
   public:
-    explicit Buffer(size_t size)
-        : numbers_(static_cast<Number *>(zeros(size, sizeof(Number)))), size_(size) {}
-    Buffer(Buffer &&other) : numbers_(other.numbers_), size_(other.size_) {
-        other.numbers_ = nullptr;
+    explicit Buffer(size_t size) : memory_(zeros(size * sizeof(Number) + LINE, 1)), size_(size) {
+        numbers_ = static_cast<Number *>(memory_);
+        numbers_ += (LINE - reinterpret_cast<uintptr_t>(memory_) % LINE) / sizeof(Number);
+    }
+    Buffer(Buffer &&other) : memory_(other.memory_), numbers_(other.numbers_), size_(other.size_) {
+        other.memory_ = nullptr;
     }
     Buffer(const Buffer &) = delete;
     Buffer &operator=(const Buffer &) = delete;
-    ~Buffer() { std::free(numbers_); }
+    ~Buffer() { std::free(memory_); }
 
     size_t size() const { return size_; }
     Number *data() { return numbers_; }
@@ -35,6 +38,8 @@ template <class Number> class Buffer {
     const Number &operator[](size_t i) const { return numbers_[i]; }
 
   private:
+    static constexpr size_t LINE = 64; // bytes
+    void *memory_;
     Number *numbers_;
     size_t size_;
 };
@@ -63,10 +68,12 @@ struct Bins {
     Bins(int64_t start, int64_t end, int64_t count) : Bins(start, end, count, 0, count) {}
 };
 
-/// Room for a row of a picture and for the sums over its bins, four numbers for each pixel.
+/// Room for the sums of some rows of a picture: of each column, of all columns up to one, and of
+/// each bin. The latter two have four numbers for each pixel.
 struct Scratch {
-    Buffer<int32_t> strip, sums;
-    Scratch(size_t width, size_t bins) : strip(3 * (width + 1) + 1), sums(4 * bins) {}
+    Buffer<uint32_t> columns, upto, sums;
+    Scratch(size_t width, size_t bins)
+        : columns(3 * width + 1), upto(4 * (width + 1)), sums(4 * bins) {}
 };
 
 /// Two buffers that layers write in turn; a vector more fits behind each.
@@ -83,7 +90,7 @@ class Maps {
 /// The last rows of a map, by their number; a vector more fits behind each.
 template <int kept, class Number = float> class Ring {
   public:
-    explicit Ring(size_t width) : stride_(width + 16), numbers_(kept * stride_) {}
+    explicit Ring(size_t width) : stride_((width + 31) / 16 * 16), numbers_(kept * stride_) {}
     Number *operator[](int row) { return numbers_.data() + size_t(row % kept) * stride_; }
 
   private:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.boxes import Floats, Indices
 from fer_worker.inference.mtcnn.operations import STRIDE
-from fer_worker.inference.mtcnn.pyramid import IntegralImage, Window
+from fer_worker.inference.mtcnn.pyramid import Picture, Window
 from fer_worker.inference.native.kernels import kernel_index, load_library
 from fer_worker.inference.types import INPUT_SIDE
 
@@ -43,7 +43,7 @@ class Library:
         self._suppress.argtypes = [_ARRAY, _ARRAY, _LONG, _FLOAT, _FLOAT, _INTEGER, _ARRAY]
 
     def propose(
-        self, picture: IntegralImage, scale: float, window: Window, weights: Floats, least: float
+        self, picture: Picture, scale: float, window: Window, weights: Floats, least: float
     ) -> Floats:
         """Run P-Net over a window of a level.
 
@@ -86,7 +86,7 @@ class Library:
 
     def score(
         self,
-        picture: IntegralImage,
+        picture: Picture,
         corners: NDArray[np.int32],
         weights: Floats,
         least: float,
@@ -183,9 +183,9 @@ class Library:
             raise ValueError("the order names a box that is not there, or a box is not finite")
         return kept[:count]
 
-    def _of(self, picture: IntegralImage) -> tuple[object, ...]:
-        sums = _address(picture.sums, np.int32)
-        return self._kernel, sums, picture.height, picture.width, picture.is_reversed
+    def _of(self, picture: Picture) -> tuple[object, ...]:
+        pixels = _address(picture.pixels, np.uint8)
+        return self._kernel, pixels, picture.height, picture.width, picture.is_reversed
 
 
 def _address(array: NDArray[Any], dtype: type[np.generic]) -> int:

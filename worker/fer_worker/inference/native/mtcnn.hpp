@@ -12,14 +12,49 @@ constexpr float MARGIN = 0.25f;
 
 // ---- The picture at another size ---------------------------------------------------------------
 
-/// Numbers of the integral image: unsigned, since over 8 Mpx it wraps around.
-typedef uint32_t Sums __attribute__((vector_size(16)));
+/// Add up `rows` rows of `count` bytes, column by column; they begin `stride` bytes apart. `Sum`
+/// has room for the sum of a column.
+template <class Sum>
+void add_rows(const uint8_t *from, size_t stride, size_t rows, size_t count, uint32_t *sums) {
+    constexpr size_t block = 4 * WIDTH / sizeof(Sum); // what fills a register
+    typedef uint8_t Bytes __attribute__((vector_size(block)));
+    typedef Sum Wide __attribute__((vector_size(block * sizeof(Sum))));
+    typedef uint32_t Words __attribute__((vector_size(4 * block)));
+    if (count < block) {
+        for (size_t i = 0; i < count; i++) {
+            sums[i] = 0;
+            for (size_t row = 0; row < rows; row++)
+                sums[i] += from[row * stride + i];
+        }
+        return;
+    }
+    for (size_t i = 0;; i = smaller(i + block, count - block)) { // the last ones may be done twice
+        __builtin_prefetch(from + rows * stride + i);
+        __builtin_prefetch(from + (rows + 1) * stride + i);
+        Wide sum = {};
+        for (size_t row = 0; row < rows; row++) {
+            Bytes bytes;
+            std::memcpy(&bytes, from + row * stride + i, block);
+            sum += __builtin_convertvector(bytes, Wide);
+        }
+        const Words words = __builtin_convertvector(sum, Words);
+        std::memcpy(sums + i, &words, sizeof words);
+        if (i + block == count)
+            return;
+    }
+}
 
 /// Three channels of a pixel, and a number of the next one.
-__attribute__((always_inline)) inline Sums load_sums(const int32_t *from) {
-    Sums sums;
-    std::memcpy(&sums, from, sizeof sums);
-    return sums;
+typedef uint32_t Quad __attribute__((vector_size(16)));
+
+__attribute__((always_inline)) inline Quad load_quad(const uint32_t *from) {
+    Quad quad;
+    std::memcpy(&quad, from, sizeof quad);
+    return quad;
+}
+
+__attribute__((always_inline)) inline void store_quad(uint32_t *to, Quad quad) {
+    std::memcpy(to, &quad, sizeof quad);
 }
 
 /// number / divisor, to the bit, for a `divisor` of 1, 2, ... 4,096 and its `inverse`.
@@ -39,28 +74,32 @@ __attribute__((always_inline)) inline float quotient(float number, float divisor
 void average(const Picture &picture, const Bins &down, size_t y, const Bins &across,
              Scratch &scratch, float *const (&out)[3]) {
     const int32_t *starts = across.starts.data(), *ends = across.ends.data();
-    const size_t count = across.size(), first = starts[0], span = ends[count - 1] + 1 - first;
-    int32_t *__restrict strip = scratch.strip.data(), *__restrict sums = scratch.sums.data();
+    const size_t count = across.size(), first = starts[0], span = ends[count - 1] - first;
+    uint32_t *columns = scratch.columns.data(), *upto = scratch.upto.data(),
+             *sums = scratch.sums.data();
 
-    // Rows first: it leaves half to gather.
-    const size_t stride = 3 * (picture.width + 1);
-    const int32_t *upper = picture.sums + down.starts[y] * stride + 3 * first;
-    const int32_t *lower = picture.sums + down.ends[y] * stride + 3 * first;
-    for (size_t i = 0; i < 3 * span; i++)
-        strip[i] = int32_t(uint32_t(lower[i]) - uint32_t(upper[i]));
-    for (size_t x = 0; x < count; x++) {
-        const Sums pixel =
-            load_sums(strip + 3 * (ends[x] - first)) - load_sums(strip + 3 * (starts[x] - first));
-        std::memcpy(sums + 4 * x, &pixel, sizeof pixel);
+    const size_t stride = 3 * picture.width, rows = size_t(down.ends[y] - down.starts[y]);
+    const uint8_t *top = picture.pixels + down.starts[y] * stride + 3 * first;
+    if (rows <= 256)
+        add_rows<uint16_t>(top, stride, rows, 3 * span, columns);
+    else
+        add_rows<uint32_t>(top, stride, rows, 3 * span, columns);
+    Quad sum = {};
+    for (size_t x = 0; x < span; x++) { // the sum upto pixel 0 stays 0
+        sum += load_quad(columns + 3 * x);
+        store_quad(upto + 4 * (x + 1), sum);
     }
+    for (size_t x = 0; x < count; x++)
+        store_quad(sums + 4 * x, load_quad(upto + 4 * (ends[x] - first)) -
+                                     load_quad(upto + 4 * (starts[x] - first)));
     const float *lengths = across.lengths.data(), *inverses = across.inverses.data();
     const float height = down.lengths[y], inverse = down.inverses[y];
     for (int channel = 0; channel < 3; channel++) {
-        const int32_t *at = sums + (picture.is_reversed ? 2 - channel : channel);
+        const uint32_t *at = sums + (picture.is_reversed ? 2 - channel : channel);
         // torch divides by one side after the other; the constants are facenet-pytorch's.
         float *__restrict means = out[channel];
         for (size_t x = 0; x < count; x++) {
-            const float mean = quotient(float(at[4 * x]), height, inverse);
+            const float mean = quotient(float(int32_t(at[4 * x])), height, inverse);
             means[x] = (quotient(mean, lengths[x], inverses[x]) - 127.5f) * 0.0078125f;
         }
     }

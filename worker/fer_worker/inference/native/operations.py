@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.boxes import Floats, Indices
 from fer_worker.inference.mtcnn.operations import STRIDE, Cells, Scores
-from fer_worker.inference.mtcnn.pyramid import IntegralImage, Window
+from fer_worker.inference.mtcnn.pyramid import Picture, Window
 from fer_worker.inference.native.library import Library
 from fer_worker.inference.native.packing import pack_emotion, pack_onet, pack_pnet, pack_rnet
 from fer_worker.inference.weights import Weights
@@ -32,9 +32,7 @@ class NativeOps:
         self._onet = pack_onet(weights["onet"])
         self._emotion = pack_emotion(weights["emotion"])
 
-    def cells(
-        self, picture: IntegralImage, scale: float, window: Window, threshold: float
-    ) -> Cells:
+    def cells(self, picture: Picture, scale: float, window: Window, threshold: float) -> Cells:
         """Run P-Net; see `DetectorOps.cells`."""
         found = self._library.propose(picture, scale, window, self._pnet, _surplus(threshold))
         scores = _probabilities(found[:, 2])
@@ -42,17 +40,13 @@ class NativeOps:
         corners = found[:, :2] * np.float32(STRIDE) + np.array(window[:2], np.float32)
         return Cells(corners, scores, found[:, 3:])
 
-    def refine(
-        self, picture: IntegralImage, corners: NDArray[np.int32], threshold: float
-    ) -> Scores:
+    def refine(self, picture: Picture, corners: NDArray[np.int32], threshold: float) -> Scores:
         """Run R-Net; see `DetectorOps.refine`."""
         return _scores(
             self._library.score(picture, corners, self._rnet, _surplus(threshold), output=False)
         )
 
-    def output(
-        self, picture: IntegralImage, corners: NDArray[np.int32], threshold: float
-    ) -> Scores:
+    def output(self, picture: Picture, corners: NDArray[np.int32], threshold: float) -> Scores:
         """Run O-Net; see `DetectorOps.output`."""
         return _scores(
             self._library.score(picture, corners, self._onet, _surplus(threshold), output=True)
