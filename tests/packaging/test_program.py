@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from fer_client.config import BrokerConfig
+from fer_worker import __version__
 from tests.frames import FOLDER
 from tests.gateways import RunningGateway
 from tests.leftovers import processes_with
@@ -52,7 +53,7 @@ def test_two_first_starts_at_once_unpack_one_program(user: User) -> None:
     line = user.command("./fer-worker", "--version")
     starts = [subprocess.Popen(line, stdout=subprocess.PIPE, text=True) for _ in range(2)]
     said = [start.communicate(timeout=120)[0] for start in starts]
-    assert said == ["fer-worker, version 0.2.0\n"] * 2
+    assert said == [f"fer-worker, version {__version__}\n"] * 2
     (made,) = unpacked(user)
     first = (user.home / ".cache" / "fer-worker" / made).stat()
     user.run("./fer-worker", "--version")
@@ -149,6 +150,16 @@ def test_what_it_does_not_have_is_one_line(user: User) -> None:
     assert done.stderr == "fer-worker: evaluate needs sklearn, which this program does not have\n"
     done = user.run("./fer-worker", "demo", code=3)
     assert done.stderr.splitlines()[-1].startswith("fer-worker: RabbitMQ is not installed")
+
+
+def test_programs_of_the_system_find_their_own_libraries(user: User) -> None:
+    mapper = user.home / "venv" / "bin" / "epmd"
+    mapper.parent.mkdir(parents=True)
+    mapper.write_text('#!/bin/sh\necho "ERROR: libraries are in $LD_LIBRARY_PATH"\n')
+    mapper.chmod(0o755)
+    theirs = {"FER_WORKER_RABBITMQ_SERVER": "/bin/true", "LD_LIBRARY_PATH": "/theirs"}
+    done = user.run("./fer-worker", "broker", environment=theirs, code=3)
+    assert done.stderr.endswith("ERROR: libraries are in /theirs\n")
 
 
 def test_the_demo_starts_the_systems_rabbitmq(user_with_rabbitmq: User) -> None:
