@@ -4,13 +4,19 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-bin=.venv/bin
-venv=build/sbom/venv
-rm -rf $venv
-$bin/python -m venv --without-pip $venv
+folder=build/sbom
+rm -rf $folder
+.venv/bin/python -m venv $folder/tool
+.venv/bin/python -m venv --without-pip $folder/installed
+
+install() {
+    $folder/tool/bin/python -m pip --python "$folder/$1" install -qq --disable-pip-version-check --no-input \
+        --constraint constraints.txt "${@:2}"
+}
+
+install tool cyclonedx-bom
 # By name, so that no path of this machine is written down.
-$bin/python -m pip --python $venv install -qq --disable-pip-version-check --no-input \
-    --constraint constraints.txt --find-links dist fer-worker
-$bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
-    --output-file dist/fer-worker.cdx.json $venv
+install installed --find-links dist fer-worker
+$folder/tool/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+    --output-file dist/fer-worker.cdx.json $folder/installed
 echo "dist/fer-worker.cdx.json: $(grep -c '"purl"' dist/fer-worker.cdx.json) components"
