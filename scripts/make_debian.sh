@@ -10,12 +10,12 @@ root=$1
 shift
 packages=$(IFS=,; echo "$*")
 made=$root.made
+if [ "$(id -u)" -ne 0 ] || ! unshare --mount true 2>/dev/null; then
+    echo "This needs a Debian beside this system: be root and allowed to mount." >&2
+    exit 2
+fi
 if [ -e "$made" ] && [ "$(cat "$made")" = "$packages" ]; then
     exit 0
-fi
-if [ "$(id -u)" -ne 0 ] || ! unshare --mount true 2>/dev/null; then
-    echo "This needs a Debian beside this system: to make it, be root and allowed to mount." >&2
-    exit 2
 fi
 mkdir -p "$(dirname "$root")"
 if [ "$(df --output=avail -m "$(dirname "$root")" | tail -n 1)" -lt 3000 ]; then

@@ -7,6 +7,10 @@ cd "$(dirname "$0")/.."
 folder=build/program
 python=.venv/bin/python
 library=$("$python" -c 'import sysconfig; print(sysconfig.get_config_var("INSTSONAME"))')
+if [[ $library != *.so* ]]; then
+    echo "PyInstaller needs a Python that was built with --enable-shared, and $python is none." >&2
+    exit 1
+fi
 # Debian keeps it in a package of its own.
 "$python" -c "import ctypes; ctypes.CDLL('$library')" 2>/dev/null ||
     scripts/apt_install.sh "Python as a library" "${library%.so*}"
