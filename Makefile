@@ -68,7 +68,7 @@ check: .venv/dev.stamp promtool ## format, lint, types, layers and the tests tha
 	$(BIN)/ruff check .
 	$(BIN)/clang-format --dry-run --Werror $(NATIVE)/*.?pp
 	$(BIN)/mypy
-	$(BIN)/mypy deploy/healthcheck.py deploy/grafana/make_dashboard.py scripts/*.py
+	$(BIN)/mypy deploy/healthcheck.py deploy/grafana/make_dashboard.py packaging/*.py scripts/*.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not broker and not reference" $(QUICK)
 
