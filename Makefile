@@ -7,7 +7,7 @@
 .NOTPARALLEL:
 .PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 soak fuzz \
 	reference test-reference bench asyncapi promtool chromium clean wheels program sbom test-wheels \
-	test-program debian debian-bare
+	test-program debian-12 debian-13 debian-bare
 
 BIN := .venv/bin
 NATIVE := worker/fer_worker/inference/native
@@ -47,10 +47,10 @@ program: wheels ## dist/fer-worker: the command in one file, with its own Python
 sbom: wheels ## dist/fer-worker.cdx.json: what the default installation consists of, as CycloneDX
 	@scripts/make_sbom.sh
 
-test-wheels: debian wheels ## install them as a user does, in an empty Debian 12 and 13 (1.2 GB, as root)
+test-wheels: debian-12 debian-13 wheels ## install them as a user does, in an empty Debian 12 and 13 (1.2 GB, as root)
 	$(BIN)/python -m pytest -m debian tests/packaging/test_wheels.py $(PYTEST_ARGS)
 
-test-program: debian debian-bare program rabbitmq ## use it in a Debian 13 without Python (1.5 GB, as root)
+test-program: debian-13 debian-bare program rabbitmq ## use it in a Debian 13 without Python (1.5 GB, as root)
 	$(BIN)/python -m pytest -m debian tests/packaging/test_program.py $(PYTEST_ARGS)
 
 test-lowest: rabbitmq promtool ## the quick tests at the lowest versions that are allowed
@@ -108,8 +108,10 @@ reference:
 rabbitmq:
 	@scripts/install_rabbitmq.sh
 
-debian:
+debian-12:
 	@RELEASE=bookworm scripts/make_debian.sh build/debian-12/root python3-venv rabbitmq-server
+
+debian-13:
 	@scripts/make_debian.sh build/debian-13/root python3-venv rabbitmq-server
 
 debian-bare:

@@ -22,14 +22,14 @@ $folder/venv/bin/python -m pip install -qq --disable-pip-version-check --no-inpu
     --constraint constraints.txt "${wheels[0]}" "${wheels[1]}[program]"
 $folder/venv/bin/pyinstaller --log-level WARN --distpath $folder --workpath $folder/work \
     packaging/fer-worker.spec -- --folder
-# The same files are the same bytes.
+# So that the same files are the same bytes.
 tar --create --sort=name --owner=0 --group=0 --mtime=@0 --directory $folder/fer-worker . |
     gzip --no-name >$folder/files.tar.gz
 
 build=$(sha256sum $folder/files.tar.gz | cut -c 1-16)
 size=$(du --summarize --block-size=1M $folder/fer-worker | cut -f 1)
 header=$(sed "s/@BUILD@/$build/; s/@SIZE@/$size/" packaging/unpack.sh)
-# The place of what follows is written with as many digits as its name has letters.
+# The number has as many digits as its name has letters, so that it stays right.
 header=${header/@OFFSET@/$(printf '%08d' $((${#header} + 2)))}
 { echo "$header"; cat $folder/files.tar.gz; } >dist/fer-worker
 chmod +x dist/fer-worker
