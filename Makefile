@@ -5,8 +5,9 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 test-arm soak fuzz \
-	reference test-reference bench asyncapi promtool chromium strace clean
+.PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 \
+	test-arm test-wheels test-program soak fuzz reference test-reference bench asyncapi promtool chromium strace \
+	clean wheels program sbom debian-12 debian-13 debian-bare
 
 BIN := .venv/bin
 NATIVE := worker/fer_worker/inference/native
@@ -37,6 +38,21 @@ test-docs: .venv/dev.stamp rabbitmq chromium ## what pages say: commands, links,
 test-packaging: .venv/dev.stamp ## wheels and sdists: what is in them, and what they bring
 	$(BIN)/python -m pytest -m packaging tests/packaging $(PYTEST_ARGS)
 
+wheels: .venv/dev.stamp ## wheels and sdists for this machine, in dist/
+	@scripts/make_wheels.sh
+
+program: wheels ## dist/fer-worker: the command in one file, with its own Python, for Linux
+	@scripts/make_program.sh
+
+sbom: wheels ## dist/fer-worker.cdx.json: what the default installation consists of, as CycloneDX
+	@scripts/make_sbom.sh
+
+test-wheels: debian-12 debian-13 wheels ## install them as a user does, in an empty Debian 12 and 13 (1.2 GB, as root)
+	$(BIN)/python -m pytest -m debian tests/packaging/test_wheels.py $(PYTEST_ARGS)
+
+test-program: debian-13 debian-bare program rabbitmq ## use it in a Debian 13 without Python (1.5 GB, as root)
+	$(BIN)/python -m pytest -m debian tests/packaging/test_program.py $(PYTEST_ARGS)
+
 test-lowest: rabbitmq promtool ## the quick tests at the lowest versions that are allowed
 	scripts/lowest_versions.sh .venv-lowest
 	.venv-lowest/bin/python -m pytest -q -m "not broker and not reference" $(QUICK)
@@ -52,7 +68,7 @@ check: .venv/dev.stamp promtool ## format, lint, types, layers and the tests tha
 	$(BIN)/ruff check .
 	$(BIN)/clang-format --dry-run --Werror $(NATIVE)/*.?pp
 	$(BIN)/mypy
-	$(BIN)/mypy deploy/healthcheck.py deploy/grafana/make_dashboard.py scripts/*.py
+	$(BIN)/mypy deploy/healthcheck.py deploy/grafana/make_dashboard.py packaging/*.py scripts/*.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not broker and not reference" $(QUICK)
 
@@ -95,6 +111,15 @@ reference:
 
 rabbitmq:
 	@scripts/install_rabbitmq.sh
+
+debian-12:
+	@RELEASE=bookworm scripts/make_debian.sh build/debian-12/root python3-venv rabbitmq-server
+
+debian-13:
+	@scripts/make_debian.sh build/debian-13/root python3-venv rabbitmq-server
+
+debian-bare:
+	@scripts/make_debian.sh build/debian-bare/root
 
 promtool:
 	@scripts/install_promtool.sh

@@ -38,6 +38,8 @@ IN_AN_SDIST = re.compile(
     r"$|(fer_client|fer_schemas|worker/fer_worker|examples/frames)/"
     r"|(CMakeLists\.txt|LICENSE|PKG-INFO|README\.md|hatch_build\.py|pyproject\.toml|\.gitignore)$"
 )
+OLDEST_GLIBC = 28
+"""Minor version that the wheels of our dependencies ask for."""
 USES_THE_WORKER = """
 from fer_client import FerClient
 from fer_worker.inference.factory import create_engine
@@ -123,6 +125,13 @@ def test_wheels_have_what_is_needed_and_nothing_else(dist: Path) -> None:
             r"fer_(client|schemas|worker)/|fer_worker(_client)?-[\d.]+\.dist-info/", name
         )
         assert not name.endswith((".cpp", ".hpp", ".pyc"))
+
+
+def test_the_compiled_library_runs_with_old_systems(dist: Path) -> None:
+    said = python("-m", "auditwheel", "show", str(the(dist, "fer_worker-*.whl")))
+    oldest = re.search(r'platform\s+tag:\s+"manylinux_2_(\d+)_x86_64"', said)
+    assert oldest is not None, said
+    assert int(oldest[1]) <= OLDEST_GLIBC
 
 
 def test_a_wheel_from_the_sdist_has_the_same(dist: Path, tmp_path: Path) -> None:

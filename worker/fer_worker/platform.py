@@ -30,3 +30,8 @@ def blocked_signals(signals: Collection[signal.Signals]) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def has_own_console() -> bool:
+    """Whether this process was given a console of its own, as by a double click on Windows."""
+    return False

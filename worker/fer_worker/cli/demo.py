@@ -86,7 +86,9 @@ def _workers(
     broker: EmbeddedBroker, engine: EngineOptions, processes: int, log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `fer-worker run` in a group of processes that ends with this one, whatever happens."""
-    command = [sys.executable, "-m", "fer_worker", "run", f"--processes={processes}"]
+    # In the program of packaging/ it is that program, not Python, that runs us.
+    ourselves = [] if getattr(sys, "frozen", False) else ["-m", "fer_worker"]
+    command = [sys.executable, *ourselves, "run", f"--processes={processes}"]
     elsewhere = ("FER_WORKER_AMQP_", "FER_WORKER_TLS_")
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(elsewhere)
