@@ -1,5 +1,6 @@
 """`python -m benchmarks`, which is what `make bench` runs."""
 
+import os
 import time
 from pathlib import Path
 
@@ -38,6 +39,8 @@ def main(images: Path | None, quick: bool, results: Path | None) -> None:
     log = Console(stderr=True)
     console = Console(width=max(log.width, TABLE_WIDTH))
     begun = time.perf_counter()
+    # Processes start with bytecode, as pip leaves an installation.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     pictures = own_pictures(images) if images else default_pictures()
     report = suite.run(
         pictures,
