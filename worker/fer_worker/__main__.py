@@ -12,7 +12,9 @@ def main() -> None:
         sys.exit(130)
     with leaving_on_signals():
         from fer_worker.cli import main as command
+        from fer_worker.platform import prepare_output
 
+        prepare_output()
         command(prog_name="fer-worker")
 
 
