@@ -6,7 +6,7 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 \
-	test-arm test-wheels test-program soak fuzz reference test-reference bench asyncapi promtool chromium strace \
+	test-arm test-windows test-wheels test-program soak fuzz reference test-reference bench asyncapi promtool chromium strace \
 	clean wheels program sbom debian-12 debian-13 debian-bare
 
 BIN := .venv/bin
@@ -68,6 +68,7 @@ check: .venv/dev.stamp promtool ## format, lint, types, layers and the tests tha
 	$(BIN)/ruff check .
 	$(BIN)/clang-format --dry-run --Werror $(NATIVE)/*.?pp
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 -p fer_worker -p fer_client -p fer_schemas
 	$(BIN)/mypy deploy/healthcheck.py deploy/grafana/make_dashboard.py packaging/*.py scripts/*.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not broker and not reference" $(QUICK)
@@ -81,6 +82,11 @@ test-rabbitmq4: .venv/dev.stamp rabbitmq ## contract, faults, permissions on Rab
 test-arm: .venv/dev.stamp rabbitmq ## the sample frames and a run on an emulated arm64: makes a Debian 13 (0.5 GB, as root)
 	@scripts/make_arm.sh $(BIN)/python
 	$(BIN)/python -m pytest tests/arm $(PYTEST_ARGS)
+
+test-windows: .venv/dev.stamp rabbitmq ## Windows by Wine: kernels, commands, one-file program (4 GB, as root on Debian)
+	@scripts/make_wine.sh
+	@scripts/make_exe.sh
+	$(BIN)/python -m pytest -m windows tests/windows $(PYTEST_ARGS)
 
 soak: .venv/dev.stamp rabbitmq ## every fault at random under load, for SOAK_MINUTES=1; SOAK_SEED=7 repeats a choice
 	$(BIN)/python -m tests.soak

@@ -10,7 +10,8 @@ from typing import Self
 import pika
 from pika.exceptions import AMQPError
 
-from fer_worker.tools.embedded_rabbitmq.owned import HOST, Ports, ProcessGroup, claim_ports
+from fer_worker.platform import ProcessGroup
+from fer_worker.tools.embedded_rabbitmq.ports import HOST, Ports, claim_ports
 from fer_worker.tools.embedded_rabbitmq.programs import environment, find_mapper, find_server
 from tests.waiting import wait_until
 

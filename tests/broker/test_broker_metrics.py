@@ -17,7 +17,7 @@ from pika.adapters.blocking_connection import BlockingChannel, BlockingConnectio
 
 from fer_client.amqp.topology import Topology
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
-from fer_worker.tools.embedded_rabbitmq.owned import HOST, claim_ports
+from fer_worker.tools.embedded_rabbitmq.ports import HOST, claim_ports
 from tests.contract.metrics import BROKER_METRICS
 from tests.loops import declare_queues
 from tests.waiting import wait_until

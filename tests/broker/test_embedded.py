@@ -14,7 +14,7 @@ import pytest
 
 from fer_client.errors import BrokerError, BrokerUnavailableError
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
-from fer_worker.tools.embedded_rabbitmq.owned import claim_ports
+from fer_worker.tools.embedded_rabbitmq.ports import claim_ports
 from fer_worker.tools.embedded_rabbitmq.programs import SERVER_VARIABLE, find_server
 from tests.leftovers import listening_addresses, processes_with
 from tests.waiting import wait_until

@@ -19,7 +19,7 @@ from fer_client.config import BrokerConfig, TlsFiles
 from fer_client.errors import BrokerRefusedError, BrokerUnavailableError, FerWorkerError
 from fer_schemas import Status
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
-from fer_worker.tools.embedded_rabbitmq.owned import claim_ports
+from fer_worker.tools.embedded_rabbitmq.ports import claim_ports
 from tests.engines import SizeEngine, plain_jpeg
 from tests.serving import fer_worker, fer_worker_process, serving
 

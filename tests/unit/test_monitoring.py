@@ -14,7 +14,7 @@ from fer_client.errors import FerWorkerError
 from fer_schemas import ProcessStatus, SupervisorStatus
 from fer_worker.inference.types import EngineOptions, Percent
 from fer_worker.metrics import MetricsRecorder, MetricsSnapshot
-from fer_worker.platform import HANDLED_SIGNALS
+from fer_worker.platform.posix import HANDLED_SIGNALS
 from fer_worker.supervision.health_server import LIVE_S, HealthServer, Snapshot
 
 

@@ -5,14 +5,12 @@ those of its processes up for Prometheus, and takes differences (`SlidingWindow`
 says of the last minute.
 """
 
-import os
 import threading
 from bisect import bisect_left
 from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import accumulate
-from pathlib import Path
 from typing import Final, Literal
 
 STAGES: Final = ("queued", "decode", "detect", "classify", "publish")
@@ -203,15 +201,6 @@ class MetricsRecorder:
         with self._lock:
             self._requests["dead_lettered"] += 1
             self._dead_lettered[reason] += 1
-
-
-def resident_bytes(pid: int | str = "self") -> int:
-    """Resident memory of a process of this machine; 0 where the system does not say (no Linux)."""
-    try:
-        _, pages, *_ = Path(f"/proc/{pid}/statm").read_text().split()
-    except OSError:
-        return 0
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
 
 class SlidingWindow:

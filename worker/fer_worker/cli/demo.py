@@ -1,6 +1,7 @@
 """`fer-worker demo`: all of it on one machine."""
 
 import os
+import secrets
 import subprocess
 import sys
 import time
@@ -13,6 +14,8 @@ import click
 from rich.console import Console
 
 from fer_client import FerClient
+from fer_client.amqp.blocking import connect
+from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from fer_client.errors import EngineError, FerWorkerError
 from fer_schemas import BatchResult
@@ -21,8 +24,8 @@ from fer_worker.cli.annotation import Annotator, check_copies
 from fer_worker.cli.options import engine_arguments, engine_options
 from fer_worker.cli.tables import render_results
 from fer_worker.inference.types import EngineOptions
+from fer_worker.platform import ProcessGroup
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
-from fer_worker.tools.embedded_rabbitmq.owned import ProcessGroup
 from fer_worker.tools.media import batches, find_pictures, read_frame
 from fer_worker.tools.sample_frames import sample_frames
 from fer_worker.tools.submission.streaming import stream
@@ -48,9 +51,20 @@ STOP_TIMEOUT_S = 45.0
 )
 @click.option("--processes", type=click.IntRange(1), default=2, help="Worker processes.")
 @click.option("--batch-size", type=click.IntRange(1, 64), default=4, help="Frames in a batch.")
+@click.option(
+    "--amqp-url",
+    metavar="URL[,URL…]",
+    show_default="a node of its own",
+    help="A broker to use. The queues that the demo makes there are deleted at its end.",
+)
 @engine_options
 def demo(
-    engine: EngineOptions, frames: Path, output: Path, processes: int, batch_size: int
+    engine: EngineOptions,
+    frames: Path,
+    output: Path,
+    processes: int,
+    batch_size: int,
+    amqp_url: str | None,
 ) -> None:
     """Start a broker and workers, send them pictures, show what they found, stop everything."""
     pictures = find_pictures([frames])
@@ -58,11 +72,9 @@ def demo(
     progress = Console(stderr=True)
     annotator = Annotator(output)
     results: list[BatchResult] = []
-    progress.print("Starting RabbitMQ on a free port ...")
-    with EmbeddedBroker() as broker:
-        config = BrokerConfig((broker.url,))
+    with _broker(amqp_url, progress) as config:
         progress.print(f"Starting {processes} worker processes ...")
-        with _workers(broker, engine, processes, output / "worker.log") as workers:
+        with _workers(config, engine, processes, output / "worker.log") as workers:
             _wait_until_ready(config, processes, workers, output / "worker.log")
             progress.print(f"Sending {len(pictures)} frames in batches of {batch_size} ...")
             with FerClient(config) as client:
@@ -82,25 +94,49 @@ def _faces(result: BatchResult) -> int:
 
 
 @contextmanager
+def _broker(url: str | None, progress: Console) -> Iterator[BrokerConfig]:
+    """Give a node of our own, or queues of our own on the broker that is named."""
+    if url is None:
+        progress.print("Starting RabbitMQ on a free port ...")
+        with EmbeddedBroker() as node:
+            yield BrokerConfig((node.url,))
+        return
+    config = BrokerConfig.from_url(url, f"fer-demo-{secrets.token_hex(4)}")
+    try:
+        yield config
+    finally:
+        topology = Topology(config.namespace)
+        with connect(config, "demo", wait_s=0.0) as connection:
+            channel = connection.channel()
+            for queue in topology.queues:
+                channel.queue_delete(queue)
+            for exchange in topology.exchanges:
+                channel.exchange_delete(exchange)
+
+
+@contextmanager
 def _workers(
-    broker: EmbeddedBroker, engine: EngineOptions, processes: int, log: Path
+    config: BrokerConfig, engine: EngineOptions, processes: int, log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `fer-worker run` in a group of processes that ends with this one, whatever happens."""
-    # In the program of packaging/ it is that program, not Python, that runs us.
+    # In the program that PyInstaller makes, the interpreter is that program.
     ourselves = [] if getattr(sys, "frozen", False) else ["-m", "fer_worker"]
     command = [sys.executable, *ourselves, "run", f"--processes={processes}"]
     elsewhere = ("FER_WORKER_AMQP_", "FER_WORKER_TLS_")
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(elsewhere)
     }
-    environment |= {"FER_WORKER_AMQP_URL": broker.url, "FER_WORKER_NAMESPACE": "fer"}
+    environment |= {
+        "FER_WORKER_AMQP_URL": ",".join(config.urls),
+        "FER_WORKER_NAMESPACE": config.namespace,
+    }
     log.parent.mkdir(parents=True, exist_ok=True)
     group = ProcessGroup()
     try:
         with log.open("wb") as output:
             supervisor = group.spawn(command + engine_arguments(engine), environment, output)
         yield supervisor
-        supervisor.terminate()
+        group.terminate(supervisor)
         supervisor.wait(STOP_TIMEOUT_S)
     finally:
         group.kill()

@@ -20,9 +20,12 @@ from typing import (
 import click
 
 from fer_client.config import DEFAULT_NAMESPACE, DEFAULT_URL, BrokerConfig, TlsFiles
+from fer_client.errors import BrokerUnavailableError
 from fer_worker.cli.types import EngineChoice, FaceSize, NumberRange
 from fer_worker.inference.types import EngineOptions
 from fer_worker.logging_setup import LogFormat
+from fer_worker.platform import HAS_EMBEDDED_BROKER
+from fer_worker.tools.embedded_rabbitmq.programs import NOT_EMBEDDED
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -73,7 +76,12 @@ def broker_options(
             broker = BrokerConfig.from_file(amqp_url_file, namespace, tls)
         else:
             broker = BrokerConfig.from_url(amqp_url or DEFAULT_URL, namespace, tls)
-        return command(broker, *args, **kwargs)
+        try:
+            return command(broker, *args, **kwargs)
+        except BrokerUnavailableError as error:
+            if HAS_EMBEDDED_BROKER or amqp_url or amqp_url_file:
+                raise
+            raise BrokerUnavailableError(f"{error}; {NOT_EMBEDDED}") from error
 
     return with_broker
 

@@ -86,6 +86,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                loop="asyncio:SelectorEventLoop",  # pika's one on Windows
                 http=_Protocol,
                 ws="none",
                 lifespan="off",

@@ -6,13 +6,12 @@ import signal
 import socket
 import time
 from collections.abc import Callable
-from multiprocessing import resource_tracker
 from multiprocessing.context import SpawnProcess
 from typing import Self
 
 from pydantic import ValidationError
 
-from fer_worker.platform import HANDLED_SIGNALS, blocked_signals
+from fer_worker import platform
 from fer_worker.supervision.message_stream import MessageStream
 from fer_worker.supervision.messages import CHILD_MESSAGE, Examination, Report
 from fer_worker.supervision.worker_config import WorkerConfig
@@ -56,13 +55,7 @@ class ChildProcess:
                 process = multiprocessing.get_context("spawn").Process(
                     target=target, args=(config, theirs)
                 )
-                # A process sees no signals while it starts, or it would die of them. Ctrl-C and the
-                # end of a terminal reach the whole group: they are for the supervisor, which tells
-                # its processes to leave. The first start brings up multiprocessing's tracker as
-                # well, and that lets SIGINT through again: so it is brought up before.
-                resource_tracker.ensure_running()
-                with blocked_signals(HANDLED_SIGNALS):
-                    process.start()
+                platform.start(process)
             return cls(process, await MessageStream.open(ours))
         except BaseException:
             ours.close()
@@ -116,16 +109,12 @@ class ChildProcess:
         if self.exit_code is not None:
             return
         self._stream.close()
-        loop, ended = asyncio.get_running_loop(), asyncio.Event()
-        loop.add_reader(self._process.sentinel, ended.set)  # no thread: there may be none left
         try:
             async with asyncio.timeout(EXIT_GRACE_S):
-                await ended.wait()
+                await platform.wait_for_exit(self._process.sentinel)
         except TimeoutError:
             self._process.kill()
-            await ended.wait()
-        finally:
-            loop.remove_reader(self._process.sentinel)
+            await platform.wait_for_exit(self._process.sentinel)
         self._process.join()
         self.exit_code = self._process.exitcode
         self._process.close()

@@ -15,8 +15,9 @@ from fer_client.amqp.consumer import Delivery
 from fer_client.config import host_name
 from fer_client.errors import EngineError, MessageError
 from fer_schemas import RequestError
+from fer_worker import platform
 from fer_worker.logging_setup import setup_logs
-from fer_worker.metrics import MetricsRecorder, resident_bytes
+from fer_worker.metrics import MetricsRecorder
 from fer_worker.serving.progress import Progress
 from fer_worker.supervision.message_stream import MessageStream
 from fer_worker.supervision.messages import CHILD_MESSAGE, Examination, Report
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NICENESS = 10
-"""Ordinary workers come first."""
-
 
 def run_examiner(config: WorkerConfig, end: socket.socket) -> None:
     """Examine requests until the socket ends; what an examiner runs. Ends the interpreter.
@@ -39,7 +37,7 @@ def run_examiner(config: WorkerConfig, end: socket.socket) -> None:
         config: as of the workers.
         end: of the socket pair that leads to the supervisor.
     """
-    os.nice(NICENESS)
+    platform.lower_priority()  # ordinary workers come first
     name = f"{host_name()}/{os.getpid()}"
     setup_logs(name, config.log_level, config.log_format)
 
@@ -48,7 +46,7 @@ def run_examiner(config: WorkerConfig, end: socket.socket) -> None:
         logging.shutdown()
         os._exit(code)
 
-    asyncio.run(run())
+    platform.run(run())
 
 
 async def _examine(config: WorkerConfig, name: str, end: socket.socket) -> int:
@@ -93,7 +91,8 @@ async def _report_always(stream: MessageStream, pool: "FramePool", meter: Metric
 
 def _report(stream: MessageStream, pool: "FramePool", meter: MetricsRecorder) -> None:
     progress = Progress(consuming=True, working_since=pool.working_since)
-    stream.send(CHILD_MESSAGE.dump_json(Report(progress, meter.counts, resident_bytes())))
+    report = Report(progress, meter.counts, platform.resident_bytes())
+    stream.send(CHILD_MESSAGE.dump_json(report))
 
 
 def pack(delivery: Delivery) -> tuple[bytes, ...]:

@@ -19,12 +19,11 @@ from fer_client.amqp.topology import Topology, redeclare
 from fer_client.config import host_name
 from fer_client.errors import BrokerRefusedError
 from fer_schemas import ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
-from fer_worker import __version__
-from fer_worker.metrics import MetricsRecorder, resident_bytes
+from fer_worker import __version__, platform
+from fer_worker.metrics import MetricsRecorder
 from fer_worker.serving.dead_letter_consumer import DeadLetterConsumer
 from fer_worker.serving.request_checks import RequestChecks
 from fer_worker.serving.responder import Responder
-from fer_worker.supervision import signals
 from fer_worker.supervision.autoscaler import Autoscaler, Load
 from fer_worker.supervision.command_listener import Command, CommandListener, Reply
 from fer_worker.supervision.health_server import HealthServer, Snapshot
@@ -92,10 +91,10 @@ class Supervisor:
 
         The first signal drains, a second one kills.
         """
-        return asyncio.run(self._run())
+        return platform.run(self._run())
 
     async def _run(self) -> int:
-        signals.listen(self._on_terminate, self._on_hangup, self._on_restart, self._on_resize)
+        platform.listen(self._on_terminate, self._on_hangup, self._on_restart, self._on_resize)
         warn_if_exposed(self._config.broker)
         link = asyncio.create_task(self._keep_link())
         try:
@@ -112,7 +111,7 @@ class Supervisor:
             await self._processes.close()
             self._link_is_over.set()
             await link
-            signals.ignore()
+            platform.ignore_signals()
         incomplete = ExitCode.DRAIN_TIMED_OUT if self._processes.drain_incomplete else 0
         return self._exit_code or incomplete
 
@@ -307,7 +306,7 @@ class Supervisor:
             desired=self._processes.desired,
             autoscale=None if self._autoscaler is None else self._autoscaler.bounds,
             restarts=self._processes.restarts,
-            resident_bytes=resident_bytes(),
+            resident_bytes=platform.resident_bytes(),
             processes=self._processes.statuses,
         )
 

@@ -8,17 +8,17 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 import time
 from typing import TYPE_CHECKING
 
 from fer_client.config import host_name
 from fer_client.errors import BrokerRefusedError, EngineError
+from fer_worker import platform
 from fer_worker.inference.factory import warm_up
 from fer_worker.inference.types import Engine
 from fer_worker.logging_setup import setup_logs
-from fer_worker.metrics import MetricsRecorder, resident_bytes
+from fer_worker.metrics import MetricsRecorder
 from fer_worker.supervision.message_stream import MessageStream
 from fer_worker.supervision.messages import CHILD_MESSAGE, DRAIN, Report
 from fer_worker.supervision.worker_config import ExitCode, WorkerConfig
@@ -48,7 +48,7 @@ def run_worker(config: WorkerConfig, end: socket.socket) -> None:
         # on what another worker will do again.
         os._exit(code)
 
-    asyncio.run(run())
+    platform.run(run())
 
 
 def load_engine(config: WorkerConfig) -> Engine:
@@ -77,9 +77,7 @@ class _Worker:
         self._service: Service | None = None
 
     async def run(self, end: socket.socket) -> ExitCode:
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._on_sigterm)
-        # The supervisor has blocked it for the time until here.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        platform.listen_in_child(self._on_sigterm)
         stream = await MessageStream.open(end)
         async with asyncio.TaskGroup() as tasks:
             orders = tasks.create_task(self._follow_orders(stream))
@@ -165,7 +163,7 @@ class _Worker:
             report = Report(
                 self._service.progress,
                 self._meter.counts,
-                resident_bytes(),
+                platform.resident_bytes(),
                 draining=self._leaving.is_set(),
             )
             stream.send(CHILD_MESSAGE.dump_json(report))

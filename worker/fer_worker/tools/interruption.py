@@ -5,7 +5,6 @@ number, so 130 for Ctrl-C and 143 for SIGTERM.
 """
 
 import math
-import os
 import signal
 import sys
 import threading
@@ -13,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
+
+from fer_worker.platform import send_again
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -39,7 +40,7 @@ def leaving_on_signals() -> Iterator[None]:
     def leave_later(dropped: "sys.UnraisableHookArgs") -> None:
         if received and isinstance(dropped.exc_value, SystemExit):
             # Not by this thread, which is still in the middle of what drops exceptions.
-            threading.Timer(RETRY_S, os.kill, (os.getpid(), received)).start()
+            threading.Timer(RETRY_S, send_again, (received,)).start()
         else:
             show(dropped)
 

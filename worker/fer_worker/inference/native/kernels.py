@@ -17,7 +17,7 @@ from fer_client.errors import EngineError
 VARIABLE: Final = "FER_WORKER_KERNEL"
 """Names the kernel to use, in place of a measurement."""
 
-LIBRARY_NAMES: Final = ("libkernels.so", "libkernels.dylib", "kernels.dll")
+LIBRARY_NAMES: Final = ("libkernels.so", "libkernels.dylib", "libkernels.dll")
 _ROUNDS: Final = 3
 
 log = logging.getLogger(__name__)

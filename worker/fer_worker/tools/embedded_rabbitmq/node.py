@@ -10,9 +10,9 @@ one that started them, even when that is killed (a temporary directory stays the
 Linux, WSL and macOS, as root and as an ordinary user; needs `rabbitmq-server` 3.10 or later.
 """
 
-import fcntl
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -25,7 +25,8 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError
 
 from fer_client.errors import BrokerError, BrokerUnavailableError
-from fer_worker.tools.embedded_rabbitmq.owned import HOST, Ports, ProcessGroup, claim_ports
+from fer_worker.platform import ProcessGroup
+from fer_worker.tools.embedded_rabbitmq.ports import HOST, Ports, claim_ports
 from fer_worker.tools.embedded_rabbitmq.programs import environment, find_mapper, find_server
 
 START_TIMEOUT_S = 60.0
@@ -207,6 +208,10 @@ def _data_dir(wanted: Path | None, held: ExitStack) -> Path:
 
 def _lock(data_dir: Path) -> IO[str]:
     """Take the data directory for this node; closing the file gives it back."""
+    if sys.platform == "win32":
+        raise NotImplementedError  # `find_server` has refused
+    import fcntl
+
     try:
         lock = (data_dir / "lock").open("w")
     except OSError as error:

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fer_client.errors import BrokerUnavailableError
-from fer_worker.tools.embedded_rabbitmq.owned import HOST, Ports
+from fer_worker.platform import HAS_EMBEDDED_BROKER
+from fer_worker.tools.embedded_rabbitmq.ports import HOST, Ports
 
 # The name is part of what a node stores: with another one it would not find its queues again.
 # Nodes of the same name do not meet, because each has a port mapper to itself.
@@ -24,6 +25,11 @@ NOT_INSTALLED = (
     "`brew install rabbitmq` (macOS)"
 )
 
+NOT_EMBEDDED = (
+    "there is no embedded RabbitMQ on Windows: install one (`choco install rabbitmq`, or "
+    "https://www.rabbitmq.com/docs/install-windows) and name it by --amqp-url"
+)
+
 
 def find_server(places: Sequence[Path] = SERVER_PLACES, search_path: str | None = None) -> Path:
     """Return the program that starts a node.
@@ -37,6 +43,8 @@ def find_server(places: Sequence[Path] = SERVER_PLACES, search_path: str | None 
     Raises:
         BrokerUnavailableError: RabbitMQ is not installed; says how to. Or the variable names none.
     """
+    if not HAS_EMBEDDED_BROKER:
+        raise BrokerUnavailableError(NOT_EMBEDDED)
     if chosen := os.environ.get(SERVER_VARIABLE):
         if not os.access(chosen, os.X_OK):
             raise BrokerUnavailableError(f"{SERVER_VARIABLE} names no program: {chosen}")

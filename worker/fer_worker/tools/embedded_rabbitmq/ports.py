@@ -1,14 +1,8 @@
-"""What an embedded node owns: ports that nobody else picks, and processes that end with ours."""
+"""The ports of an embedded node, which nobody else picks."""
 
-import os
 import random
-import signal
 import socket
-import subprocess
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import IO
 
 from fer_client.errors import BrokerUnavailableError
 
@@ -65,52 +59,6 @@ def claim_ports(amqp: int | None = None) -> Ports:
             return Ports(claim, amqp or base + 1, base + 2, base + 3)
         claim.close()
     raise BrokerUnavailableError(f"no free ports from {PORT_RANGE[0]} to {PORT_RANGE[-1]}")
-
-
-class ProcessGroup:
-    """Processes that end together, and with ours at the latest.
-
-    Its leader is a shell that reads from us. When our end of the pipe closes, and be it because we
-    were killed, the shell kills the group, itself included.
-
-    Args:
-        held: file descriptors (locks, claimed ports) to keep open until the group has ended.
-    """
-
-    def __init__(self, held: Sequence[int] = ()) -> None:
-        self._members: list[subprocess.Popen[bytes]] = []
-        self._leader = subprocess.Popen(
-            ["/bin/sh", "-c", "read -r _; kill -KILL 0"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=held,
-            process_group=0,
-        )
-
-    def spawn(
-        self, command: Sequence[str | Path], env: Mapping[str, str], output: IO[bytes]
-    ) -> subprocess.Popen[bytes]:
-        """Start a process in the group; both its streams go to `output`."""
-        member = subprocess.Popen(  # noqa: S603 - programs of the system, no shell
-            command,
-            env=env,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            process_group=self._leader.pid,
-        )
-        self._members.append(member)
-        return member
-
-    def kill(self) -> None:
-        """End all of it with SIGKILL."""
-        # The leader is not waited for before this, so its id cannot be another group's by now.
-        os.killpg(self._leader.pid, signal.SIGKILL)
-        for process in (self._leader, *self._members):
-            process.wait()
-        assert self._leader.stdin is not None
-        self._leader.stdin.close()
 
 
 def _is_free(port: int) -> bool:

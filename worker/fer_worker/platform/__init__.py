@@ -1,0 +1,23 @@
+"""What depends on the operating system: the only place that asks which one this is.
+
+`posix` is for Linux and its kind, `windows` for Windows. Both have the same names, whose purpose
+`posix` says.
+"""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+if sys.platform == "win32":
+    from fer_worker.platform.windows import *  # noqa: F403
+else:
+    from fer_worker.platform.posix import *  # noqa: F403
+
+Result = TypeVar("Result")
+
+
+def run(main: Coroutine[Any, Any, Result]) -> Result:
+    """Run a loop of the kind that pika's connections need; Windows has another one by default."""
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        return runner.run(main)
