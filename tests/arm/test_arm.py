@@ -1,34 +1,24 @@
 """fer-worker on arm64, emulated: the same faces as here, and a batch from end to end."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from fer_client.config import BrokerConfig
+from tests.answers import FOLDER, answers, answers_of
 from tests.pages import ROOT
 from tests.serving import fer_worker_process, running
 
 PYTHON = str(ROOT / "build/arm/root/usr/bin/python")
-FRAMES = ROOT / "examples" / "frames"
+KERNELS = ["baseline"]
 
 pytestmark = [pytest.mark.arm, pytest.mark.timeout(600)]
 
 
-def answers(python: str) -> dict[str, list[dict[str, Any]]]:
-    """Faces per set of options, choice of faces, and frame."""
-    script = [str(ROOT / "tests" / "answers.py"), str(FRAMES)]
-    done = subprocess.run([python, *script], check=True, capture_output=True, text=True)
-    found: dict[str, list[dict[str, Any]]] = json.loads(done.stdout)
-    return found
-
-
 def test_boxes_are_the_same_and_scores_are_close() -> None:
     """Scores differ where OpenCV turns and scales a face: by a grey level."""
-    here, there = answers(sys.executable), answers(PYTHON)
+    here, there = answers(FOLDER, KERNELS), answers_of(PYTHON, KERNELS)
     assert there.keys() == here.keys()
     assert sum(map(len, here.values())) > 30
     for frame, faces in here.items():
@@ -41,7 +31,7 @@ def test_boxes_are_the_same_and_scores_are_close() -> None:
 def test_workers_answer_a_batch_and_drain(broker: BrokerConfig, tmp_path: Path) -> None:
     log = tmp_path / "log"
     with running(log, broker, "--processes=1", "--hang-timeout=300", python=PYTHON) as workers:
-        frames = [str(FRAMES / name) for name in ("burst-1.jpg", "grace_hopper.jpg")]
+        frames = [str(FOLDER / name) for name in ("burst-1.jpg", "grace_hopper.jpg")]
         done = fer_worker_process(
             *("submit", "--timeout=300", *frames), broker=broker, timeout_s=400, python=PYTHON
         )
