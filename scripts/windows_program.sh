@@ -6,6 +6,7 @@ set -eu
 scripts=$(dirname "$(realpath "$0")")
 windows=$(realpath "$(dirname "$0")/..")
 # Windows programs see all of the environment, and what Wine writes stays in build/windows.
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME="$windows/home" WINEPREFIX="$windows/prefix" WINEDEBUG=-all
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME="$windows/home" XDG_RUNTIME_DIR="$windows/home"
+export WINEPREFIX="$windows/prefix" WINEDEBUG=-all
 export WINEDLLOVERRIDES='mscoree,mshtml=;winemenubuilder.exe=;ucrtbase=n,b'
 exec "$scripts/in_debian.sh" "$windows/root" "$(basename "$0")" "$@"

@@ -1,6 +1,7 @@
 """What pika raises, in one line, and whether waiting may help."""
 
 import re
+import socket
 from typing import Final
 
 from pika.adapters.utils.connection_workflow import (
@@ -37,6 +38,9 @@ included. What the broker said, if it said anything, is left in the text only.""
 
 _REFUSAL = re.compile(rf"ConnectionClosedByBroker: \(({ACCESS_REFUSED}|{NOT_ALLOWED})\)")
 
+_SOCKET_ERRORS: Final[dict[int, str]] = getattr(socket, "errorTab", {})
+"""On Windows, whose numbers `os.strerror` does not know."""
+
 
 def explain(error: BaseException) -> str:
     """Say in one line why a connection or channel failed."""
@@ -47,6 +51,8 @@ def explain(error: BaseException) -> str:
         return f"{root.reply_code} {root.reply_text}"
     if isinstance(root, _AMBIGUOUS_LOGIN_ERRORS):
         return str(root.args[0])
+    if isinstance(root, OSError) and root.errno in _SOCKET_ERRORS:
+        return f"[Errno {root.errno}] {_SOCKET_ERRORS[root.errno]}"
     return str(root) or type(root).__name__
 
 

@@ -26,8 +26,8 @@ NOT_INSTALLED = (
 )
 
 NOT_EMBEDDED = (
-    "there is no embedded RabbitMQ on Windows: install it (`choco install rabbitmq`, or "
-    "https://www.rabbitmq.com/docs/install-windows), and it answers at the default --amqp-url"
+    "there is no embedded RabbitMQ on Windows: install one (`choco install rabbitmq`, or "
+    "https://www.rabbitmq.com/docs/install-windows) and name it by --amqp-url"
 )
 
 
