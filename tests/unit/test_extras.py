@@ -25,3 +25,13 @@ def test_missing_extra_is_said_in_one_line(
     done = CliRunner().invoke(main, line.split())
     assert done.exit_code == 1
     assert done.stderr == f"fer-worker: {what} needs {library}: pip install ./client '.[{extra}]'\n"
+
+
+def test_the_program_in_one_file_says_that_it_has_no_such_library(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "sklearn", None)
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    done = CliRunner().invoke(main, ["evaluate", "."])
+    assert done.exit_code == 1
+    assert done.stderr == "fer-worker: evaluate needs sklearn, which this program does not have\n"

@@ -28,6 +28,11 @@ COMMANDS = {
 class _Commands(click.Group):
     """Loads a command only when it is used, and turns our errors into one line and a code."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0].partition("=")[0] == "--port":
+            args = ["gateway", *args]  # so the module was started that came before
+        return super().parse_args(ctx, args)
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
 
@@ -61,6 +66,7 @@ def main() -> None:
 
     Every option can be set as an environment variable FER_WORKER_<COMMAND>_<OPTION>; the broker
     for all commands as FER_WORKER_AMQP_URL. Results go to stdout, progress and logs to stderr.
+    `fer-worker --port 8000` is `fer-worker gateway --port 8000`.
 
     Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the broker refuses us or did not come, 4 the
     engine failed to start, 5 no answer in time, 130 after Ctrl-C, 143 after SIGTERM.
