@@ -12,10 +12,12 @@ import asyncio
 import contextlib
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from datetime import datetime
 from functools import partial
+from typing import TypeVar
 
 from fer_client.amqp.parameters import warn_if_exposed
 from fer_client.client import BaseClient, resolve
@@ -26,7 +28,12 @@ from fer_schemas import BatchResult, FaceSelection, Frame
 
 log = logging.getLogger(__name__)
 
+Outcome = TypeVar("Outcome")
+
 CLOSE_TIMEOUT_S = 10.0
+
+LOOK_S = 0.1
+"""How often a wait is left for a moment, so that Ctrl-C is heard on Windows, too."""
 
 
 class FerClient(BaseClient):
@@ -88,7 +95,7 @@ class FerClient(BaseClient):
         self.start()
         ready = asyncio.run_coroutine_threadsafe(self._exchange.ready.wait(), self._loop)
         try:
-            ready.result(self._connect_timeout_s)
+            _result(ready, self._connect_timeout_s)
         except TimeoutError:
             ready.cancel()
             self.close()
@@ -154,7 +161,7 @@ class FerClient(BaseClient):
         """
         future = self.submit(frames, camera_id=camera_id, faces=faces)
         try:
-            return future.result(timeout_s)
+            return _result(future, timeout_s)
         except TimeoutError:
             future.cancel()
             raise NoAnswerError(f"no answer within {timeout_s:g} s") from None
@@ -193,6 +200,19 @@ class _BatchFuture(Future[BatchResult]):
     def call_at_once(self, fn: Callable[[Future[BatchResult]], object]) -> None:
         """Have `fn` called on the thread that ends the future; it must not wait for anything."""
         super().add_done_callback(fn)
+
+
+def _result(future: Future[Outcome], timeout_s: float) -> Outcome:
+    """Wait for what a future ends with.
+
+    Raises:
+        TimeoutError: not in time.
+    """
+    deadline = time.monotonic() + timeout_s
+    while (left_s := deadline - time.monotonic()) > 0:
+        if wait([future], min(left_s, LOOK_S)).done:
+            break
+    return future.result(0)
 
 
 def _call(fn: Callable[[Future[BatchResult]], object], future: Future[BatchResult]) -> None:

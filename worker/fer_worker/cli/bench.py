@@ -149,7 +149,8 @@ def bench(
         with FerClient(broker, answer_timeout_s=timeout) as client:
             submit = partial(client.submit, camera_id=camera, faces=faces)
             progress.update("waiting for a first answer")
-            answer = _first_answer(submit(next(endless)).result, timeout)
+            analyze = partial(client.analyze, camera_id=camera, faces=faces, timeout_s=timeout)
+            answer = _first_answer(partial(analyze, next(endless)), timeout)
             try:
                 for pace in _paces(concurrency, rate, frames, batch_size):
                     progress.update(f"{pace.kind} {pace.number:g}")
@@ -202,7 +203,7 @@ def _in_batches(frames: Iterable[MediaFrame], size: int) -> Iterator[list[Frame]
         yield [Frame(jpeg=frame.jpeg, id=frame.id) for frame in batch]
 
 
-def _first_answer(wait: Callable[[float], BatchResult], timeout_s: float) -> BatchResult:
+def _first_answer(analyze: Callable[[], BatchResult], timeout_s: float) -> BatchResult:
     """See that somebody answers, and can do something with the frames.
 
     Raises:
@@ -210,8 +211,8 @@ def _first_answer(wait: Callable[[float], BatchResult], timeout_s: float) -> Bat
         FerWorkerError: none of them could be analysed.
     """
     try:
-        answer = wait(timeout_s)
-    except (TimeoutError, NoAnswerError):
+        answer = analyze()
+    except NoAnswerError:
         raise NoAnswerError(f"no worker answered within {timeout_s:g} s") from None
     if answer.status not in (Outcome.SUCCESS, Outcome.PARTIAL):
         error = answer.errors[0]
