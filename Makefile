@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 soak fuzz \
+.PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 test-windows soak fuzz \
 	reference test-reference bench asyncapi promtool chromium clean
 
 BIN := .venv/bin
@@ -52,6 +52,7 @@ check: .venv/dev.stamp promtool ## format, lint, types, layers and the tests tha
 	$(BIN)/ruff check .
 	$(BIN)/clang-format --dry-run --Werror $(NATIVE)/*.?pp
 	$(BIN)/mypy
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 -p fer_worker -p fer_client -p fer_schemas
 	$(BIN)/mypy deploy/healthcheck.py deploy/grafana/make_dashboard.py scripts/*.py
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest -q -m "not broker and not reference" $(QUICK)
@@ -61,6 +62,11 @@ test-rabbitmq4: .venv/dev.stamp rabbitmq ## contract, faults, permissions on Rab
 	FER_WORKER_RABBITMQ_SERVER=$(CURDIR)/build/rabbitmq4/bin/rabbitmq-server \
 		$(BIN)/python $(PYTEST) -m broker tests/contract tests/broker tests/faults \
 		tests/e2e/test_permissions.py $(PYTEST_ARGS)
+
+test-windows: .venv/dev.stamp rabbitmq ## Windows by Wine: kernels, commands, one-file program (4 GB, as root on Debian)
+	@scripts/make_wine.sh
+	@scripts/make_exe.sh
+	$(BIN)/python -m pytest -m windows tests/windows $(PYTEST_ARGS)
 
 soak: .venv/dev.stamp rabbitmq ## every fault at random under load, for SOAK_MINUTES=1; SOAK_SEED=7 repeats a choice
 	$(BIN)/python -m tests.soak

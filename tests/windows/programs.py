@@ -54,10 +54,7 @@ def finished(
 def running(
     program: Sequence[str], *arguments: str, broker: BrokerConfig, log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a program without a console until the block ends; then it is killed.
-
-    Its worker processes leave then, and are waited for.
-    """
+    """Run a program without a console until the block ends; then all of its kind are ended."""
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*program, *arguments],
@@ -69,9 +66,18 @@ def running(
     try:
         yield process
     finally:
-        process.kill()
+        end("/im", Path(program[1]).name)
         process.wait()
-        wait_until(lambda: consumers(broker) == 0, 60, "all workers have left")
+
+
+def end(*which: str) -> None:
+    """End processes at once, as the task manager does: by `/pid` and a number, or `/im` and a name.
+
+    A signal from outside of Wine would do, but Wine may then keep their sockets open.
+    """
+    subprocess.run(
+        [PYTHON[0], "taskkill", "/f", *which], stdin=subprocess.DEVNULL, capture_output=True
+    )
 
 
 def consumers(broker: BrokerConfig) -> int:

@@ -10,7 +10,7 @@ import pytest
 
 from fer_client import FerClient
 from fer_client.config import BrokerConfig
-from fer_schemas import BatchResult, SupervisorStatus
+from fer_schemas import SupervisorStatus
 from fer_worker.admin.supervisor_client import SupervisorClient
 from tests.engines import LEAVING_HEIGHT, SLOW_HEIGHT, plain_jpeg
 from tests.faults.load import steady_load
@@ -24,6 +24,7 @@ from tests.windows.programs import (
     Console,
     await_line,
     consumers,
+    end,
     finished,
     running,
 )
@@ -56,14 +57,12 @@ def test_pictures_are_answered_and_processes_are_counted_and_measured(
             broker=broker,
         )
         assert done.returncode == 0, done.stderr
-        results = [BatchResult.model_validate_json(line) for line in done.stdout.splitlines()]
-        assert [result.status for result in results] == ["partial", "success", "success"]
-        assert sum(len(frame.faces) for result in results for frame in result.frames) == 8
         assert {path.name for path in copies.iterdir()} == {
             path.name for path in PICTURES if path.stem != "broken"
         }
         with rows.open(encoding="utf-8", newline="") as file:
-            assert {row["camera_id"] for row in csv.DictReader(file)} == {"Tür 1"}
+            faces = [row for row in csv.DictReader(file) if row["emotion"]]
+        assert [row["camera_id"] for row in faces] == 8 * ["Tür 1"]
         done = finished(INSTALLED, "report", str(rows), "-o", str(page), broker=broker)
         assert done.returncode == 0, done.stderr
         assert "Tür 1" in page.read_text(encoding="utf-8")
@@ -88,6 +87,7 @@ def test_the_number_of_processes_changes_under_load_and_nothing_is_delivered_twi
         await_line(log, "ready: ")
         with steady_load(broker, per_s=20) as load:
             for processes in ("3", "1", "+1"):
+                load.pile_up(20)  # where batches wait, the broker gives none back
                 done = finished(INSTALLED, "scale", processes, broker=broker)
                 assert done.returncode == 0, done.stderr
                 load.goes_on()
@@ -116,14 +116,14 @@ def test_workers_whose_supervisor_is_killed_answer_what_they_have_and_leave(
     log = tmp_path / "log"
     options = ("--processes=2", "--threads=1", "--prefetch=2")
     with (
-        running(WITH_TEST_ENGINE, *options, broker=broker, log=log) as supervisor,
+        running(WITH_TEST_ENGINE, *options, broker=broker, log=log),
         FerClient(broker) as client,
     ):
         await_line(log, "ready: ", 2)
         futures = [client.submit(SLOW_BATCH) for _ in range(4)]
         wait_until(lambda: sender.depth(f"{broker.namespace}.frames") == 0, 30, "all are taken")
         assert not any(future.done() for future in futures)
-        supervisor.kill()
+        end("/pid", str(status_of_the_only_one(broker).pid))
         results = [future.result(60) for future in futures]
         assert not any(result.redelivered for result in results)
         wait_until(lambda: consumers(broker) == 0, 60, "both have left")
@@ -189,7 +189,7 @@ def test_the_gateway_answers_and_ends_with_ctrl_c(broker: BrokerConfig, tmp_path
             assert answer.json()["faces_areas"] == [20286, 25662]
             assert http.get("/docs").status_code == 200
         console.press_ctrl_c()
-        assert console.exit_code() == 130
+        assert console.exit_code() == 0
 
 
 def test_the_demo_uses_the_broker_that_is_named_and_leaves_nothing_there(
