@@ -7,6 +7,8 @@ cd "$(dirname "$0")/.."
 windows=build/windows
 pip=(.venv/bin/python -m pip -qq --disable-pip-version-check)
 
+trap '$windows/bin/wineserver --kill || true' EXIT  # also where this is interrupted
+
 echo "Compiling for Windows" >&2
 rm -rf $windows/wheels
 "${pip[@]}" wheel --no-deps --wheel-dir $windows/wheels ./client

@@ -1,6 +1,6 @@
-/* Functions of complex numbers for Wine, whose C library (ucrtbase.dll) has none of those that numpy
- * imports. scripts/make_wine.sh compiles this into a library of that name, which hands all other
- * names on to Wine's own.
+/* Functions of complex numbers for Wine, whose C library (ucrtbase.dll) has none of those that
+ * numpy imports. scripts/make_wine.sh compiles this into a library of that name, which hands all
+ * other names on to Wine's own.
  *
  * Microsoft's complex numbers are structures, which the compiler passes otherwise than its own
  * complex numbers; its long double is a double. */
@@ -40,14 +40,14 @@ static Double double_out(double complex number) {
     return given;
 }
 
-#define REAL(name)                                                       \
-    float shim_##name##f(Single z) { return name##f(single_in(z)); }     \
-    double shim_##name(Double z) { return name(double_in(z)); }          \
+#define REAL(name)                                                                                 \
+    float shim_##name##f(Single z) { return name##f(single_in(z)); }                               \
+    double shim_##name(Double z) { return name(double_in(z)); }                                    \
     double shim_##name##l(Double z) { return name(double_in(z)); }
 
-#define COMPLEX(name)                                                            \
-    Single shim_##name##f(Single z) { return single_out(name##f(single_in(z))); } \
-    Double shim_##name(Double z) { return double_out(name(double_in(z))); }       \
+#define COMPLEX(name)                                                                              \
+    Single shim_##name##f(Single z) { return single_out(name##f(single_in(z))); }                  \
+    Double shim_##name(Double z) { return double_out(name(double_in(z))); }                        \
     Double shim_##name##l(Double z) { return double_out(name(double_in(z))); }
 
 REAL(cabs)
