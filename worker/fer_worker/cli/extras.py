@@ -1,6 +1,7 @@
 """Extras: libraries that a command may not find."""
 
 import importlib.util
+import sys
 
 from fer_client.errors import FerWorkerError
 
@@ -11,5 +12,8 @@ def check_extra(what: str, library: str, extra: str) -> None:
     Raises:
         FerWorkerError: it is not; the text says how to get it.
     """
-    if importlib.util.find_spec(library) is None:
-        raise FerWorkerError(f"{what} needs {library}: pip install ./client '.[{extra}]'")
+    if importlib.util.find_spec(library) is not None:
+        return
+    if getattr(sys, "frozen", False):
+        raise FerWorkerError(f"{what} needs {library}, which this program does not have")
+    raise FerWorkerError(f"{what} needs {library}: pip install ./client '.[{extra}]'")
