@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Make a Windows to test with, in build/windows: Wine and MinGW in a Debian 13, a CPython for Windows,
 # and what our wheels need. build/windows/bin/wine runs a Windows program. One that is whole is left as
-# it is. Needs root, on Debian or Ubuntu, and 4 GB of disk; ends with 2 where it has not what it needs.
+# it is. Needs root, on Debian or Ubuntu, and 5 GB of disk; ends with 2 where it has not what it needs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,6 +9,10 @@ windows=build/windows
 python=$windows/python
 pip=(.venv/bin/python -m pip -qq --disable-pip-version-check)
 
+if [ "$(id -u)" -ne 0 ] || ! unshare --mount true 2>/dev/null; then
+    echo "Wine runs in a Debian 13 beside this system: be root and allowed to mount." >&2
+    exit 2
+fi
 mkdir -p $windows
 if [ ! -e $windows/root.made ] && [ "$(df --output=avail -m $windows | tail -n 1)" -lt 5000 ]; then
     echo "This needs 5 GB of disk for $windows." >&2
