@@ -175,11 +175,11 @@ template <class Layer> struct Tiling {
 };
 
 template <int tile>
-__attribute__((always_inline)) inline void load_tile(const void *from, long step) {
+__attribute__((always_inline)) inline void load_tile(const void *from, int64_t step) {
     asm volatile("tileloadd (%0,%1), %%tmm%c2" ::"r"(from), "r"(step), "i"(tile) : "memory");
 }
 
-template <int tile> __attribute__((always_inline)) inline void store_tile(void *to, long step) {
+template <int tile> __attribute__((always_inline)) inline void store_tile(void *to, int64_t step) {
     asm volatile("tilestored %%tmm%c2, (%0,%1)" ::"r"(to), "r"(step), "i"(tile) : "memory");
 }
 
