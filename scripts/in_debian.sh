@@ -7,10 +7,12 @@ set -eu
 
 root=$(realpath "$1")
 shift
+# The root itself is mounted, too: without that runc could not change to that of a container.
 # shellcheck disable=SC2016  # for the inner shell
 exec unshare --mount sh -euc '
     here=$1
     shift
+    mount --rbind "$0" "$0"
     for place in /proc /dev /sys "${TMPDIR:-/tmp}"; do
         mkdir -p "$0$place"
         mount --rbind "$place" "$0$place"
