@@ -25,7 +25,7 @@ COPY client/pyproject.toml client/
 RUN for extra in '' fer http; do python print_dependencies.py $extra >/needed$extra.txt; done
 
 FROM environment AS dependencies
-COPY constraints.txt /
+COPY --chmod=0644 constraints.txt /
 COPY --from=needed /needed.txt /
 RUN pip install --constraint /constraints.txt --requirement /needed.txt
 

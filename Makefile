@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 soak fuzz \
+.PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-containers test-lowest test-rabbitmq4 soak fuzz \
 	reference test-reference bench asyncapi promtool chromium clean
 
 BIN := .venv/bin
@@ -36,6 +36,9 @@ test-docs: .venv/dev.stamp rabbitmq chromium ## what pages say: commands, links,
 
 test-packaging: .venv/dev.stamp ## wheels and sdists: what is in them, and what they bring
 	$(BIN)/python -m pytest -m packaging tests/packaging $(PYTEST_ARGS)
+
+test-containers: .venv/dev.stamp ## images, the compose stack and a pod, on a Docker engine: the one at hand, or its own (as root)
+	scripts/with_docker.sh $(BIN)/python -m pytest -m containers tests/containers $(PYTEST_ARGS)
 
 test-lowest: rabbitmq promtool ## the quick tests at the lowest versions that are allowed
 	scripts/lowest_versions.sh .venv-lowest

@@ -7,7 +7,7 @@ set -eu
 
 root=$(realpath "$1")
 shift
-# The root itself is mounted, too: without that runc could not change to that of a container.
+# Not by chroot: a container that runc starts in one is entered again, by runc, outside it.
 # shellcheck disable=SC2016  # for the inner shell
 exec unshare --mount sh -euc '
     here=$1
@@ -19,5 +19,10 @@ exec unshare --mount sh -euc '
     done
     mkdir -p "$0$here"
     mount --bind "$here" "$0$here"
-    exec chroot "$0" sh -euc '\''cd "$0" 2>/dev/null || cd /; exec "$@"'\'' "$PWD" "$@"
+    before=$PWD
+    cd "$0"
+    pivot_root . mnt
+    umount --lazy /mnt
+    cd "$before" 2>/dev/null || cd /
+    exec "$@"
 ' "$root" "$(realpath "$(dirname "$0")/..")" "$@"

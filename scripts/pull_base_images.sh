@@ -15,11 +15,12 @@ make_stand_in() {
         # The way to the registries is this machine's.
         cp -L /etc/ssl/certs/ca-certificates.crt $base/etc/ssl/certs/
         printf '[global]\ncert = /etc/ssl/certs/ca-certificates.crt\n' >$base/etc/pip.conf
-        # What apt asks whether a package may start its services.
+        # As in the official images: packages start no services, and apt keeps no cache.
         printf '#!/bin/sh\nexit 101\n' >$base/usr/sbin/policy-rc.d
         chmod 755 $base/usr/sbin/policy-rc.d
+        printf 'Dir::Cache::pkgcache "";\nDir::Cache::srcpkgcache "";\n' >$base/etc/apt/apt.conf.d/docker-clean
         tar --directory $base --numeric-owner --create --exclude='./dev/*' --exclude='./proc/*' \
-            --exclude='./sys/*' --exclude='./var/lib/apt/lists/*' . |
+            --exclude='./sys/*' --exclude='./var/cache/apt/*' --exclude='./var/lib/apt/lists/*' . |
             docker import --change 'CMD ["bash"]' - stand-in/debian:trixie >/dev/null
     fi
     echo "Making a stand-in for $1" >&2
