@@ -7,30 +7,27 @@ cd "$(dirname "$0")/.."
 
 folder=$PWD/build/docker
 root=$folder/root
-run=$(mktemp -d)
-trap 'rm -rf "$run"' EXIT
-mkdir -p "$folder/data"
 # Sockets and process ids, of which an engine that was killed would leave some.
 mount -t tmpfs tmpfs "$root/run"
 
 # The way out: a network of its own, and a program outside it that passes on what it sends. It needs
-# no firewall rule here, and nothing in it reaches this machine's own loopback.
+# no firewall rule here, and does not reach this machine's own loopback.
 unshare --net sleep infinity &
 network=$!
-until [ "$(readlink /proc/$network/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
+while [ "/proc/$network/ns/net" -ef /proc/self/ns/net ]; do sleep 0.05; done
 scripts/in_debian.sh "$root" slirp4netns --configure --mtu=65520 --disable-host-loopback \
     $network tap0 >"$folder/network.log" 2>&1 &
 echo "nameserver 10.0.2.3" >"$root/etc/resolv.conf"
 cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/"
 inside=(nsenter --target "$network" --net)
 
-export DOCKER_HOST=unix://$run/docker.sock DOCKER_CONFIG=$folder/config
+unset DOCKER_CONFIG DOCKER_CONTEXT DOCKER_HOST
+export PATH=$folder/bin:$PATH:/usr/sbin:/usr/bin:/sbin:/bin
 # Ctrl-C is for the command; the engine is ended below.
-PATH=/usr/sbin:/usr/bin:/sbin:/bin SSL_CERT_FILE='' SSL_CERT_DIR='' setsid "${inside[@]}" scripts/in_debian.sh "$root" \
-    dockerd --host "$DOCKER_HOST" --data-root "$folder/data" --cgroup-parent /fer-worker-docker \
+setsid "${inside[@]}" env --unset=SSL_CERT_FILE --unset=SSL_CERT_DIR scripts/in_debian.sh "$root" \
+    dockerd --data-root "$folder/data" --cgroup-parent /fer-worker-docker \
     >"$folder/dockerd.log" 2>&1 </dev/null &
 engine=$!
-export PATH=$folder/bin:$PATH
 until docker version >/dev/null 2>&1; do
     if ! kill -0 $engine 2>/dev/null; then
         echo "No Docker engine starts here: $(tail -n 1 "$folder/dockerd.log")" >&2
@@ -39,18 +36,16 @@ until docker version >/dev/null 2>&1; do
     sleep 0.2
 done
 
-# Left by a run that was killed.
-clear() {
+clear_up() {
     docker ps --all --quiet | xargs -r docker rm --force --volumes >/dev/null
     docker network prune --force >/dev/null
     docker volume prune --all --force >/dev/null
+    docker image prune --force >/dev/null
 }
-clear
+clear_up # what a run that was killed has left
 status=0
 { "${inside[@]}" scripts/pull_base_images.sh --or-stand-ins && "${inside[@]}" "$@"; } || status=$?
-clear
-# Images without a name, which the next ones have replaced, and what was built on the way to others.
-docker image prune --force >/dev/null
+clear_up
 kill $engine
 wait $engine || true
 exit $status

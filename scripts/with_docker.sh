@@ -17,9 +17,15 @@ if docker version >/dev/null 2>&1; then
 fi
 
 scripts/make_docker.sh
-# The kernel ends all processes of the engine with the first one, however that ends.
+exec {lock}>build/docker/lock
+if ! flock --nonblock "$lock"; then
+    echo "Another command has the engine in build/docker." >&2
+    exit 2
+fi
+# Whatever ends first, the kernel ends the rest: this script, or the first process of the engine's.
 status=0
-unshare --mount --pid --fork --kill-child --mount-proc scripts/run_docker.sh "$@" || status=$?
-# A container's control groups are those of the machine.
+setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc \
+    scripts/run_docker.sh "$@" || status=$?
+# The control groups of its containers are those of the machine.
 find /sys/fs/cgroup -depth -type d -path '*/fer-worker-docker*' -exec rmdir {} + 2>/dev/null || true
 exit $status
