@@ -23,8 +23,7 @@ inside=(nsenter --target "$network" --net)
 
 unset DOCKER_CONFIG DOCKER_CONTEXT DOCKER_HOST
 export PATH=$folder/bin:$PATH:/usr/sbin:/usr/bin:/sbin:/bin
-# Ctrl-C is for the command; the engine is ended below.
-setsid "${inside[@]}" env --unset=SSL_CERT_FILE --unset=SSL_CERT_DIR scripts/in_debian.sh "$root" \
+"${inside[@]}" env --unset=SSL_CERT_FILE --unset=SSL_CERT_DIR scripts/in_debian.sh "$root" \
     dockerd --data-root "$folder/data" --cgroup-parent /fer-worker-docker \
     >"$folder/dockerd.log" 2>&1 </dev/null &
 engine=$!
