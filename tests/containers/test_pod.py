@@ -118,7 +118,9 @@ def test_broker_takes_the_additional_configuration(stack: Stack, tmp_path: Path)
     # Where the operator puts it.
     place = "/etc/rabbitmq/conf.d/90-userDefinedConfiguration.conf"
     mount = f"{file}:{place}:ro"
-    docker("run", "--detach", "--pull=never", "--name", BROKER, "-v", mount, cluster["image"])
+    # As the operator does, by another user than root.
+    options = ("--detach", "--pull=never", "--name", BROKER, "--user", "rabbitmq")
+    docker("run", *options, "--volume", mount, cluster["image"])
     try:
         running = ("exec", BROKER, "rabbitmq-diagnostics", "--quiet")
 

@@ -125,6 +125,10 @@ def test_broker_is_the_same_minor_version_as_in_kubernetes() -> None:
     assert f"image: {image}\n" in manifest
 
 
+def test_broker_and_its_health_check_are_the_same_user() -> None:
+    assert SERVICES["rabbitmq"]["user"] == "rabbitmq"
+
+
 def test_code_is_compiled_once_for_all_images() -> None:
     assert DOCKERFILE.count("g++") == 1
     for image in ("worker", "worker-fer", "gateway"):
