@@ -96,7 +96,7 @@ def pod(stack: Stack, images: dict[str, str], tmp_path: Path) -> Iterator[Pod]:
 
 def test_pod_answers_and_stops_within_its_grace_period(pod: Pod, stack: Stack) -> None:
     assert pod.probe("liveness")
-    docker("stop", "--time", str(POD["terminationGracePeriodSeconds"]), NAME)
+    docker("stop", "-t", str(POD["terminationGracePeriodSeconds"]), NAME)
     assert inspect(NAME, ".State.ExitCode") == 0
 
 
