@@ -6,8 +6,8 @@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 \
-	test-arm test-windows test-wheels test-program soak fuzz reference test-reference bench asyncapi promtool chromium strace \
-	clean wheels program sbom debian-12 debian-13 debian-bare
+	test-arm test-windows test-containers test-wheels test-program soak fuzz reference test-reference bench asyncapi \
+	promtool chromium strace clean wheels program sbom debian-12 debian-13 debian-bare
 
 BIN := .venv/bin
 NATIVE := worker/fer_worker/inference/native
@@ -37,6 +37,9 @@ test-docs: .venv/dev.stamp rabbitmq chromium ## what pages say: commands, links,
 
 test-packaging: .venv/dev.stamp ## wheels and sdists: what is in them, and what they bring
 	$(BIN)/python -m pytest -m packaging tests/packaging $(PYTEST_ARGS)
+
+test-containers: .venv/dev.stamp ## images, the compose stack and a pod, on a Docker engine: the one at hand, or its own (as root)
+	scripts/with_docker.sh $(BIN)/python -m pytest -m containers tests/containers $(PYTEST_ARGS)
 
 wheels: .venv/dev.stamp ## wheels and sdists for this machine, in dist/
 	@scripts/make_wheels.sh

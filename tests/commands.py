@@ -73,7 +73,7 @@ def _check_compose(arguments: list[str]) -> None:
     for word in words:
         match word:
             case "--profile":
-                assert next(words) in PROFILES
+                assert next(words) in PROFILES | {"*"}
             case "--scale":
                 assert next(words).partition("=")[0] in SERVICES
             case "exec":

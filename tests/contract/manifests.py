@@ -1,18 +1,23 @@
 """What Kubernetes and the operators take, for the manifests of deploy/kubernetes.
 
-Kubernetes' own kinds are checked by its published schemas (kubernetes-validate). Operators publish
-theirs inside their releases; those here were written after their documentation: KEDA 2.16,
-Prometheus Operator 0.80, and rabbitmq.com/v1beta1. They know the fields that are used and no
-others, so that a misspelt one is found: Kubernetes itself would drop it without a word.
+Kubernetes' own kinds are checked by its published schemas (kubernetes-validate), those of KEDA and
+of the Prometheus Operator by models that are made of theirs (cloudcoil-models-keda,
+cloudcoil-models-prometheus-operator). Two have no package, and were written after the
+documentation: what KEDA is told of a RabbitMQ, and rabbitmq.com/v1beta1. A field that is not known
+is found, too: Kubernetes itself would drop it without a word.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import yaml
+from cloudcoil.models.keda import v1alpha1 as keda
+from cloudcoil.models.prometheus_operator import v1 as prometheus
 from jsonschema import Draft202012Validator
+from pydantic import BaseModel, ValidationError
 
 KUBERNETES_VERSIONS = ("1.34", "1.37")
 
@@ -20,10 +25,7 @@ Manifest = dict[str, Any]
 Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string", "minLength": 1}
-TEXTS: Schema = {"type": "array", "minItems": 1, "items": TEXT}
 FLAG: Schema = {"enum": ["true", "false"]}
-SECONDS: Schema = {"type": "integer", "minimum": 0}
-DURATION: Schema = {"type": "string", "pattern": r"^(\d+(ms|s|m|h))+$"}
 ANYTHING: Schema = {}
 
 
@@ -38,31 +40,10 @@ def fields(required: str, optional: str = "", **types: Schema) -> Schema:
     }
 
 
-def several(item: Schema) -> Schema:
-    return {"type": "array", "minItems": 1, "items": item}
-
-
 def resource(spec: Schema) -> Schema:
     metadata = fields("name", "namespace labels", labels={"type": "object"})
     return fields("apiVersion kind metadata spec", metadata=metadata, spec=spec)
 
-
-SELECTOR = fields(
-    "matchLabels", matchLabels={"type": "object", "additionalProperties": TEXT, "minProperties": 1}
-)
-
-SCALING = fields(
-    "stabilizationWindowSeconds policies",
-    stabilizationWindowSeconds=SECONDS | {"maximum": 3600},
-    policies=several(
-        fields(
-            "type value periodSeconds",
-            type={"enum": ["Pods", "Percent"]},
-            value={"type": "integer", "minimum": 1},
-            periodSeconds={"type": "integer", "minimum": 1, "maximum": 1800},
-        )
-    ),
-)
 
 RABBITMQ_TRIGGER = fields(
     "protocol mode value queueName",
@@ -75,85 +56,24 @@ RABBITMQ_TRIGGER = fields(
     operation={"enum": ["sum", "max", "avg"]},
 )
 
-SCRAPE = fields(
-    "port",
-    "path interval params",
-    interval=DURATION,
-    params={"type": "object", "additionalProperties": TEXTS},
+RABBITMQ_CLUSTER = resource(
+    fields(
+        "replicas",
+        "image resources persistence rabbitmq affinity",
+        replicas={"type": "integer", "minimum": 1},
+        resources=ANYTHING,  # as in a pod
+        affinity=ANYTHING,
+        persistence=fields("storage", "storageClassName"),
+        rabbitmq=fields("additionalConfig", additionalConfig={"type": "string", "maxLength": 2000}),
+    )
 )
 
-CUSTOM: dict[tuple[str, str], Schema] = {
-    ("keda.sh/v1alpha1", "ScaledObject"): resource(
-        fields(
-            "scaleTargetRef triggers",
-            "minReplicaCount maxReplicaCount pollingInterval cooldownPeriod advanced",
-            scaleTargetRef=fields("name"),
-            minReplicaCount=SECONDS,
-            maxReplicaCount={"type": "integer", "minimum": 1},
-            pollingInterval=SECONDS,
-            cooldownPeriod=SECONDS,
-            triggers=several(
-                fields(
-                    "type authenticationRef metadata",
-                    type={"const": "rabbitmq"},
-                    authenticationRef=fields("name"),
-                    metadata=RABBITMQ_TRIGGER,
-                )
-            ),
-            advanced=fields(
-                "horizontalPodAutoscalerConfig",
-                horizontalPodAutoscalerConfig=fields(
-                    "behavior",
-                    behavior=fields("scaleUp scaleDown", scaleUp=SCALING, scaleDown=SCALING),
-                ),
-            ),
-        )
-    ),
-    ("keda.sh/v1alpha1", "TriggerAuthentication"): resource(
-        fields("secretTargetRef", secretTargetRef=several(fields("parameter name key")))
-    ),
-    ("monitoring.coreos.com/v1", "PodMonitor"): resource(
-        fields(
-            "selector podMetricsEndpoints",
-            "jobLabel",
-            selector=SELECTOR,
-            podMetricsEndpoints=several(SCRAPE),
-        )
-    ),
-    ("monitoring.coreos.com/v1", "ServiceMonitor"): resource(
-        fields("selector endpoints", "jobLabel", selector=SELECTOR, endpoints=several(SCRAPE))
-    ),
-    ("monitoring.coreos.com/v1", "PrometheusRule"): resource(
-        fields(
-            "groups",
-            groups=several(
-                fields(
-                    "name rules",
-                    rules=several(
-                        fields(
-                            "alert expr labels annotations",
-                            "for",
-                            labels=fields("severity"),
-                            annotations=fields("summary runbook_url"),
-                        )
-                    ),
-                )
-            ),
-        )
-    ),
-    ("rabbitmq.com/v1beta1", "RabbitmqCluster"): resource(
-        fields(
-            "replicas",
-            "image resources persistence rabbitmq affinity",
-            replicas={"type": "integer", "minimum": 1},
-            resources=ANYTHING,  # as in a pod
-            affinity=ANYTHING,
-            persistence=fields("storage", "storageClassName"),
-            rabbitmq=fields(
-                "additionalConfig", additionalConfig={"type": "string", "maxLength": 2000}
-            ),
-        )
-    ),
+MODELS: dict[tuple[str, str], type[BaseModel]] = {
+    ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
+    ("keda.sh/v1alpha1", "TriggerAuthentication"): keda.TriggerAuthentication,
+    ("monitoring.coreos.com/v1", "PodMonitor"): prometheus.PodMonitor,
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): prometheus.ServiceMonitor,
+    ("monitoring.coreos.com/v1", "PrometheusRule"): prometheus.PrometheusRule,
 }
 
 
@@ -164,14 +84,23 @@ def read(path: Path) -> list[Manifest]:
 
 def problems(manifest: Manifest) -> Iterator[str]:
     """What Kubernetes or an operator would not take."""
-    schema = CUSTOM.get((manifest["apiVersion"], manifest["kind"]))
-    if schema is None:
-        yield from _native_problems(manifest)
-        return
-    for error in Draft202012Validator(schema).iter_errors(manifest):
-        yield f"{error.json_path}: {error.message}"
-    if manifest["kind"] == "RabbitmqCluster":
+    if model := MODELS.get((manifest["apiVersion"], manifest["kind"])):
+        try:
+            model.model_validate_json(json.dumps(manifest), strict=True, extra="forbid")
+        except ValidationError as error:
+            yield str(error)
+        for trigger in manifest["spec"].get("triggers", []):
+            yield from _schema_problems(trigger["metadata"], RABBITMQ_TRIGGER)
+    elif manifest["kind"] == "RabbitmqCluster":
+        yield from _schema_problems(manifest, RABBITMQ_CLUSTER)
         yield from _native_problems(_pod(manifest["spec"]))
+    else:
+        yield from _native_problems(manifest)
+
+
+def _schema_problems(part: Manifest, schema: Schema) -> Iterator[str]:
+    for error in Draft202012Validator(schema).iter_errors(part):
+        yield f"{error.json_path}: {error.message}"
 
 
 def _native_problems(manifest: Manifest) -> Iterator[str]:

@@ -101,10 +101,38 @@ def test_our_own_containers_can_write_to_nothing_and_gain_nothing(name: str) -> 
     assert all(volume.endswith(":ro") for volume in service.get("volumes", []))
 
 
+def test_only_an_image_with_a_supervisor_has_its_port() -> None:
+    assert "EXPOSE 9464" in instructions("worker-fer")
+    assert [step for step in instructions("gateway") if step.startswith("EXPOSE")] == [
+        "EXPOSE 8012"
+    ]
+
+
 def test_every_container_is_bounded_and_comes_back() -> None:
     for service in SERVICES.values():
         assert "memory" in service["deploy"]["resources"]["limits"]
         assert service["restart"] == "unless-stopped"
+
+
+def test_every_log_is_bounded() -> None:
+    assert all(service["logging"] == {"driver": "local"} for service in SERVICES.values())
+
+
+def test_broker_is_the_same_minor_version_as_in_kubernetes() -> None:
+    manifest = (ROOT / "deploy" / "kubernetes" / "broker" / "rabbitmq.yaml").read_text()
+    image = SERVICES["rabbitmq"]["image"]
+    assert re.fullmatch(r"rabbitmq:4\.\d+-management", image)
+    assert f"image: {image}\n" in manifest
+
+
+def test_broker_and_its_health_check_are_the_same_user() -> None:
+    assert SERVICES["rabbitmq"]["user"] == "rabbitmq"
+
+
+def test_code_is_compiled_once_for_all_images() -> None:
+    assert DOCKERFILE.count("g++") == 1
+    for image in ("worker", "worker-fer", "gateway"):
+        assert instructions(image)[-1] == "COPY --from=build /opt/code /opt/fer-worker"
 
 
 def test_every_container_has_a_health_check_or_says_that_it_has_none() -> None:
@@ -146,7 +174,7 @@ def test_the_gateway_listens_where_its_port_is_published_and_its_health_is_asked
     options = gateway.make_context("gateway", command[1:]).params
     assert (options["host"], options["port"]) == ("0.0.0.0", DEFAULT_PORT)
     (published,) = SERVICES["gateway"]["ports"]
-    assert published.endswith(f"}}:{DEFAULT_PORT}:{DEFAULT_PORT}")
+    assert published.endswith(f":${{GATEWAY_PORT:-{DEFAULT_PORT}}}:{DEFAULT_PORT}")
     assert f"http://127.0.0.1:{DEFAULT_PORT}/" in last("gateway", "HEALTHCHECK")
     assert f"EXPOSE {DEFAULT_PORT}" in instructions("gateway")
 
@@ -157,10 +185,13 @@ def test_the_gateway_gets_longer_to_stop_than_a_request_may_take() -> None:
 
 
 def test_the_gateway_has_its_extra_and_logs_in_as_the_workers_do() -> None:
-    assert any("print_dependencies.py http" in step for step in instructions("build-http"))
-    assert any("--from=build-http " in step for step in instructions("gateway"))
+    assert "COPY --from=needed /needed/http.txt /" in instructions("dependencies-http")
+    assert any("--from=dependencies-http " in step for step in instructions("gateway"))
     build = SERVICES["gateway"]["build"]
-    assert (build["target"], SERVICES["gateway"]["image"]) == ("gateway", "fer-worker:http")
+    assert (build["target"], SERVICES["gateway"]["image"]) == (
+        "gateway",
+        "${GATEWAY_IMAGE:-fer-worker:http}",
+    )
     assert SERVICES["gateway"]["environment"] == SERVICES["worker"]["environment"]
 
 
@@ -174,8 +205,8 @@ def test_what_is_copied_exists_and_is_not_ignored() -> None:
 
 def test_the_health_of_a_container_is_asked_by_a_file_that_the_image_has() -> None:
     (check,) = [step for step in instructions("worker") if step.startswith("HEALTHCHECK")]
-    assert "COPY deploy/healthcheck.py /opt/healthcheck.py" in instructions("worker")
-    assert check.endswith('"/opt/healthcheck.py"]')
+    assert check.endswith('"/opt/fer-worker/healthcheck.py"]')
+    assert "install --mode 0644 deploy/healthcheck.py /opt/code" in instructions("build")[-1]
 
 
 def test_an_image_serves_metrics_to_the_network_of_its_container() -> None:

@@ -4,6 +4,7 @@ import copy
 import re
 import shutil
 import subprocess
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,12 @@ def test_kustomize_builds_valid_manifests(path: Path) -> None:
         assert part["metadata"].get("namespace") == yaml.safe_load(path.read_text()).get(
             "namespace"
         )
+
+
+def test_image_is_that_of_this_version() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    described = yaml.safe_load((KUBERNETES / "base" / "kustomization.yaml").read_text())
+    assert described["images"] == [{"name": WORKER["image"], "newTag": project["version"]}]
 
 
 def test_worker_gets_longer_to_stop_than_it_takes_to_drain() -> None:
