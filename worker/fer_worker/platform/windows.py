@@ -37,6 +37,8 @@ assert sys.platform == "win32"
 HAS_EMBEDDED_BROKER: Final = False
 REUSES_ADDRESSES: Final = False  # it would share the port with whoever has it
 
+LOOK_S: Final = 0.1
+
 _HANDLED_SIGNALS: Final = (signal.SIGINT, signal.SIGBREAK)
 
 _EXTENDED_LIMITS: Final = 9
@@ -124,8 +126,9 @@ def listen_in_child(_: Callable[[], None]) -> None:
 
 
 async def wait_for_exit(sentinel: int) -> None:
-    """Wait on a thread: the loop waits for sockets only."""
-    await asyncio.to_thread(wait, [sentinel])
+    """Look ten times per second: the loop waits for sockets only, and threads are few."""
+    while not wait([sentinel], 0):
+        await asyncio.sleep(LOOK_S)
 
 
 def send_again(number: int) -> None:

@@ -29,7 +29,9 @@ Target = Callable[[WorkerConfig, socket.socket], None]
 class ChildProcess:
     """One process, its socket, and what it reported last."""
 
-    def __init__(self, process: SpawnProcess, stream: MessageStream) -> None:
+    def __init__(
+        self, process: SpawnProcess, stream: MessageStream, exited: "asyncio.Task[None]"
+    ) -> None:
         """Store the parts; see `start`."""
         assert process.pid is not None
         self.pid: int = process.pid
@@ -40,6 +42,7 @@ class ChildProcess:
         self.started = time.monotonic()
         self._process = process
         self._stream = stream
+        self._exited = exited
         self._reported = self.started
 
     @classmethod
@@ -56,7 +59,8 @@ class ChildProcess:
                     target=target, args=(config, theirs)
                 )
                 platform.start(process)
-            return cls(process, await MessageStream.open(ours))
+            exited = asyncio.create_task(platform.wait_for_exit(process.sentinel))
+            return cls(process, await MessageStream.open(ours, exited), exited)
         except BaseException:
             ours.close()
             raise
@@ -111,10 +115,10 @@ class ChildProcess:
         self._stream.close()
         try:
             async with asyncio.timeout(EXIT_GRACE_S):
-                await platform.wait_for_exit(self._process.sentinel)
+                await asyncio.shield(self._exited)
         except TimeoutError:
             self._process.kill()
-            await platform.wait_for_exit(self._process.sentinel)
+            await self._exited
         self._process.join()
         self.exit_code = self._process.exitcode
         self._process.close()

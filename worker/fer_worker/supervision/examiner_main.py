@@ -22,7 +22,7 @@ from fer_worker.serving.progress import Progress
 from fer_worker.supervision.message_stream import MessageStream
 from fer_worker.supervision.messages import CHILD_MESSAGE, Examination, Report
 from fer_worker.supervision.worker_config import ExitCode, WorkerConfig
-from fer_worker.supervision.worker_main import REPORT_INTERVAL_S, load_engine
+from fer_worker.supervision.worker_main import REPORT_INTERVAL_S, load_engine, open_stream
 
 if TYPE_CHECKING:
     from fer_worker.serving.frame_pool import FramePool
@@ -50,7 +50,7 @@ def run_examiner(config: WorkerConfig, end: socket.socket) -> None:
 
 
 async def _examine(config: WorkerConfig, name: str, end: socket.socket) -> int:
-    stream = await MessageStream.open(end)
+    stream = await open_stream(end)
     requests: asyncio.Queue[bytes] = asyncio.Queue()
     tasks = {asyncio.create_task(_hear(stream, requests))}  # held, or they might be collected
     try:

@@ -11,6 +11,8 @@ from typing import Final
 
 _LENGTH_BYTES: Final = 4
 _BUFFER_BYTES: Final = 1024 * 1024
+_LAST_WORDS_S: Final = 1.0
+"""For reading what a process has said before its exit."""
 
 
 class MessageStream:
@@ -22,11 +24,23 @@ class MessageStream:
         self._writer = writer
 
     @classmethod
-    async def open(cls, end: socket.socket) -> "MessageStream":
-        """Take over one end of a socket pair."""
+    async def open(
+        cls, end: socket.socket, other_exited: "asyncio.Task[None] | None" = None
+    ) -> "MessageStream":
+        """Take over one end of a socket pair.
+
+        Args:
+            end: of the pair.
+            other_exited: is done once the process at the other end has exited. The stream ends soon
+                after, also where its socket does not: Wine was seen to keep it open.
+        """
         reader, writer = await asyncio.open_connection(sock=end, limit=_BUFFER_BYTES)
         writer.transport.set_write_buffer_limits(high=0)  # `flush` waits for all of it
-        return cls(reader, writer)
+        stream = cls(reader, writer)
+        if other_exited is not None:
+            loop = asyncio.get_running_loop()
+            other_exited.add_done_callback(lambda _: loop.call_later(_LAST_WORDS_S, stream.close))
+        return stream
 
     async def receive(self) -> bytes | None:
         """Return the next message, or None at the end: the other side is gone."""

@@ -7,6 +7,7 @@ the socket or by SIGTERM, it drains; so it does when the socket ends, since its 
 import asyncio
 import contextlib
 import logging
+import multiprocessing
 import os
 import socket
 import time
@@ -64,6 +65,14 @@ def load_engine(config: WorkerConfig) -> Engine:
     return engine
 
 
+async def open_stream(end: socket.socket) -> MessageStream:
+    """Take over the end that leads to the supervisor; the stream ends when that is gone."""
+    supervisor = multiprocessing.parent_process()
+    assert supervisor is not None
+    exited = asyncio.create_task(platform.wait_for_exit(supervisor.sentinel))
+    return await MessageStream.open(end, exited)
+
+
 class _Worker:
     """A worker process from its start to its exit code."""
 
@@ -78,7 +87,7 @@ class _Worker:
 
     async def run(self, end: socket.socket) -> ExitCode:
         platform.listen_in_child(self._on_sigterm)
-        stream = await MessageStream.open(end)
+        stream = await open_stream(end)
         async with asyncio.TaskGroup() as tasks:
             orders = tasks.create_task(self._follow_orders(stream))
             reports = tasks.create_task(self._report_always(stream))
