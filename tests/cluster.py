@@ -10,7 +10,7 @@ from typing import Self
 import pika
 from pika.exceptions import AMQPError
 
-from fer_worker.platform import ProcessGroup
+from fer_worker.platform import system
 from fer_worker.tools.embedded_rabbitmq.ports import HOST, Ports, claim_ports
 from fer_worker.tools.embedded_rabbitmq.programs import environment, find_mapper, find_server
 from tests.waiting import wait_until
@@ -40,7 +40,7 @@ class Node:
             "RABBITMQ_NODENAME": self.name,
             "ERL_EPMD_PORT": str(mapper_port),
         }
-        self._processes: ProcessGroup | None = None
+        self._processes: system.ProcessGroup | None = None
 
     @property
     def url(self) -> str:
@@ -50,7 +50,7 @@ class Node:
     def start(self) -> None:
         """Start it; returns at once."""
         self._data_dir.mkdir(exist_ok=True)
-        self._processes = ProcessGroup(held=(self._ports.claim.fileno(),))
+        self._processes = system.ProcessGroup(held=(self._ports.claim.fileno(),))
         with (self._data_dir / "rabbitmq.log").open("ab") as log:
             self._processes.spawn([self._server], self._environment, log)
 
@@ -126,7 +126,7 @@ class Cluster:
         return next(node for node in self.nodes if node.name == leaders[queue])
 
     def _start_mapper(self, home: Path, ports: Ports, held: ExitStack) -> None:
-        processes = ProcessGroup()
+        processes = system.ProcessGroup()
         held.callback(processes.kill)
         with (home / "epmd.log").open("wb") as log:
             processes.spawn([find_mapper()], environment(home, ports), log)

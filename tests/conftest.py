@@ -1,16 +1,14 @@
 """Fixtures that every part of the tests may use."""
 
 import os
-import secrets
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 
-import pika
 import pytest
 
-from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
+from fer_worker.admin.temporary_namespace import temporary_namespace
 from tests.forwarder import Forwarder
 from tests.loops import declare_queues
 from tests.serving import Sender
@@ -48,15 +46,8 @@ def broker_url(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def namespace(broker_url: str) -> Iterator[str]:
     """A namespace for one test; its queues and exchanges are deleted afterwards."""
-    name = f"t-{secrets.token_hex(4)}"
-    yield name
-    topology = Topology(name)
-    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
-        channel = connection.channel()
-        for queue in topology.queues:
-            channel.queue_delete(queue)
-        for exchange in topology.exchanges:
-            channel.exchange_delete(exchange)
+    with temporary_namespace(broker_url, "t") as config:
+        yield config.namespace
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,7 @@ class Trace:
         self.prefix = ["strace", *options.split(), str(path)]
 
     def addresses(self) -> set[str]:
-        """Whom a connection or a datagram was for: `host:port`, or the path of a local socket."""
+        """Return where connections and datagrams went: `host:port`, or a local socket's path."""
         found: set[str] = set()
         for line in self._lines():
             if internet := _INTERNET.search(line):

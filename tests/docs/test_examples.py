@@ -2,7 +2,6 @@
 
 import json
 import re
-import secrets
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 
 from fer_client.amqp.topology import Topology
 from fer_client.config import DEFAULT_URL, BrokerConfig
+from fer_worker.admin.temporary_namespace import temporary_namespace
 from tests.forwarder import Forwarder
 from tests.frames import FOLDER
 from tests.loops import declare_queues
@@ -31,17 +31,12 @@ UNREACHABLE = re.compile(r"ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT
 @pytest.fixture(scope="module")
 def served(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrokerConfig]:
     """A broker with two worker processes for all tests here."""
-    config = BrokerConfig.from_url(broker_url, f"t-{secrets.token_hex(4)}")
-    topology = Topology(config.namespace)
-    with running(tmp_path_factory.mktemp("served") / "log", config, "--processes=2") as workers:
+    with (
+        temporary_namespace(broker_url, "t") as config,
+        running(tmp_path_factory.mktemp("served") / "log", config, "--processes=2") as workers,
+    ):
         wait_until(workers.ready_pids, 60, "a worker is ready")
         yield config
-    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
-        channel = connection.channel()
-        for queue in topology.queues:
-            channel.queue_delete(queue)
-        for exchange in topology.exchanges:
-            channel.exchange_delete(exchange)
 
 
 @pytest.fixture(scope="module")

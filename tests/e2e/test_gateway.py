@@ -4,7 +4,6 @@ import json
 import os
 import pty
 import re
-import secrets
 import shlex
 import shutil
 import signal
@@ -17,13 +16,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
-import pika
 import pytest
 
 from fer_client import FerClient
-from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from fer_schemas import MAX_MESSAGE_BYTES, BatchResult
+from fer_worker.admin.temporary_namespace import temporary_namespace
 from tests.engines import GatedEngine, plain_jpeg
 from tests.frames import FOLDER, sample
 from tests.gateways import RunningGateway, Upload, gateway, uploads
@@ -45,14 +43,8 @@ PART = b'--b\r\nContent-Disposition: form-data; name="files"; filename="x"\r\n\r
 @pytest.fixture(scope="module")
 def own(broker_url: str) -> Iterator[BrokerConfig]:
     """A namespace for this module."""
-    topology = Topology(f"t-{secrets.token_hex(4)}")
-    yield BrokerConfig.from_url(broker_url, topology.namespace)
-    with pika.BlockingConnection(pika.URLParameters(broker_url)) as connection:
-        channel = connection.channel()
-        for queue in topology.queues:
-            channel.queue_delete(queue)
-        for exchange in topology.exchanges:
-            channel.exchange_delete(exchange)
+    with temporary_namespace(broker_url, "t") as config:
+        yield config
 
 
 @pytest.fixture(scope="module")

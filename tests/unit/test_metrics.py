@@ -16,7 +16,7 @@ from fer_worker.metrics import (
     MetricsSnapshot,
     SlidingWindow,
 )
-from fer_worker.platform import resident_bytes
+from fer_worker.platform import system
 from fer_worker.serving.progress import Progress
 from fer_worker.supervision.messages import CHILD_MESSAGE, Report
 
@@ -149,4 +149,4 @@ def test_recent_keeps_a_look_a_second_however_many_there_are() -> None:
 
 
 def test_resident_memory_of_this_process_is_known() -> None:
-    assert resident_bytes() > 2**20
+    assert system.resident_bytes() > 2**20

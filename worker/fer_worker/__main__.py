@@ -12,10 +12,10 @@ def main() -> None:
         sys.exit(130)
     with leaving_on_signals():
         from fer_worker.cli import main as command
-        from fer_worker.platform import has_own_console, prepare_output
+        from fer_worker.platform import system
 
-        prepare_output()
-        if not sys.argv[1:] and has_own_console():
+        system.prepare_output()
+        if not sys.argv[1:] and system.has_own_console():
             from fer_worker.cli.window import serve_in_window
 
             serve_in_window(lambda: command(["gateway"], prog_name="fer-worker"))

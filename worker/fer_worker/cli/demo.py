@@ -1,7 +1,6 @@
 """`fer-worker demo`: all of it on one machine."""
 
 import os
-import secrets
 import subprocess
 import sys
 import time
@@ -14,17 +13,16 @@ import click
 from rich.console import Console
 
 from fer_client import FerClient
-from fer_client.amqp.blocking import connect
-from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from fer_client.errors import EngineError, FerWorkerError
 from fer_schemas import BatchResult
 from fer_worker.admin.supervisor_client import SupervisorClient
+from fer_worker.admin.temporary_namespace import temporary_namespace
 from fer_worker.cli.annotation import Annotator, check_copies
 from fer_worker.cli.options import engine_arguments, engine_options
 from fer_worker.cli.tables import render_results
 from fer_worker.inference.types import EngineOptions
-from fer_worker.platform import ProcessGroup
+from fer_worker.platform import system
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from fer_worker.tools.media import batches, find_pictures, read_frame
 from fer_worker.tools.sample_frames import sample_frames
@@ -100,18 +98,9 @@ def _broker(url: str | None, progress: Console) -> Iterator[BrokerConfig]:
         progress.print("Starting RabbitMQ on a free port ...")
         with EmbeddedBroker() as node:
             yield BrokerConfig((node.url,))
-        return
-    config = BrokerConfig.from_url(url, f"fer-demo-{secrets.token_hex(4)}")
-    try:
-        yield config
-    finally:
-        topology = Topology(config.namespace)
-        with connect(config, "demo", wait_s=0.0) as connection:
-            channel = connection.channel()
-            for queue in topology.queues:
-                channel.queue_delete(queue)
-            for exchange in topology.exchanges:
-                channel.exchange_delete(exchange)
+    else:
+        with temporary_namespace(url, "fer-demo") as config:
+            yield config
 
 
 @contextmanager
@@ -131,7 +120,7 @@ def _workers(
         "FER_WORKER_NAMESPACE": config.namespace,
     }
     log.parent.mkdir(parents=True, exist_ok=True)
-    group = ProcessGroup()
+    group = system.ProcessGroup()
     try:
         with log.open("wb") as output:
             supervisor = group.spawn(command + engine_arguments(engine), environment, output)

@@ -24,7 +24,7 @@ from fer_client.errors import BrokerUnavailableError
 from fer_worker.cli.types import EngineChoice, FaceSize, NumberRange
 from fer_worker.inference.types import EngineOptions
 from fer_worker.logging_setup import LogFormat
-from fer_worker.platform import HAS_EMBEDDED_BROKER
+from fer_worker.platform import system
 from fer_worker.tools.embedded_rabbitmq.programs import NOT_EMBEDDED
 
 Parameters = ParamSpec("Parameters")
@@ -79,7 +79,7 @@ def broker_options(
         try:
             return command(broker, *args, **kwargs)
         except BrokerUnavailableError as error:
-            if HAS_EMBEDDED_BROKER or amqp_url or amqp_url_file:
+            if system.HAS_EMBEDDED_BROKER or amqp_url or amqp_url_file:
                 raise
             raise BrokerUnavailableError(f"{error}; {NOT_EMBEDDED}") from error
 

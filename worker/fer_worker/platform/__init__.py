@@ -1,7 +1,7 @@
 """What depends on the operating system: the only place that asks which one this is.
 
-`posix` is for Linux and its kind, `windows` for Windows. Both have the same names, whose purpose
-`posix` says.
+`system` is `posix` for Linux and its kind, `windows` for Windows. Both have the same names, whose
+purpose `posix` says.
 """
 
 import asyncio
@@ -10,14 +10,16 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 if sys.platform == "win32":
-    from fer_worker.platform.windows import *  # noqa: F403
+    from fer_worker.platform import windows as system
 else:
-    from fer_worker.platform.posix import *  # noqa: F403
+    from fer_worker.platform import posix as system
+
+__all__ = ["run_loop", "system"]
 
 Result = TypeVar("Result")
 
 
-def run(main: Coroutine[Any, Any, Result]) -> Result:
+def run_loop(main: Coroutine[Any, Any, Result]) -> Result:
     """Run a loop of the kind that pika's connections need; Windows has another one by default."""
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         return runner.run(main)

@@ -12,23 +12,6 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import IO, Final
 
-__all__ = [
-    "HAS_EMBEDDED_BROKER",
-    "REUSES_ADDRESSES",
-    "ProcessGroup",
-    "blocked_signals",
-    "has_own_console",
-    "ignore_signals",
-    "listen",
-    "listen_in_child",
-    "lower_priority",
-    "prepare_output",
-    "resident_bytes",
-    "send_again",
-    "start",
-    "wait_for_exit",
-]
-
 assert sys.platform != "win32"
 
 HANDLED_SIGNALS: Final = frozenset(

@@ -11,7 +11,7 @@ from typing import Self
 
 from pydantic import ValidationError
 
-from fer_worker import platform
+from fer_worker.platform import system
 from fer_worker.supervision.message_stream import MessageStream
 from fer_worker.supervision.messages import CHILD_MESSAGE, Examination, Report
 from fer_worker.supervision.worker_config import WorkerConfig
@@ -58,8 +58,8 @@ class ChildProcess:
                 process = multiprocessing.get_context("spawn").Process(
                     target=target, args=(config, theirs)
                 )
-                platform.start(process)
-            exited = asyncio.create_task(platform.wait_for_exit(process.sentinel))
+                system.start(process)
+            exited = asyncio.create_task(system.wait_for_exit(process.sentinel))
             return cls(process, await MessageStream.open(ours, exited), exited)
         except BaseException:
             ours.close()

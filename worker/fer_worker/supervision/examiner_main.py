@@ -15,9 +15,9 @@ from fer_client.amqp.consumer import Delivery
 from fer_client.config import host_name
 from fer_client.errors import EngineError, MessageError
 from fer_schemas import RequestError
-from fer_worker import platform
 from fer_worker.logging_setup import setup_logs
 from fer_worker.metrics import MetricsRecorder
+from fer_worker.platform import run_loop, system
 from fer_worker.serving.progress import Progress
 from fer_worker.supervision.message_stream import MessageStream
 from fer_worker.supervision.messages import CHILD_MESSAGE, Examination, Report
@@ -37,7 +37,7 @@ def run_examiner(config: WorkerConfig, end: socket.socket) -> None:
         config: as of the workers.
         end: of the socket pair that leads to the supervisor.
     """
-    platform.lower_priority()  # ordinary workers come first
+    system.lower_priority()  # ordinary workers come first
     name = f"{host_name()}/{os.getpid()}"
     setup_logs(name, config.log_level, config.log_format)
 
@@ -46,7 +46,7 @@ def run_examiner(config: WorkerConfig, end: socket.socket) -> None:
         logging.shutdown()
         os._exit(code)
 
-    platform.run(run())
+    run_loop(run())
 
 
 async def _examine(config: WorkerConfig, name: str, end: socket.socket) -> int:
@@ -91,7 +91,7 @@ async def _report_always(stream: MessageStream, pool: "FramePool", meter: Metric
 
 def _report(stream: MessageStream, pool: "FramePool", meter: MetricsRecorder) -> None:
     progress = Progress(consuming=True, working_since=pool.working_since)
-    report = Report(progress, meter.counts, platform.resident_bytes())
+    report = Report(progress, meter.counts, system.resident_bytes())
     stream.send(CHILD_MESSAGE.dump_json(report))
 
 

@@ -27,9 +27,9 @@ from prometheus_client.registry import Collector
 
 from fer_client.errors import FerWorkerError
 from fer_schemas import ErrorCode, Status, SupervisorStatus
-from fer_worker import platform
 from fer_worker.inference.types import EngineOptions
 from fer_worker.metrics import BUCKETS_S, Histogram, MetricsSnapshot, Total
+from fer_worker.platform import system
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -97,7 +97,7 @@ class HealthServer:
     def start(self) -> None:
         """Answer from now on."""
         thread = threading.Thread(target=self._server.serve_forever, name="monitor", daemon=True)
-        with platform.blocked_signals():  # they are for the supervisor's thread
+        with system.blocked_signals():  # they are for the supervisor's thread
             thread.start()
 
     def close(self) -> None:
@@ -138,7 +138,7 @@ def _say(respond: "StartResponse", problem: str | None, well: str) -> list[bytes
 
 
 class _Server(ThreadingMixIn, WSGIServer):
-    allow_reuse_address = platform.REUSES_ADDRESSES
+    allow_reuse_address = system.REUSES_ADDRESSES
     daemon_threads = True
 
     def server_bind(self) -> None:

@@ -19,8 +19,9 @@ from fer_client.amqp.topology import Topology, redeclare
 from fer_client.config import host_name
 from fer_client.errors import BrokerRefusedError
 from fer_schemas import ScaleCommand, ScaleReply, StatusQuery, SupervisorStatus
-from fer_worker import __version__, platform
+from fer_worker import __version__
 from fer_worker.metrics import MetricsRecorder
+from fer_worker.platform import run_loop, system
 from fer_worker.serving.dead_letter_consumer import DeadLetterConsumer
 from fer_worker.serving.request_checks import RequestChecks
 from fer_worker.serving.responder import Responder
@@ -91,10 +92,10 @@ class Supervisor:
 
         The first signal drains, a second one kills.
         """
-        return platform.run(self._run())
+        return run_loop(self._run())
 
     async def _run(self) -> int:
-        platform.listen(self._on_terminate, self._on_hangup, self._on_restart, self._on_resize)
+        system.listen(self._on_terminate, self._on_hangup, self._on_restart, self._on_resize)
         warn_if_exposed(self._config.broker)
         link = asyncio.create_task(self._keep_link())
         try:
@@ -111,7 +112,7 @@ class Supervisor:
             await self._processes.close()
             self._link_is_over.set()
             await link
-            platform.ignore_signals()
+            system.ignore_signals()
         incomplete = ExitCode.DRAIN_TIMED_OUT if self._processes.drain_incomplete else 0
         return self._exit_code or incomplete
 
@@ -306,7 +307,7 @@ class Supervisor:
             desired=self._processes.desired,
             autoscale=None if self._autoscaler is None else self._autoscaler.bounds,
             restarts=self._processes.restarts,
-            resident_bytes=platform.resident_bytes(),
+            resident_bytes=system.resident_bytes(),
             processes=self._processes.statuses,
         )
 

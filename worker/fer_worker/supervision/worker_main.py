@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 
 from fer_client.config import host_name
 from fer_client.errors import BrokerRefusedError, EngineError
-from fer_worker import platform
 from fer_worker.inference.factory import warm_up
 from fer_worker.inference.types import Engine
 from fer_worker.logging_setup import setup_logs
 from fer_worker.metrics import MetricsRecorder
+from fer_worker.platform import run_loop, system
 from fer_worker.supervision.message_stream import MessageStream
 from fer_worker.supervision.messages import CHILD_MESSAGE, DRAIN, Report
 from fer_worker.supervision.worker_config import ExitCode, WorkerConfig
@@ -49,7 +49,7 @@ def run_worker(config: WorkerConfig, end: socket.socket) -> None:
         # on what another worker will do again.
         os._exit(code)
 
-    platform.run(run())
+    run_loop(run())
 
 
 def load_engine(config: WorkerConfig) -> Engine:
@@ -69,7 +69,7 @@ async def open_stream(end: socket.socket) -> MessageStream:
     """Take over the end that leads to the supervisor; the stream ends when that is gone."""
     supervisor = multiprocessing.parent_process()
     assert supervisor is not None
-    exited = asyncio.create_task(platform.wait_for_exit(supervisor.sentinel))
+    exited = asyncio.create_task(system.wait_for_exit(supervisor.sentinel))
     return await MessageStream.open(end, exited)
 
 
@@ -86,7 +86,7 @@ class _Worker:
         self._service: Service | None = None
 
     async def run(self, end: socket.socket) -> ExitCode:
-        platform.listen_in_child(self._on_sigterm)
+        system.listen_in_child(self._on_sigterm)
         stream = await open_stream(end)
         async with asyncio.TaskGroup() as tasks:
             orders = tasks.create_task(self._follow_orders(stream))
@@ -172,7 +172,7 @@ class _Worker:
             report = Report(
                 self._service.progress,
                 self._meter.counts,
-                platform.resident_bytes(),
+                system.resident_bytes(),
                 draining=self._leaving.is_set(),
             )
             stream.send(CHILD_MESSAGE.dump_json(report))

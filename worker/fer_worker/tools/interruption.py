@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NoReturn
 
-from fer_worker.platform import send_again
+from fer_worker.platform import system
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -40,7 +40,7 @@ def leaving_on_signals() -> Iterator[None]:
     def leave_later(dropped: "sys.UnraisableHookArgs") -> None:
         if received and isinstance(dropped.exc_value, SystemExit):
             # Not by this thread, which is still in the middle of what drops exceptions.
-            threading.Timer(RETRY_S, send_again, (received,)).start()
+            threading.Timer(RETRY_S, system.send_again, (received,)).start()
         else:
             show(dropped)
 

@@ -32,14 +32,16 @@ template <int vectors> constexpr int MOST = vectors == 1 ? 3 : 1;
 /// Channels of a pixel: as many as a register has room for. A longer one would live in memory.
 typedef float Vector __attribute__((vector_size(4 * WIDTH)));
 
-__attribute__((always_inline)) inline Vector load(const float *from) {
-    Vector vector;
-    std::memcpy(&vector, from, sizeof vector);
-    return vector;
+template <class Wide = Vector, class Number>
+__attribute__((always_inline)) inline Wide load(const Number *from) {
+    Wide wide;
+    std::memcpy(&wide, from, sizeof wide);
+    return wide;
 }
 
-__attribute__((always_inline)) inline void store(float *to, Vector vector) {
-    std::memcpy(to, &vector, sizeof vector);
+template <class Wide, class Number>
+__attribute__((always_inline)) inline void store(Number *to, Wide wide) {
+    std::memcpy(to, &wide, sizeof wide);
 }
 
 /// Add to channels what the next taps of a pixel give: one of float32 ...

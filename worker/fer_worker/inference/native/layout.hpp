@@ -71,9 +71,9 @@ struct Bins {
 /// Room for the sums of some rows of a picture: of each column, of all columns up to one, and of
 /// each bin. The latter two have four numbers for each pixel.
 struct Scratch {
-    Buffer<uint32_t> columns, upto, sums;
+    Buffer<uint32_t> columns, prefixes, sums;
     Scratch(size_t width, size_t bins)
-        : columns(3 * width + 1), upto(4 * (width + 1)), sums(4 * bins) {}
+        : columns(3 * width + 1), prefixes(4 * (width + 1)), sums(4 * bins) {}
 };
 
 /// Two buffers that layers write in turn; a vector more fits behind each.

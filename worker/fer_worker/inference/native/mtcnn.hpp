@@ -47,16 +47,6 @@ void add_rows(const uint8_t *from, size_t stride, size_t rows, size_t count, uin
 /// Three channels of a pixel, and a number of the next one.
 typedef uint32_t Quad __attribute__((vector_size(16)));
 
-__attribute__((always_inline)) inline Quad load_quad(const uint32_t *from) {
-    Quad quad;
-    std::memcpy(&quad, from, sizeof quad);
-    return quad;
-}
-
-__attribute__((always_inline)) inline void store_quad(uint32_t *to, Quad quad) {
-    std::memcpy(to, &quad, sizeof quad);
-}
-
 /// number / divisor, to the bit, for a `divisor` of 1, 2, ... 4,096 and its `inverse`.
 ///
 /// Where products and sums are fused a division is four of them (P. Markstein, "Computation of
@@ -75,7 +65,7 @@ void average(const Picture &picture, const Bins &down, size_t y, const Bins &acr
              Scratch &scratch, float *const (&out)[3]) {
     const int32_t *starts = across.starts.data(), *ends = across.ends.data();
     const size_t count = across.size(), first = starts[0], span = ends[count - 1] - first;
-    uint32_t *columns = scratch.columns.data(), *upto = scratch.upto.data(),
+    uint32_t *columns = scratch.columns.data(), *prefixes = scratch.prefixes.data(),
              *sums = scratch.sums.data();
 
     const size_t stride = 3 * picture.width, rows = size_t(down.ends[y] - down.starts[y]);
@@ -85,13 +75,13 @@ void average(const Picture &picture, const Bins &down, size_t y, const Bins &acr
     else
         add_rows<uint32_t>(top, stride, rows, 3 * span, columns);
     Quad sum = {};
-    for (size_t x = 0; x < span; x++) { // the sum upto pixel 0 stays 0
-        sum += load_quad(columns + 3 * x);
-        store_quad(upto + 4 * (x + 1), sum);
+    for (size_t x = 0; x < span; x++) { // before the first pixel the sum is 0, and stays so
+        sum += load<Quad>(columns + 3 * x);
+        store(prefixes + 4 * (x + 1), sum);
     }
     for (size_t x = 0; x < count; x++)
-        store_quad(sums + 4 * x, load_quad(upto + 4 * (ends[x] - first)) -
-                                     load_quad(upto + 4 * (starts[x] - first)));
+        store(sums + 4 * x, load<Quad>(prefixes + 4 * (ends[x] - first)) -
+                                load<Quad>(prefixes + 4 * (starts[x] - first)));
     const float *lengths = across.lengths.data(), *inverses = across.inverses.data();
     const float height = down.lengths[y], inverse = down.inverses[y];
     for (int channel = 0; channel < 3; channel++) {
@@ -397,7 +387,7 @@ void score_by_guess(const Picture &picture, const int32_t *corners, size_t count
     Group<RNet> group(picture, net);
     const Buffer<uint16_t> second = shortened(net.second), third = shortened(net.third);
     Buffer<uint16_t> shorts(RNet::pooled_map + 16);
-    const Tiles tiles(net.second, 9, net.third, 3);
+    const Tiles tiles(net.second, 9, net.third, 3); // pixels per row of their maps
     for (size_t done = 0; done < count;) {
         const int some = int(smaller(size_t(group.MOST_AT_ONCE), count - done));
         Maps &spare = group.spare();

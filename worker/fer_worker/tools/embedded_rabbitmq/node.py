@@ -25,7 +25,7 @@ from pika.adapters.utils.connection_workflow import AMQPConnectorException
 from pika.exceptions import AMQPError
 
 from fer_client.errors import BrokerError, BrokerUnavailableError
-from fer_worker.platform import ProcessGroup
+from fer_worker.platform import system
 from fer_worker.tools.embedded_rabbitmq.ports import HOST, Ports, claim_ports
 from fer_worker.tools.embedded_rabbitmq.programs import environment, find_mapper, find_server
 
@@ -58,7 +58,7 @@ class EmbeddedBroker:
         self._wanted_port = port
         self._wanted_server = server
         self._held = ExitStack()
-        self._processes: ProcessGroup | None = None
+        self._processes: system.ProcessGroup | None = None
 
     def __enter__(self) -> Self:
         """Start the node.
@@ -100,7 +100,7 @@ class EmbeddedBroker:
         if (port := self.ports.taken()) is not None:
             raise BrokerUnavailableError(f"port {port} is in use, or only for root")
         # The group holds the directory and the ports as well: they are free once the node is gone.
-        self._processes = ProcessGroup(held=(self._lock.fileno(), self.ports.claim.fileno()))
+        self._processes = system.ProcessGroup(held=(self._lock.fileno(), self.ports.claim.fileno()))
         try:
             with self.log_path.open("ab") as log:
                 mapper = self._processes.spawn(

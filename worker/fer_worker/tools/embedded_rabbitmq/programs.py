@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from fer_client.errors import BrokerUnavailableError
-from fer_worker.platform import HAS_EMBEDDED_BROKER
+from fer_worker.platform import system
 from fer_worker.tools.embedded_rabbitmq.ports import HOST, Ports
 
 # The name is part of what a node stores: with another one it would not find its queues again.
@@ -43,7 +43,7 @@ def find_server(places: Sequence[Path] = SERVER_PLACES, search_path: str | None 
     Raises:
         BrokerUnavailableError: RabbitMQ is not installed; says how to. Or the variable names none.
     """
-    if not HAS_EMBEDDED_BROKER:
+    if not system.HAS_EMBEDDED_BROKER:
         raise BrokerUnavailableError(NOT_EMBEDDED)
     if chosen := os.environ.get(SERVER_VARIABLE):
         if not os.access(chosen, os.X_OK):
