@@ -1,7 +1,7 @@
 # docker build -t fer-worker .                              the worker, 0.3 GB of packages
 # docker build -t fer-worker:fer --target worker-fer .      with the fer library as well: 8 GB
 # docker build -t fer-worker:http --target gateway .        HTTP in front of the queue
-# Needs BuildKit, the plugin buildx. docs/operations.md#images has more, of other machines too.
+# Needs BuildKit, the plugin buildx. docs/deployment.md#images has more, of other machines too.
 
 FROM python:3.13-slim-trixie AS base
 # The root file system may be read-only; what a library wants to keep goes to /tmp.

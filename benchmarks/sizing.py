@@ -1,4 +1,4 @@
-"""The arithmetic of docs/operations.md ("Sizing") against what is measured.
+"""The arithmetic of docs/deployment.md ("Sizing") against what is measured.
 
     python -m benchmarks.sizing
 
@@ -52,7 +52,7 @@ class Prediction:
 def predict(
     busy: float, batches_per_s: float, service_ms: float, idle_p99_ms: float, servers: int
 ) -> Prediction:
-    """Apply the arithmetic of docs/operations.md.
+    """Apply the arithmetic of docs/deployment.md.
 
     Mean wait by Sakasegawa (1977), arrivals at random and service times that hardly vary; the waits
     of those that wait at all are taken as exponential, as in heavy traffic (Kingman).

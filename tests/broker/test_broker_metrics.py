@@ -26,7 +26,7 @@ pytestmark = pytest.mark.broker
 
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
-PAGE = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs" / "deployment.md").read_text(encoding="utf-8")
 TOPOLOGY = Topology()
 ACCOUNT = "keda:pass"
 

@@ -66,7 +66,7 @@ def test_queue_is_still_there_after_down_and_up(stack: Stack) -> None:
         stack.compose("stop", "worker")
         filled = load.submitted + 30
         wait_until(lambda: load.submitted >= filled, 60, "requests wait in the queue")
-        (command,) = (line for line in operations() if line.endswith("down"))
+        (command,) = (line for line in deployment() if line.endswith("down"))
         run(stack, command)
         assert stack.containers() == []
         stack.compose("--profile", "http", "--profile", "monitoring", "up", "--detach", "--wait")
@@ -76,7 +76,7 @@ def test_queue_is_still_there_after_down_and_up(stack: Stack) -> None:
 def test_upgrade_as_the_page_says_leaves_no_moment_without_workers(stack: Stack) -> None:
     (upgrade,) = (
         block.commands
-        for block in blocks(ROOT / "docs" / "operations.md")
+        for block in blocks(ROOT / "docs" / "deployment.md")
         if "docker compose build worker" in block.commands
     )
     # Those that run have an image of another name: the new version is that of the stack.
@@ -94,9 +94,9 @@ def test_upgrade_as_the_page_says_leaves_no_moment_without_workers(stack: Stack)
     assert not any(result.redelivered for result in load.results)
 
 
-def operations() -> Iterator[str]:
-    """The commands of docs/operations.md."""
-    for block in blocks(ROOT / "docs" / "operations.md"):
+def deployment() -> Iterator[str]:
+    """The commands of docs/deployment.md."""
+    for block in blocks(ROOT / "docs" / "deployment.md"):
         yield from block.commands
 
 

@@ -1,4 +1,4 @@
-"""The stack of docker-compose.yml, as docs/operations.md describes it."""
+"""The stack of docker-compose.yml, as docs/deployment.md describes it."""
 
 from pathlib import Path
 

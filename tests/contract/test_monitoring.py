@@ -20,8 +20,8 @@ from tests.docs.test_docs import anchors
 ROOT = Path(__file__).parents[2]
 DEPLOY = ROOT / "deploy"
 PROMETHEUS = DEPLOY / "prometheus"
-OPERATIONS = ROOT / "docs" / "operations.md"
-PAGE = OPERATIONS.read_text(encoding="utf-8")
+RUNBOOK = ROOT / "docs" / "runbook.md"
+PAGE = RUNBOOK.read_text(encoding="utf-8")
 
 CONFIG = yaml.safe_load((PROMETHEUS / "prometheus.yml").read_text())
 GROUPS = yaml.safe_load((PROMETHEUS / "alerts.yml").read_text())["groups"]
@@ -126,9 +126,9 @@ def test_page_says_what_to_do_at_each_alert() -> None:
 @pytest.mark.parametrize("name", ALERTS)
 def test_alert_points_at_its_section(name: str) -> None:
     page, _, anchor = ALERTS[name]["annotations"]["runbook_url"].partition("#")
-    assert (ROOT / page) == OPERATIONS
+    assert (ROOT / page) == RUNBOOK
     assert anchor == name.lower()
-    assert anchor in anchors(OPERATIONS)
+    assert anchor in anchors(RUNBOOK)
 
 
 @pytest.mark.parametrize("name", ALERTS)
