@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fer_worker import __version__
 from fer_worker.cli import COMMANDS
 from tests.commands import check
 from tests.pages import PAGES, ROOT, blocks
@@ -73,6 +74,16 @@ def test_readme_has_the_figures_of_the_benchmarks() -> None:
         f"a {part} of the memory",
     ):
         assert claim in " ".join(README.split())
+
+
+def test_pages_and_changelog_name_this_version() -> None:
+    changes = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[([\d.]+)\]", changes, flags=re.MULTILINE)[0] == __version__
+    named = re.compile(
+        r"(?:fer-worker:|(?:sign|main) v|newTag: |\"software\": \"|software: )(\d+\.\d+\.\d+)"
+    )
+    for page in (*PAGES, ROOT / "schemas" / "fer_schemas" / "asyncapi.yaml"):
+        assert set(named.findall(page.read_text(encoding="utf-8"))) <= {__version__}, page
 
 
 def test_index_lists_every_decision_record_under_its_own_title() -> None:
