@@ -35,6 +35,7 @@ Every answer with a status other than 200 is a problem (RFC 9457).
 """
 
 JPEG: Final = {"type": "string", "format": "binary", "description": "A JPEG file."}
+JPEG_IN_JSON: Final = JPEG | {"format": "byte", "contentEncoding": "base64"}
 UPLOAD_PROBLEMS: Final = (408, 413, 415, 422, 429, 503, 504)
 
 
@@ -128,8 +129,9 @@ def _body(field: str, files: dict[str, Any], max_frames: int = MAX_FRAMES) -> di
     batch = BatchRequest.model_json_schema()
     frames = batch["properties"]["frames"]
     # In place: what it refers to would have to be among the components of the document.
-    frames["items"] = batch.pop("$defs")["Frame"]
+    frames["items"] = frame = batch.pop("$defs")["Frame"]
     frames["maxItems"] = max_frames
+    frame["properties"]["jpeg"] = JPEG_IN_JSON
     form = {
         "type": "object",
         "properties": {field: files, "faces": {"type": "string", "enum": get_args(FaceSelection)}},

@@ -26,6 +26,7 @@ const CAMERA_ERRORS = {
 const results = document.querySelector("#results");
 const cameraButton = document.querySelector("#camera");
 const access = document.querySelector("#access");
+const tokenField = document.querySelector("#token");
 
 let token = "";
 /** What is under way; it is ended before something else begins. */
@@ -114,18 +115,19 @@ function show(card, result) {
   card.querySelector(".latency").textContent = `${ms(result.tookMs)} from sending to answer${worker}`;
 }
 
-/** Boxes are in pixels of the upright picture, as it is shown here; some cross its edge. */
+/** Boxes are in pixels of the upright picture, as it is shown here. Some cross its edge. */
 function makeBox(face, index, frame) {
   const [x, y, width, height] = face.box;
+  const share = (pixels, of) => Math.min(Math.max((100 * pixels) / of, 0), 100);
+  const left = share(x, frame.width);
+  const top = share(y, frame.height);
+  const right = share(x + width, frame.width);
+  const bottom = share(y + height, frame.height);
   const box = make("box");
   box.classList.add(strongest(face).emotion);
-  box.classList.toggle("at-top", y < frame.height * 0.06);
-  box.classList.toggle("at-right", x + width / 2 > frame.width / 2);
-  const share = (pixels, of) => `${(100 * pixels) / of}%`;
-  box.style.left = share(x, frame.width);
-  box.style.top = share(y, frame.height);
-  box.style.width = share(width, frame.width);
-  box.style.height = share(height, frame.height);
+  box.classList.toggle("at-top", top < 6);
+  box.classList.toggle("at-right", left + right > 100);
+  box.style.inset = `${top}% ${100 - right}% ${100 - bottom}% ${left}%`;
   box.querySelector("b").textContent = index + 1;
   box.querySelector(".word").textContent = strongest(face).word;
   return box;
@@ -289,7 +291,8 @@ function pause(milliseconds) {
 function askForToken() {
   access.hidden = false;
   say("This gateway asks for a token, or for another one.");
-  document.querySelector("#token").focus();
+  tokenField.value = "";
+  tokenField.focus();
 }
 
 function isWatching() {
@@ -317,7 +320,7 @@ document.addEventListener("visibilitychange", () => {
 
 access.addEventListener("submit", (event) => {
   event.preventDefault();
-  token = document.querySelector("#token").value;
+  token = tokenField.value;
   again();
 });
 
