@@ -23,6 +23,7 @@ const CAMERA_ERRORS = {
   NotReadableError: "The camera cannot be read. Another program may be using it.",
 };
 
+const status = document.querySelector("#status");
 const results = document.querySelector("#results");
 const cameraButton = document.querySelector("#camera");
 const access = document.querySelector("#access");
@@ -91,8 +92,10 @@ function make(id) {
   return document.querySelector(`#${id}`).content.firstElementChild.cloneNode(true);
 }
 
-function say(text) {
-  document.querySelector("#status").textContent = text;
+/** Announce something; what is written below as well is only for screen readers. */
+function say(text, { isBelow = false } = {}) {
+  status.textContent = text;
+  status.classList.toggle("aloud", isBelow);
 }
 
 /** Add the place of one picture, or of the camera. */
@@ -136,7 +139,7 @@ function makeBox(face, index, frame) {
 function makeFace(face, index) {
   const item = make("face");
   const { word, score } = strongest(face);
-  item.querySelector("h3").textContent = `Face ${index + 1}: ${word} ${score.toFixed(2)}`;
+  item.querySelector("h3").textContent = `${index + 1} ${word} ${score.toFixed(2)}`;
   for (const [emotion, score] of Object.entries(face.emotions)) {
     const row = make("score");
     row.querySelector("dt").textContent = emotion;
@@ -219,9 +222,12 @@ async function analysePictures(files, signal) {
       if (error.status === 401) return askForToken();
     }
   }
-  const last = results.lastElementChild.querySelector(".outcome").textContent;
-  const total = `${count(files.length, "picture")}: ${count(faces, "face")}`;
-  say(files.length === 1 ? last : failed ? `${total}, ${failed} failed` : total);
+  if (files.length === 1) {
+    say(results.querySelector(".outcome").textContent, { isBelow: true });
+  } else {
+    const total = `${files.length} pictures: ${count(faces, "face")}`;
+    say(failed ? `${total}, ${failed} failed` : total);
+  }
 }
 
 /** Have the newest frame analysed, again and again, until the signal. */
@@ -252,7 +258,7 @@ async function watchCamera(signal) {
       if (signal.aborted) return;
       show(card, result);
       if (began - announcedAt > ANNOUNCE_MS) {
-        say(summary(result));
+        say(summary(result), { isBelow: true });
         announcedAt = began;
       }
       await pause(PAUSE_MS);
