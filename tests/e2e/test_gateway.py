@@ -321,6 +321,13 @@ def test_the_page_about_the_routes_loads_nothing_from_elsewhere(http: httpx.Clie
         assert http.get(f"/static-offline-docs/{asset}").status_code == 200
 
 
+def test_the_page_to_try_it_can_be_left_out(own: BrokerConfig, tmp_path: Path) -> None:
+    with gateway(tmp_path / "log", own, "--no-try") as started, started.client() as http:
+        assert [http.get(path).status_code for path in ("/try", "/try/page.js")] == [404, 404]
+        assert http.get("/docs").status_code == 200
+    assert "at /try" not in started.log.read_text()
+
+
 def test_with_a_token_only_who_bears_it_is_served_and_health_is_for_all(
     own: BrokerConfig, served: RunningGateway, tmp_path: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """The page at /try, used in a real browser, with a camera that is a file."""
 
+import base64
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,6 +60,20 @@ def choose(page: Page, *pictures: FilePayload) -> None:
     page.get_by_label("Choose pictures").set_input_files(list(pictures))
 
 
+def drop(page: Page, content: bytes) -> None:
+    """Drop a file on the page, as a mouse would."""
+    dropped = page.evaluate_handle(
+        """(base64) => {
+            const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+            const dropped = new DataTransfer();
+            dropped.items.add(new File([bytes], "dropped.jpg"));
+            return dropped;
+        }""",
+        base64.b64encode(content).decode(),
+    )
+    page.dispatch_event("main", "drop", {"dataTransfer": dropped})
+
+
 def outcomes(page: Page) -> Locator:
     return page.locator(".outcome")
 
@@ -90,9 +105,7 @@ def test_all_faces_of_a_picture_have_a_box_and_seven_scores(
     expect(page.locator(".box")).to_have_text([f"{number} happy" for number in range(1, 7)])
     for number in range(1, 7):
         face = page.get_by_role("listitem").nth(number - 1)
-        expect(face.get_by_role("heading")).to_have_text(
-            re.compile(rf"{number} happy 0\.\d\d")
-        )
+        expect(face.get_by_role("heading")).to_have_text(re.compile(rf"{number} happy 0\.\d\d"))
         assert face.locator("dt").all_inner_texts() == [
             *("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
         ]
@@ -184,6 +197,18 @@ def test_the_camera_is_watched_until_the_page_is_hidden_one_frame_at_a_time(
     expect(page.locator("video")).to_have_count(0)
     expect(page.get_by_role("button", name="Start camera")).to_be_enabled()
     expect(page.get_by_role("listitem")).to_have_count(1)  # what it saw last stays
+
+
+def test_a_picture_that_is_dropped_takes_the_place_of_the_camera(
+    served: RunningGateway, page: Page
+) -> None:
+    page.goto(f"{served.url}/try")
+    page.get_by_role("button", name="Start camera").click()
+    expect(outcomes(page)).to_have_text("1 face: happy")
+    drop(page, tiled("astronaut", 2, 1))
+    expect(page.get_by_role("heading", name="dropped.jpg")).to_be_visible()
+    expect(outcomes(page)).to_have_text("2 faces: 2 happy")
+    expect(page.locator("video")).to_have_count(0)
 
 
 def test_without_a_safe_address_the_camera_is_off_and_the_page_says_why(

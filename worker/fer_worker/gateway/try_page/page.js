@@ -6,8 +6,8 @@ const maxPixels = Number(document.body.dataset.maxPixels);
 /** Of a picture that has to be encoded anew: some 4 MB. */
 const MAX_ENCODED_PIXELS = 12e6;
 
-/** Between two scores that leave the emotion open. */
-const CLOSE = 0.05;
+/** Hundredths between two leading scores; less than this leave a face undecided. */
+const CLOSE = 5;
 
 const RETRY_MS = 1000;
 
@@ -127,19 +127,19 @@ function makeBox(face, index, frame) {
   const right = share(x + width, frame.width);
   const bottom = share(y + height, frame.height);
   const box = make("box");
-  box.classList.add(strongest(face).emotion);
+  const { emotion, word } = leading(face);
+  box.classList.add(emotion);
   box.classList.toggle("at-top", top < 6);
   box.classList.toggle("at-right", left + right > 100);
   box.style.inset = `${top}% ${100 - right}% ${100 - bottom}% ${left}%`;
   box.querySelector("b").textContent = index + 1;
-  box.querySelector(".word").textContent = strongest(face).word;
+  box.querySelector(".word").textContent = word;
   return box;
 }
 
 function makeFace(face, index) {
   const item = make("face");
-  const { word, score } = strongest(face);
-  item.querySelector("h3").textContent = `${index + 1} ${word} ${score.toFixed(2)}`;
+  item.querySelector("h3").textContent = `${index + 1} ${leading(face).text}`;
   for (const [emotion, score] of Object.entries(face.emotions)) {
     const row = make("score");
     row.querySelector("dt").textContent = emotion;
@@ -153,9 +153,15 @@ function makeFace(face, index) {
   return item;
 }
 
-function strongest(face) {
-  const [[emotion, score], [, second]] = Object.entries(face.emotions).sort((a, b) => b[1] - a[1]);
-  return { emotion, score, word: score - second < CLOSE ? "undecided" : emotion };
+/** The leading emotion of a face, its word on a box, and both with scores. */
+function leading(face) {
+  const ranked = Object.entries(face.emotions).sort((a, b) => b[1] - a[1]);
+  const [[emotion, first], [, second]] = ranked;
+  const isClose = Math.round(100 * (first - second)) < CLOSE; // scores have two decimals
+  const named = ranked.slice(0, isClose ? 2 : 1).map(([name, score]) => `${name} ${score.toFixed(2)}`);
+  return isClose
+    ? { emotion, word: "undecided", text: `undecided: ${named.join(", ")}` }
+    : { emotion, word: emotion, text: named[0] };
 }
 
 /** "6 faces: 4 happy, 2 neutral", and what went wrong. */
@@ -164,7 +170,7 @@ function summary(result) {
   if (result.status === "error") return `Not analysed: ${errors.join("; ")}.`;
   const faces = facesOf(result);
   const counts = new Map();
-  for (const { word } of faces.map(strongest)) counts.set(word, (counts.get(word) ?? 0) + 1);
+  for (const { word } of faces.map(leading)) counts.set(word, (counts.get(word) ?? 0) + 1);
   const words = [...counts].map(([word, count]) => (faces.length > 1 ? `${count} ${word}` : word));
   const found = [count(faces.length, "face"), words.join(", ")].filter(Boolean).join(": ");
   return [found, ...errors].join("; ");
@@ -269,6 +275,7 @@ async function watchCamera(signal) {
         return askForToken();
       }
       say(error.message);
+      announcedAt = -Infinity;
       await pause(RETRY_MS);
     }
     await new Promise((done) => video.requestVideoFrameCallback(done));
