@@ -113,7 +113,8 @@ def test_all_faces_of_a_picture_have_a_box_and_seven_scores(
     expect(page.locator(".latency")).to_have_text(latency)
     assert watch.console == []
     assert {url.removeprefix(served.url) for url in watch.requests} == {
-        *("/try", "/try/page.css", "/try/page.js", "/detect_batch")
+        *("/try", "/try/page.css", "/try/page.js", "/try/analysis.js", "/try/view.js"),
+        "/detect_batch",
     }
 
 

@@ -1,13 +1,7 @@
-// Sends pictures and frames of a camera to the gateway, and shows what its workers find in them.
+// Takes pictures and frames of the camera, one thing at a time, and has them analysed and shown.
 
-const maxBytes = Number(document.body.dataset.maxBytes);
-const maxPixels = Number(document.body.dataset.maxPixels);
-
-/** Of a picture that has to be encoded anew: some 4 MB. */
-const MAX_ENCODED_PIXELS = 12e6;
-
-/** Hundredths between two leading scores; less than this leave a face undecided. */
-const CLOSE = 5;
+import { analyse, encode, toJpeg } from "./analysis.js";
+import { addCard, count, facesOf, show, summary } from "./view.js";
 
 const RETRY_MS = 1000;
 
@@ -34,163 +28,6 @@ let token = "";
 let current = new AbortController();
 let again = () => {};
 
-/** The gateway's word on why there is no result. */
-class Refusal extends Error {
-  constructor(status, message) {
-    super(message);
-    this.status = status;
-  }
-}
-
-// What is asked of the gateway
-
-/** Have a JPEG analysed; returns its batch result, and how long the answer took. */
-async function analyse(jpeg, name, signal) {
-  const form = new FormData();
-  form.append("files", jpeg, name);
-  form.append("faces", "all");
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
-  const sentAt = performance.now();
-  let answer, body;
-  try {
-    answer = await fetch("detect_batch", { method: "POST", body: form, headers, signal });
-    body = await answer.json();
-  } catch (error) {
-    if (signal.aborted) throw error;
-    throw new Refusal(answer?.status, "The gateway does not answer. Is it still running?");
-  }
-  if (!answer.ok) throw new Refusal(answer.status, `${body.title}: ${body.detail}.`);
-  return { ...body, tookMs: performance.now() - sentAt };
-}
-
-/** A picture as a JPEG that the gateway takes: the file as it is, if it can be. */
-async function toJpeg(file, image) {
-  const start = new Uint8Array(await file.slice(0, 3).arrayBuffer());
-  const isJpeg = start[0] === 0xff && start[1] === 0xd8 && start[2] === 0xff;
-  await image.decode().catch(() => {}); // one that is broken has no size
-  const pixels = image.naturalWidth * image.naturalHeight;
-  if (isJpeg && file.size <= maxBytes && pixels <= maxPixels) return file;
-  if (!pixels) throw new Error("This browser cannot open it as a picture.");
-  return encode(image, image.naturalWidth, image.naturalHeight, document.createElement("canvas"));
-}
-
-/** Draw a picture or a frame, upright, and encode it. */
-function encode(source, width, height, canvas) {
-  const scale = Math.min(1, Math.sqrt(MAX_ENCODED_PIXELS / (width * height)));
-  canvas.width = Math.round(width * scale);
-  canvas.height = Math.round(height * scale);
-  const context = canvas.getContext("2d");
-  context.fillStyle = "#fff"; // under what is transparent
-  context.fillRect(0, 0, canvas.width, canvas.height);
-  context.drawImage(source, 0, 0, canvas.width, canvas.height);
-  return new Promise((done) => canvas.toBlob(done, "image/jpeg", 0.9));
-}
-
-// What is shown
-
-function make(id) {
-  return document.querySelector(`#${id}`).content.firstElementChild.cloneNode(true);
-}
-
-/** Announce something; what is written below as well is only for screen readers. */
-function say(text, { isBelow = false } = {}) {
-  status.textContent = text;
-  status.classList.toggle("aloud", isBelow);
-}
-
-/** Add the place of one picture, or of the camera. */
-function addCard(title, view) {
-  const card = make("card");
-  card.querySelector("h2").textContent = title;
-  card.querySelector(".frame").append(view);
-  results.append(card);
-  return card;
-}
-
-function show(card, result) {
-  const faces = facesOf(result);
-  const boxes = faces.map((face, index) => makeBox(face, index, result.frames[0]));
-  card.querySelectorAll(".box").forEach((box) => box.remove());
-  card.querySelector(".frame").append(...boxes);
-  card.querySelector(".faces").replaceChildren(...faces.map(makeFace));
-  card.querySelector(".outcome").textContent = summary(result);
-  const worker = result.timings_ms ? `, ${ms(result.timings_ms.total)} of it in the worker` : "";
-  card.querySelector(".latency").textContent = `${ms(result.tookMs)} from sending to answer${worker}`;
-}
-
-/** Boxes are in pixels of the upright picture, as it is shown here. Some cross its edge. */
-function makeBox(face, index, frame) {
-  const [x, y, width, height] = face.box;
-  const share = (pixels, of) => Math.min(Math.max((100 * pixels) / of, 0), 100);
-  const left = share(x, frame.width);
-  const top = share(y, frame.height);
-  const right = share(x + width, frame.width);
-  const bottom = share(y + height, frame.height);
-  const box = make("box");
-  const { emotion, word } = leading(face);
-  box.classList.add(emotion);
-  box.classList.toggle("at-top", top < 6);
-  box.classList.toggle("at-right", left + right > 100);
-  box.style.inset = `${top}% ${100 - right}% ${100 - bottom}% ${left}%`;
-  box.querySelector("b").textContent = index + 1;
-  box.querySelector(".word").textContent = word;
-  return box;
-}
-
-function makeFace(face, index) {
-  const item = make("face");
-  item.querySelector("h3").textContent = `${index + 1} ${leading(face).text}`;
-  for (const [emotion, score] of Object.entries(face.emotions)) {
-    const row = make("score");
-    row.querySelector("dt").textContent = emotion;
-    row.querySelector(".value").textContent = score.toFixed(2);
-    const bar = row.querySelector(".bar span");
-    bar.classList.add(emotion);
-    bar.style.width = `${100 * score}%`;
-    bar.hidden = score === 0;
-    item.querySelector("dl").append(row);
-  }
-  return item;
-}
-
-/** The leading emotion of a face, its word on a box, and both with scores. */
-function leading(face) {
-  const ranked = Object.entries(face.emotions).sort((a, b) => b[1] - a[1]);
-  const [[emotion, first], [, second]] = ranked;
-  const isClose = Math.round(100 * (first - second)) < CLOSE; // scores have two decimals
-  const named = ranked.slice(0, isClose ? 2 : 1).map(([name, score]) => `${name} ${score.toFixed(2)}`);
-  return isClose
-    ? { emotion, word: "undecided", text: `undecided: ${named.join(", ")}` }
-    : { emotion, word: emotion, text: named[0] };
-}
-
-/** "6 faces: 4 happy, 2 neutral", and what went wrong. */
-function summary(result) {
-  const errors = result.errors.map((error) => error.message);
-  if (result.status === "error") return `Not analysed: ${errors.join("; ")}.`;
-  const faces = facesOf(result);
-  const counts = new Map();
-  for (const { word } of faces.map(leading)) counts.set(word, (counts.get(word) ?? 0) + 1);
-  const words = [...counts].map(([word, count]) => (faces.length > 1 ? `${count} ${word}` : word));
-  const found = [count(faces.length, "face"), words.join(", ")].filter(Boolean).join(": ");
-  return [found, ...errors].join("; ");
-}
-
-/** A batch that was refused as a whole has no frame. */
-function facesOf(result) {
-  return result.frames[0]?.faces ?? [];
-}
-
-function count(number, noun) {
-  return `${number || "no"} ${noun}${number === 1 ? "" : "s"}`;
-}
-
-function ms(milliseconds) {
-  return `${Math.round(milliseconds)} ms`;
-}
-
-// What is done, one thing at a time
-
 /** End what is under way, and begin something else. */
 function begin(task) {
   current.abort();
@@ -205,6 +42,12 @@ function begin(task) {
   });
 }
 
+/** Announce something; what is written below as well is only for screen readers. */
+function say(text, { isBelow = false } = {}) {
+  status.textContent = text;
+  status.classList.toggle("aloud", isBelow);
+}
+
 async function analysePictures(files, signal) {
   let faces = 0;
   let failed = 0;
@@ -216,7 +59,7 @@ async function analysePictures(files, signal) {
     signal.addEventListener("abort", () => URL.revokeObjectURL(image.src));
     const card = addCard(file.name, image);
     try {
-      const result = await analyse(await toJpeg(file, image), file.name, signal);
+      const result = await analyse(await toJpeg(file, image), file.name, token, signal);
       if (signal.aborted) return;
       show(card, result);
       faces += facesOf(result).length;
@@ -260,7 +103,7 @@ async function watchCamera(signal) {
     const began = performance.now();
     try {
       const jpeg = await encode(video, video.videoWidth, video.videoHeight, canvas);
-      const result = await analyse(jpeg, "camera.jpg", signal);
+      const result = await analyse(jpeg, "camera.jpg", token, signal);
       if (signal.aborted) return;
       show(card, result);
       if (began - announcedAt > ANNOUNCE_MS) {

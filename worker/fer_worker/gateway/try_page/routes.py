@@ -1,4 +1,4 @@
-"""The routes of the page: its three files, and what a browser lets them do."""
+"""The routes of the page: its files, and what a browser lets them do."""
 
 from pathlib import Path
 from string import Template
@@ -13,6 +13,8 @@ from fer_worker.limits import DEFAULT_LIMITS
 from fer_worker.palette import css_color
 
 FOLDER: Final = Path(__file__).parent
+
+SCRIPTS: Final = ("page.js", "analysis.js", "view.js")
 
 POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src blob: data:; "
@@ -38,7 +40,7 @@ def routes() -> list[Route]:
     return [
         _route("/try", page, "text/html"),
         _route("/try/page.css", _read("page.css") + colors, "text/css"),
-        _route("/try/page.js", _read("page.js"), "text/javascript"),
+        *(_route(f"/try/{name}", _read(name), "text/javascript") for name in SCRIPTS),
     ]
 
 
