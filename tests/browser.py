@@ -1,29 +1,21 @@
 """A real browser for tests, without any network: what it made of a page, and what it asked for."""
 
-import re
 import shutil
-import socket
-import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, Page, Request, sync_playwright
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-    *("--disable-dev-shm-usage", "--hide-scrollbars"),
-)
+ELSEWHERE = "gateway.test"
+"""This machine by a name that a browser does not know for it, as if it were another one."""
 
-
-ITS_OWN = re.compile(rb"[/ .](google|googleapis|gvt1)\.com[:/]")
-"""Hosts that a Chromium wants to talk to whatever it is told."""
+NO_NETWORK = f"--host-resolver-rules=MAP {ELSEWHERE} 127.0.0.1,MAP * ~NOTFOUND,EXCLUDE 127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -33,8 +25,8 @@ class Opened:
     dom: str
     console: list[str]
     """What it complained of: scripts and addresses that the page's own policy forbids, too."""
-    requests: list[bytes]
-    """First lines of what it wanted from a network, but for what a Chromium asks by itself."""
+    requests: list[str]
+    """Addresses that it wanted from a network."""
 
 
 class Elements(HTMLParser):
@@ -79,49 +71,40 @@ def find_browser() -> str:
     return found
 
 
-def open_page(page: Path, folder: Path) -> Opened:
-    """Open a file; `folder` is for the browser's own files."""
-    with _recording_proxy() as (port, requests):
-        done = subprocess.run(
-            [
-                find_browser(),
-                *FLAGS,
-                f"--user-data-dir={folder}",
-                f"--proxy-server=http://127.0.0.1:{port}",
-                "--enable-logging=stderr",
-                "--dump-dom",
-                page.as_uri(),
-            ],
-            capture_output=True,
-            text=True,
-            timeout=90,
-        )
-    assert done.returncode == 0, done.stderr
-    # A connection that is opened ahead of any need, and closed again, asks for nothing.
-    asked = [request for request in requests if request and not ITS_OWN.search(request)]
-    return Opened(done.stdout, re.findall(r"CONSOLE.*", done.stderr), asked)
-
-
 @contextmanager
-def _recording_proxy() -> Iterator[tuple[int, list[bytes]]]:
-    """Where the browser is told its network is: whatever it asks for is noted, and not given."""
-    requests: list[bytes] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:  # closed
-                    return
-                with connection, suppress(OSError):  # it may connect and ask nothing
-                    connection.settimeout(1)
-                    requests.append(connection.recv(4096).partition(b"\r\n")[0])
-
-        thread = threading.Thread(target=serve)
-        thread.start()
+def browsing(*flags: str) -> Iterator[Browser]:
+    """Run the browser until the block ends. In its thread asyncio runs no other loop meanwhile."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=find_browser(), args=[NO_NETWORK, *flags], chromium_sandbox=False
+        )
         try:
-            yield server.getsockname()[1], requests
+            yield browser
         finally:
-            server.shutdown(socket.SHUT_RDWR)
-            thread.join()
+            browser.close()
+
+
+class Watch:
+    """What is said in the console of a page, and what it wants from a network."""
+
+    def __init__(self, page: Page) -> None:
+        self.console: list[str] = []
+        self._requests: list[Request] = []
+        page.on("console", lambda message: self.console.append(message.text))
+        page.on("pageerror", lambda error: self.console.append(str(error)))
+        page.on("request", lambda request: self._requests.append(request))
+
+    @property
+    def requests(self) -> list[str]:
+        """Addresses, but for those that the page's own policy forbids."""
+        wanted = (each.url for each in self._requests if "csp" not in (each.failure or "").lower())
+        return [url for url in wanted if url.startswith("http")]
+
+
+def open_page(path: Path) -> Opened:
+    """Open a file."""
+    with browsing() as browser:
+        page = browser.new_page()
+        watch = Watch(page)
+        page.goto(path.as_uri())
+        return Opened(page.content(), watch.console, watch.requests)

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from fer_client.config import BrokerConfig
+from fer_worker.admin.temporary_namespace import temporary_namespace
+from tests.gateways import RunningGateway, gateway
 from tests.serving import RunningWorkers, running
 from tests.waiting import wait_until
 
@@ -15,4 +17,24 @@ def workers(broker: BrokerConfig, tmp_path: Path) -> Iterator[RunningWorkers]:
     """Two ready worker processes under a supervisor."""
     with running(tmp_path / "workers.log", broker, "--processes=2") as started:
         wait_until(lambda: len(started.ready_pids()) == 2, 60, "two workers are ready")
+        yield started
+
+
+@pytest.fixture(scope="module")
+def own(broker_url: str) -> Iterator[BrokerConfig]:
+    """A namespace for this module."""
+    with temporary_namespace(broker_url, "t") as config:
+        yield config
+
+
+@pytest.fixture(scope="module")
+def served(own: BrokerConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
+    """A gateway in front of a real worker process."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with (
+        running(folder / "workers.log", own, "--processes=1") as workers,
+        gateway(folder / "gateway.log", own) as started,
+    ):
+        started.wait_until_connected()
+        wait_until(workers.ready_pids, 60, "the worker is ready")
         yield started

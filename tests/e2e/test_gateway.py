@@ -1,5 +1,6 @@
 """What a controller of the earlier HTTP module may expect of the gateway."""
 
+import base64
 import json
 import os
 import pty
@@ -21,11 +22,10 @@ import pytest
 from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_schemas import MAX_MESSAGE_BYTES, BatchResult
-from fer_worker.admin.temporary_namespace import temporary_namespace
 from tests.engines import GatedEngine, plain_jpeg
-from tests.frames import FOLDER, sample
+from tests.frames import FOLDER, sample, tiled
 from tests.gateways import RunningGateway, Upload, gateway, uploads
-from tests.serving import command, fer_worker_process, running, serving
+from tests.serving import command, fer_worker_process, serving
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
@@ -38,26 +38,6 @@ MIB = 1024 * 1024
 MAGIC = b"\xff\xd8\xff"
 PART = b'--b\r\nContent-Disposition: form-data; name="files"; filename="x"\r\n\r\n'
 """Where a form's file begins, at the boundary `b`."""
-
-
-@pytest.fixture(scope="module")
-def own(broker_url: str) -> Iterator[BrokerConfig]:
-    """A namespace for this module."""
-    with temporary_namespace(broker_url, "t") as config:
-        yield config
-
-
-@pytest.fixture(scope="module")
-def served(own: BrokerConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningGateway]:
-    """A gateway in front of a real worker process."""
-    folder = tmp_path_factory.mktemp("gateway")
-    with (
-        running(folder / "workers.log", own, "--processes=1") as workers,
-        gateway(folder / "gateway.log", own) as started,
-    ):
-        started.wait_until_connected()
-        wait_until(workers.ready_pids, 60, "the worker is ready")
-        yield started
 
 
 @pytest.fixture
@@ -92,6 +72,41 @@ def test_a_broken_frame_leaves_the_others_their_answers(http: httpx.Client) -> N
     assert answer.status_code == 200
     assert result.status == "partial"
     assert [error.frame for error in result.errors] == [1]
+
+
+def in_json(*jpegs: bytes, **fields: object) -> dict[str, object]:
+    """A batch as controllers publish it."""
+    frames = [{"jpeg": base64.b64encode(jpeg).decode()} for jpeg in jpegs]
+    return {"version": 1, "frames": frames, **fields}
+
+
+def test_a_batch_in_json_is_answered_as_the_same_files_are(http: httpx.Client) -> None:
+    jpegs = [sample("grace_hopper"), sample("broken")]
+    files = BatchResult.model_validate(http.post("/detect_batch", files=uploads(jpegs)).json())
+    answer = http.post("/detect_batch", json=in_json(*jpegs, camera_id="door-1"))
+    assert answer.status_code == 200, answer.text
+    result = BatchResult.model_validate(answer.json())
+    assert result.camera_id == "door-1"
+    assert (result.status, result.emotions, result.faces_areas, result.errors) == (
+        *(files.status, files.emotions, files.faces_areas, files.errors),
+    )
+
+
+def test_all_faces_of_a_batch_are_had_by_asking_for_them(http: httpx.Client) -> None:
+    jpeg = tiled("astronaut", 3, 2)
+    for asked, count in (("first", 1), ("all", 6)):
+        for answer in (
+            http.post("/detect_batch", files=uploads([jpeg]), data={"faces": asked}),
+            http.post("/detect_batch", json=in_json(jpeg, faces=asked)),
+        ):
+            assert [len(frame["faces"]) for frame in answer.json()["frames"]] == [count]
+    answer = http.post("/detect-emotions", json=in_json(jpeg))
+    assert len(answer.json()["faces"]) == 6
+
+
+def test_a_deadline_that_has_passed_is_504(http: httpx.Client) -> None:
+    late = in_json(plain_jpeg(40), deadline="2026-01-01T00:00:00Z")
+    assert http.post("/detect_batch", json=late).status_code == 504
 
 
 def test_one_image_brings_all_its_faces_the_largest_first(http: httpx.Client) -> None:
@@ -148,6 +163,44 @@ def test_an_upload_that_cannot_be_is_a_problem_with_its_status(
     assert problem["detail"]
 
 
+@pytest.mark.parametrize(
+    ("status", "path", "body"),
+    [
+        (413, "/detect_batch", in_json(MAGIC + bytes(8 * MIB))),
+        (413, "/detect_batch", in_json(*[MAGIC + bytes(6 * MIB)] * 3)),
+        (413, "/detect_batch", in_json(*[MAGIC + bytes(8 * MIB - 3)] * 2)),
+        (415, "/detect_batch", in_json(plain_jpeg(40), b"a note")),
+        (415, "/detect-emotions", in_json(b"")),
+        (422, "/detect_batch", in_json()),
+        (422, "/detect_batch", in_json(*[plain_jpeg(40)] * 65)),
+        (422, "/detect-emotions", in_json(*[plain_jpeg(40)] * 2)),
+        (422, "/detect_batch", {"frames": in_json(plain_jpeg(40))["frames"]}),
+        (422, "/detect_batch", in_json(plain_jpeg(40), faces="two")),
+        (422, "/detect_batch", {"version": 1, "frames": [{"jpeg": "no base64!"}]}),
+        (422, "/detect_batch", {"version": 1, "frames": [[]] * 20_000}),
+        (422, "/detect_batch", []),
+    ],
+    ids=[
+        *("file too large", "body too large", "message too large", "no JPEG", "nothing in it"),
+        *("no frames", "65 frames", "two images", "no version", "other faces", "no base64"),
+        *("too many values", "a list"),
+    ],
+)
+def test_a_body_in_json_that_cannot_be_is_a_problem_with_its_status(
+    http: httpx.Client, status: int, path: str, body: object
+) -> None:
+    answer = http.post(path, json=body)
+    assert answer.status_code == status
+    problem = answer.json()
+    assert (problem["status"], bool(problem["detail"])) == (status, True)
+
+
+def test_faces_that_are_neither_first_nor_all_are_422(http: httpx.Client) -> None:
+    answer = http.post("/detect_batch", files=uploads([plain_jpeg(40)]), data={"faces": "two"})
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "expected 'first' or 'all' in the field 'faces'"
+
+
 def test_an_upload_that_lies_about_its_type_is_415(http: httpx.Client) -> None:
     files = [("files", ("camera.jpg", b"%PDF-1.7", "image/jpeg"))]
     assert http.post("/detect_batch", files=files).status_code == 415
@@ -156,7 +209,7 @@ def test_an_upload_that_lies_about_its_type_is_415(http: httpx.Client) -> None:
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
-        ("application/json", b"{}"),
+        ("text/plain", b"{}"),
         ("multipart/form-data", b""),
         ("multipart/form-data; boundary=b", b"no form"),
         ("multipart/form-data; boundary=b", b"--b\r\n\r\nno name\r\n--b--\r\n"),
@@ -266,6 +319,13 @@ def test_the_page_about_the_routes_loads_nothing_from_elsewhere(http: httpx.Clie
     for asset in ("swagger-ui-bundle.js", "swagger-ui.css"):
         assert f"/static-offline-docs/{asset}" in page
         assert http.get(f"/static-offline-docs/{asset}").status_code == 200
+
+
+def test_the_page_to_try_it_can_be_left_out(own: BrokerConfig, tmp_path: Path) -> None:
+    with gateway(tmp_path / "log", own, "--no-try") as started, started.client() as http:
+        assert [http.get(path).status_code for path in ("/try", "/try/page.js")] == [404, 404]
+        assert http.get("/docs").status_code == 200
+    assert "at /try" not in started.log.read_text()
 
 
 def test_with_a_token_only_who_bears_it_is_served_and_health_is_for_all(

@@ -81,7 +81,7 @@ def test_a_gateway(broker: BrokerConfig, tmp_path: Path, monkeypatch: pytest.Mon
         served.wait_until_connected()
         with served.client() as http:
             large = (FRAMES / "astronaut.jpg").read_bytes() + bytes(2**21)  # waits on the disk
-            for page in ("/docs", "/openapi.json"):
+            for page in ("/docs", "/openapi.json", "/try"):
                 assert http.get(page).status_code == httpx.codes.OK
             answer = http.post("/detect_batch", files=uploads([large]))
             assert answer.status_code == httpx.codes.OK, answer.text

@@ -26,6 +26,11 @@ WORKER = {
     for name in (
         "__init__.py",
         "py.typed",
+        "gateway/try_page/analysis.js",
+        "gateway/try_page/page.css",
+        "gateway/try_page/page.html",
+        "gateway/try_page/page.js",
+        "gateway/try_page/view.js",
         "inference/weights/networks.npz",
         "inference/weights/NOTICE.md",
         "inference/native/libkernels.so",

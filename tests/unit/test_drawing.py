@@ -9,7 +9,8 @@ import pytest
 from numpy.typing import NDArray
 
 from fer_schemas import Emotion, FaceResult, FrameResult
-from fer_worker.tools.media.drawing import COLORS, annotate, with_caption
+from fer_worker.palette import COLORS
+from fer_worker.tools.media.drawing import annotate, with_caption
 
 SHARED = Path(os.environ.get("FER_WORKER_SHARED", Path(__file__).parents[2].parent / "shared"))
 

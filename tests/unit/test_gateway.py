@@ -14,13 +14,8 @@ from fer_client import AsyncFerClient
 from fer_schemas import BatchResult
 from fer_worker.cli import main
 from fer_worker.gateway.app import create_app
-from fer_worker.gateway.uploads import (
-    MAX_BODY_BYTES,
-    ByteBudget,
-    UploadHandler,
-    _announced_bytes,
-    _bounded,
-)
+from fer_worker.gateway.bodies import MAX_FORM_BYTES, MAX_JSON_BYTES, _bounded, announced_bytes
+from fer_worker.gateway.uploads import ByteBudget, UploadHandler
 
 
 def test_uploads_beyond_the_room_wait_until_others_are_done() -> None:
@@ -61,10 +56,20 @@ def test_an_upload_that_gives_up_waiting_leaves_the_room_as_it_was() -> None:
     asyncio.run(scenario())
 
 
-def test_a_chunked_body_counts_as_the_largest_whatever_length_it_announces() -> None:
-    headers = [(b"content-length", b"0"), (b"transfer-encoding", b"chunked")]
-    assert _announced_bytes(Request({"type": "http", "headers": headers[:1]})) == 0
-    assert _announced_bytes(Request({"type": "http", "headers": headers})) == MAX_BODY_BYTES
+@pytest.mark.parametrize(
+    ("content_type", "most"),
+    [
+        (b"multipart/form-data", MAX_FORM_BYTES),
+        (b"Application/JSON; charset=utf-8", MAX_JSON_BYTES),
+    ],
+)
+def test_a_chunked_body_counts_as_the_largest_whatever_length_it_announces(
+    content_type: bytes, most: int
+) -> None:
+    headers = [(b"content-type", content_type), (b"content-length", b"0")]
+    assert announced_bytes(Request({"type": "http", "headers": headers})) == 0
+    headers.append((b"transfer-encoding", b"chunked"))
+    assert announced_bytes(Request({"type": "http", "headers": headers})) == most
 
 
 def test_an_upload_of_which_nothing_comes_any_more_is_408() -> None:
@@ -73,7 +78,7 @@ def test_an_upload_of_which_nothing_comes_any_more_is_408() -> None:
         await asyncio.Event().wait()
 
     async def read() -> None:
-        async for _ in _bounded(chunks(), max_silence_s=0.01):
+        async for _ in _bounded(chunks(), 1000, max_silence_s=0.01):
             pass
 
     with pytest.raises(HTTPException, match=r"nothing came for 0\.01 s") as raised:
@@ -88,7 +93,7 @@ def test_an_upload_that_only_trickles_is_408() -> None:
             await asyncio.sleep(0.001)
 
     async def read() -> None:
-        async for _ in _bounded(chunks(), max_silence_s=0.05):
+        async for _ in _bounded(chunks(), 1000, max_silence_s=0.05):
             pass
 
     with pytest.raises(HTTPException, match="bytes came in") as raised:

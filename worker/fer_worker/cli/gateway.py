@@ -46,6 +46,7 @@ PORT: Final = click.IntRange(0, 65535)
     type=click.Path(path_type=Path),
     help="A file that holds the bearer token which requests with images must have.",
 )
+@click.option("--no-try", is_flag=True, help="Do not serve the page to try it, /try.")
 @log_options
 @broker_options
 def gateway(
@@ -54,14 +55,16 @@ def gateway(
     host: str,
     timeout: float,
     token_file: Path | None,
+    no_try: bool,
     log_level: str,
     log_format: LogFormat,
 ) -> None:
     """Take images over HTTP and have the workers analyse them, until SIGTERM or Ctrl-C.
 
     POST /detect_batch takes up to 64 files, POST /detect-emotions one, GET / says whether the
-    broker is connected, /docs describes all of it. A broker that is away is waited for. What is
-    under way is finished before the end. Needs the extra `http`.
+    broker is connected. /try is a page for pictures and a camera, /docs describes the routes. A
+    broker that is away is waited for. What is under way is finished before the end. Needs the
+    extra `http`.
     """
     check_extra("gateway", "fastapi", "http")
     from fer_worker.gateway import access_log
@@ -77,10 +80,11 @@ def gateway(
     # What is wrong with an upload is told by its status; this library would tell it once more.
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     client = AsyncFerClient(broker, answer_timeout_s=timeout)
-    app = create_app(UploadHandler(client, timeout), token)
+    app = create_app(UploadHandler(client, timeout), token, with_try_page=not no_try)
     server = Server(app, client, timeout)
+    pages = "described at /docs" if no_try else "described at /docs, to try at /try"
     with listen(host, port) as listener, Interruption(server.stop):
-        server.serve_until_told(listener)
+        server.serve_until_told(listener, pages)
 
 
 def _ask_port() -> int:

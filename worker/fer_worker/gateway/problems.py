@@ -16,7 +16,7 @@ MEANINGS: Final[dict[int, str]] = {
     408: "The upload took longer than the gateway's timeout, or stopped on its way.",
     413: "A file has more than 8 MiB, or the request more than 16 MiB.",
     415: "A file is not a JPEG. Its content counts, not its name or the type that it claims.",
-    422: "No multipart form with as many files as expected, in the field that is expected.",
+    422: "Neither a form with the files that are expected, nor a batch in JSON.",
     429: "The queue, or the gateway itself, is full. Send it again, after `Retry-After` seconds.",
     503: "No broker, none that takes messages, no queue there; or the gateway is stopping.",
     504: "No answer from a worker in time.",

@@ -100,17 +100,21 @@ class Server(uvicorn.Server):
         )
         self._client = client
 
-    def serve_until_told(self, listener: socket.socket) -> None:
+    def serve_until_told(self, listener: socket.socket, pages: str) -> None:
         """Serve until told to stop, finish what is under way, and return.
 
         uvicorn takes SIGINT and SIGTERM itself meanwhile, and raises them once more at the end.
+
+        Args:
+            listener: where requests come in.
+            pages: which pages there are to look at, for the log.
 
         Raises:
             BrokerRefusedError: the broker refuses the credentials or the virtual host.
         """
         host, port = listener.getsockname()[:2]
         place = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-        log.info("listening at http://%s, described at /docs", place)
+        log.info("listening at http://%s, %s", place, pages)
         self.run([listener])
         if self._client.refusal is not None:
             raise self._client.refusal

@@ -1,16 +1,13 @@
-"""From an upload to the client library and back: limits, waiting, and what errors mean in HTTP."""
+"""From an upload to the client library and back: room, waiting, and what errors mean in HTTP."""
 
 import asyncio
-import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import ClientDisconnect, Request
 
 from fer_client import AsyncFerClient
@@ -22,36 +19,12 @@ from fer_client.errors import (
     NoWorkerQueueError,
     QueueFullError,
 )
-from fer_schemas import (
-    MAX_FRAMES,
-    MAX_MESSAGE_BYTES,
-    MAX_NAME_LENGTH,
-    BatchResult,
-    FaceSelection,
-    Frame,
-    Status,
-)
-from fer_worker.inference.jpeg.kinds import start_of_jpeg, why_no_jpeg
-from fer_worker.limits import DEFAULT_LIMITS
+from fer_schemas import MAX_FRAMES, BatchRequest, BatchResult, FaceSelection, Status
+from fer_worker.gateway.bodies import MAX_FORM_BYTES, announced_bytes, read_batch
 
-MAX_FRAME_BYTES: Final = DEFAULT_LIMITS.frame.max_bytes
-
-MAX_BODY_BYTES: Final = MAX_MESSAGE_BYTES + MAX_FRAMES * 1024
-"""A message, and around each of its frames what a form needs."""
-
-MAX_HELD_BYTES: Final = 8 * MAX_BODY_BYTES
+MAX_HELD_BYTES: Final = 8 * MAX_FORM_BYTES
 """Of all requests at once: 128 MiB. Others wait, unread, and TCP slows their senders down. Read,
 encoded and on its way to the broker a request takes up to three times as much as it is large."""
-
-MAX_SILENCE_S: Final = 5.0
-"""Between two pieces of an upload: a sender that holds room has to send."""
-
-MIN_BYTES_PER_S: Final = 4096
-"""On average, from MAX_SILENCE_S on: a byte now and then does not hold room either."""
-
-MAX_FIELDS: Final = 64
-MAX_FIELD_BYTES: Final = 4096
-"""Of a form, beside its files. Nothing of them is used."""
 
 RETRY_AFTER: Final = {"Retry-After": "1"}
 
@@ -94,7 +67,7 @@ class UploadHandler:
         max_files: int = MAX_FRAMES,
         faces: FaceSelection | None = None,
     ) -> BatchResult:
-        """Read the files of a form and have them analysed as one batch.
+        """Read the files of a form, or a batch in JSON, and have them analysed as one batch.
 
         `request.state.correlation_id` is set once the client has the batch.
 
@@ -102,47 +75,51 @@ class UploadHandler:
             request: whose body nobody has read yet.
             field: name of the form's field that holds the files.
             max_files: how many there may be.
-            faces: of each frame; None: as the workers are told.
+            faces: of each frame, where the request does not say; None: as the workers are told.
 
         Raises:
             HTTPException: there is no result; its status is one of `problems.MEANINGS`.
             ClientDisconnect: the sender has hung up.
         """
         self.require_broker()
-        size = _announced_bytes(request)
+        size = announced_bytes(request)
         deadline = datetime.now(UTC) + timedelta(seconds=self._timeout_s)
         late = HTTPException(429, "too many uploads came before this one", RETRY_AFTER)
         try:
             async with asyncio.timeout(self._timeout_s), self._budget.of(size):
                 late = HTTPException(408, f"the upload took more than {self._timeout_s:g} s")
-                frames = await _read_frames(request, field, max_files)
+                batch = await read_batch(request, field, max_files)
                 late = HTTPException(504, f"no answer within {self._timeout_s:g} s")
-                result = await self._submit(request, frames, faces, deadline)
+                future = self._submit(request, batch, faces, deadline)
+                del batch  # while it waits the client's encoded copy is enough
+                result = await _while_connected(request, future)
         except TimeoutError:
             raise late from None
+        except FerWorkerError as error:
+            raise _problem_of(error) from error
         except asyncio.CancelledError:  # by a server that waits no longer
             raise HTTPException(503, "the gateway is stopping") from None
         if result.status is Status.EXPIRED:
             raise HTTPException(504, "no worker had time for it before its deadline")
         return result
 
-    async def _submit(
+    def _submit(
         self,
         request: Request,
-        frames: list[Frame],
+        batch: BatchRequest,
         faces: FaceSelection | None,
         deadline: datetime,
-    ) -> BatchResult:
+    ) -> "asyncio.Future[BatchResult]":
         correlation_id = uuid.uuid4().hex
-        try:
-            result = self._client.submit(
-                frames, faces=faces, deadline=deadline, correlation_id=correlation_id
-            )
-            request.state.correlation_id = correlation_id
-            frames.clear()  # while it waits the client's encoded copy is enough
-            return await _while_connected(request, result)
-        except FerWorkerError as error:
-            raise _problem_of(error) from error
+        future = self._client.submit(
+            batch.frames,
+            camera_id=batch.camera_id,
+            faces=batch.faces or faces,
+            deadline=min(deadline, batch.deadline or deadline),
+            correlation_id=correlation_id,
+        )
+        request.state.correlation_id = correlation_id
+        return future
 
 
 class ByteBudget:
@@ -189,80 +166,3 @@ def _problem_of(error: FerWorkerError) -> HTTPException:
     # What the broker says of itself is for the log: it names hosts and accounts.
     detail = NOT_CONNECTED if isinstance(error, BrokerError) else str(error)
     return HTTPException(status, detail, RETRY_AFTER if status == 429 else None)
-
-
-def _too_large(what: str, most: int) -> HTTPException:
-    return HTTPException(413, f"{what} has more than {most} bytes")
-
-
-def _announced_bytes(request: Request) -> int:
-    """How large the body is, or may be where it does not say."""
-    # The server holds the sender to it, unless the body is chunked: then it counts for nothing.
-    announced = request.headers.get("content-length")
-    is_chunked = "transfer-encoding" in request.headers
-    size = MAX_BODY_BYTES if announced is None or is_chunked else int(announced)
-    if size > MAX_BODY_BYTES:
-        raise _too_large("the request", MAX_BODY_BYTES)
-    return size
-
-
-async def _bounded(
-    chunks: AsyncIterator[bytes], max_silence_s: float = MAX_SILENCE_S
-) -> AsyncGenerator[bytes, None]:
-    """Pass an upload on, up to MAX_BODY_BYTES and as long as it keeps coming."""
-    size, began = 0, time.monotonic()
-    while True:
-        try:
-            async with asyncio.timeout(max_silence_s):
-                chunk = await anext(chunks, None)
-        except TimeoutError:
-            raise HTTPException(408, f"nothing came for {max_silence_s:g} s") from None
-        if chunk is None:
-            return
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise _too_large("the request", MAX_BODY_BYTES)
-        took_s = time.monotonic() - began
-        if took_s > max_silence_s and size < took_s * MIN_BYTES_PER_S:
-            raise HTTPException(408, f"{size} bytes came in {took_s:.0f} s")
-        yield chunk
-
-
-async def _read_frames(request: Request, field: str, max_files: int) -> list[Frame]:
-    """Read the files in a field of a form. Larger ones are on disk until all of it is there."""
-    files_expected = "one file" if max_files == 1 else f"1 to {max_files} files"
-    expected = f"expected multipart/form-data with {files_expected} in the field '{field}'"
-    content_type = request.headers.get("content-type", "").lower()
-    if not content_type.startswith("multipart/form-data"):
-        raise HTTPException(422, expected)
-    parser = MultiPartParser(
-        request.headers,
-        _bounded(request.stream()),
-        max_files=max_files,
-        max_fields=MAX_FIELDS,
-        max_part_size=MAX_FIELD_BYTES,
-    )
-    try:
-        form = await parser.parse()
-    except MultiPartException as error:
-        raise HTTPException(422, f"{expected}: {error.message}") from None
-    except ValueError:  # what is said to be its charset cannot be read as such
-        raise HTTPException(422, expected) from None
-    try:
-        files = [value for value in form.getlist(field) if isinstance(value, UploadFile)]
-        if not files:
-            raise HTTPException(422, expected)
-        return [await _read_frame(index, file) for index, file in enumerate(files)]
-    finally:
-        await form.close()
-
-
-async def _read_frame(index: int, file: UploadFile) -> Frame:
-    if (file.size or 0) > MAX_FRAME_BYTES:
-        raise _too_large(f"file {index}", MAX_FRAME_BYTES)
-    jpeg = await file.read()
-    if start_of_jpeg(jpeg) is None:
-        raise HTTPException(415, f"file {index}: {why_no_jpeg(jpeg)}")
-    # A name can be made to hold what is not Unicode.
-    name = (file.filename or "").encode(errors="replace").decode()[:MAX_NAME_LENGTH]
-    return Frame(jpeg=jpeg, id=name or None)

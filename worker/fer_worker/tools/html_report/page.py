@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fer_schemas import Emotion
 from fer_worker import __version__
+from fer_worker.palette import css_color
 from fer_worker.quantiles import PERCENTILES, percentile
 from fer_worker.tools.html_report import labels
 from fer_worker.tools.html_report.charts import HEIGHT, STACK, Course, course, histogram
@@ -18,7 +19,6 @@ from fer_worker.tools.html_report.counts import EMOTIONS, Counts
 from fer_worker.tools.html_report.series import Series, place_of
 from fer_worker.tools.html_report.summary import Summary
 from fer_worker.tools.html_report.thumbnails import SIZE, Thumbnail
-from fer_worker.tools.media.drawing import COLORS
 
 TEMPLATES: Final = Path(__file__).parent
 
@@ -79,7 +79,7 @@ def render_page(
         percentiles=PERCENTILES,
         stack=STACK,
         emotions=EMOTIONS,
-        colors={emotion: _css(emotion) for emotion in Emotion},
+        colors={emotion: css_color(emotion) for emotion in Emotion},
         height=HEIGHT,
         thumbnail_size=SIZE,
         place=labels.place,
@@ -109,8 +109,3 @@ def _stages(summary: Summary) -> dict[str, dict[int, float | None]]:
 def _basename(source: str) -> str:
     """Name a path by its last part; an address of a camera as it is."""
     return source if "://" in source else PurePath(source).name or source
-
-
-def _css(emotion: Emotion) -> str:
-    blue, green, red = COLORS[emotion]
-    return f"#{red:02x}{green:02x}{blue:02x}"

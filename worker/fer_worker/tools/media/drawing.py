@@ -6,28 +6,15 @@ bars stand only where they cover no other face and no other label.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import cv2
 
 from fer_schemas import Emotion, EmotionScores, FaceResult, FrameResult
+from fer_worker.palette import COLORS, Color
 
 if TYPE_CHECKING:
     from fer_worker.inference.types import BGRImage
-
-Color: TypeAlias = tuple[int, int, int]
-"""Blue, green, red."""
-
-COLORS: Final[dict[Emotion, Color]] = {
-    Emotion.ANGRY: (0, 94, 213),  # vermilion
-    Emotion.DISGUST: (115, 158, 0),  # bluish green
-    Emotion.FEAR: (167, 121, 204),  # reddish purple
-    Emotion.HAPPY: (66, 228, 240),  # yellow
-    Emotion.SAD: (178, 114, 0),  # blue
-    Emotion.SURPRISE: (0, 159, 230),  # orange
-    Emotion.NEUTRAL: (233, 180, 86),  # sky blue
-}
-"""The palette of Okabe and Ito ("Color Universal Design", 2008), told apart by everyone."""
 
 BLACK: Final[Color] = (0, 0, 0)
 WHITE: Final[Color] = (255, 255, 255)

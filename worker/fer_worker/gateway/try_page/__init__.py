@@ -1,0 +1,1 @@
+"""A page to try the workers from a browser, at /try: plain HTML, CSS and JavaScript."""
