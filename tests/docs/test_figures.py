@@ -29,7 +29,7 @@ MESSAGE_MIB = DEFAULT_LIMITS.max_bytes // MIB
 FRAME_MIB = DEFAULT_LIMITS.frame.max_bytes // MIB
 MEGAPIXELS = DEFAULT_LIMITS.frame.max_pixels // 10**6
 SMALLEST_FACE = EngineOptions().min_face_size
-FRAMES_MIB = Topology().frames.arguments["x-max-length-bytes"] // MIB
+FRAMES_GIB = int(Topology().frames.arguments["x-max-length-bytes"]) // (1024 * MIB)
 
 FIGURES = {
     "README.md": (
@@ -55,7 +55,7 @@ FIGURES = {
     ),
     "docs/protocol.md": (
         f"tried for {REPLY_PATIENCE_S:.0f} s, then `fer.results`",
-        f"requests; {FRAMES_MIB // 1024} GiB, then your publish is nacked",
+        f"requests; {FRAMES_GIB} GiB, then your publish is nacked",
     ),
     "docs/reliability.md": (f"ours say {READING_DELIVERY_LIMIT:,}",),
     "docs/runbook.md": (
