@@ -7,8 +7,9 @@ from fer_client.amqp.topology import MIB, READING_DELIVERY_LIMIT, Topology
 from fer_client.config import BrokerConfig
 from fer_client.errors import BrokerError, EngineError, FerWorkerError, NoAnswerError
 from fer_schemas import MAX_FRAMES
+from fer_worker.gateway.bodies import MAX_SILENCE_S, MIN_BYTES_PER_S
 from fer_worker.gateway.server import HEADERS_LIMIT_S, MAX_CONNECTIONS
-from fer_worker.gateway.uploads import MAX_HELD_BYTES, MAX_SILENCE_S, MIN_BYTES_PER_S
+from fer_worker.gateway.uploads import MAX_HELD_BYTES
 from fer_worker.inference.types import LEAST_FACE_SIZE, EngineOptions
 from fer_worker.limits import DEFAULT_LIMITS
 from fer_worker.logging_setup import FIRST_LINES, WINDOW_S
@@ -63,7 +64,7 @@ FIGURES = {
         f"the heartbeat ({BrokerConfig.heartbeat_s} s)",
     ),
     "docs/security.md": (
-        f"{MESSAGE_MIB} MiB and {MAX_FRAMES} files of {FRAME_MIB} MiB each",
+        f"{MESSAGE_MIB} MiB (a third more as base64) and {MAX_FRAMES} files of {FRAME_MIB} MiB",
         f"no pause over {MAX_SILENCE_S:.0f} s, no less than {MIN_BYTES_PER_S // 1024} KiB/s",
         f"{MAX_HELD_BYTES // MIB} MiB for all clients together",
         f"{MAX_CONNECTIONS} connections, and {HEADERS_LIMIT_S:.0f} s for the headers",
