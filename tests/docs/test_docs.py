@@ -14,6 +14,16 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 RECORDS = ROOT / "docs" / "decisions"
 
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+FOLDERS = (
+    "worker/",
+    "client/",
+    "schemas/",
+    "tests/",
+    "docs/",
+    "deploy/",
+    "scripts/",
+    "benchmarks/",
+)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -37,6 +47,17 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         assert target.is_relative_to(ROOT), link
         assert target.exists(), link
         assert not anchor or anchor in anchors(target), link
+
+
+@EVERY_PAGE
+def test_every_file_that_a_page_names_exists(page: Path) -> None:
+    if page.parent == RECORDS or page.name == "CHANGELOG.md":
+        return  # they keep the names of their time
+    for name in re.findall(r"`([\w./-]+)`", page.read_text(encoding="utf-8")):
+        if name.startswith(FOLDERS):
+            assert (ROOT / name).exists(), name
+        elif re.fullmatch(r"test_\w+\.py", name):
+            assert list((ROOT / "tests").rglob(name)), name
 
 
 def test_operators_find_every_command_and_no_other() -> None:

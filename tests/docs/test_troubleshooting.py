@@ -1,4 +1,4 @@
-"""The lines that docs/troubleshooting.md quotes are those that the code prints."""
+"""The lines that docs/troubleshooting.md and protocol.md quote are those that the code prints."""
 
 import ast
 import re
@@ -9,6 +9,7 @@ import pytest
 from tests.pages import ROOT, fenced
 
 PAGE = ROOT / "docs" / "troubleshooting.md"
+PROTOCOL = ROOT / "docs" / "protocol.md"
 
 NOT_OURS = {
     "Corrupt JPEG data: premature end of data segment",  # libjpeg
@@ -48,6 +49,7 @@ TEXTS = [text for text in texts_of_the_source() if len(PLACEHOLDER.sub("", text)
 PATTERNS = [re.compile(".+".join(map(re.escape, PLACEHOLDER.split(text)))) for text in TEXTS]
 
 QUOTED = [line for block in fenced(PAGE, "text") for line in block.splitlines()]
+QUOTED += re.findall(r'"message": "(.+?)"', PROTOCOL.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("line", sorted(set(QUOTED) - NOT_OURS))

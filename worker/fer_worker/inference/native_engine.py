@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 
 class NativeEngine:
-    """Implements `Engine`, in f32. Threads share it: it keeps nothing but weights.
+    """Implements `Engine`, in f32; bf16 only passes over what is far from being a face.
+
+    Threads share it: it keeps nothing but weights.
 
     Args:
         options: how to look for faces.
