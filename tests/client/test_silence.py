@@ -9,7 +9,8 @@ from fer_client import AsyncFerClient, FerClient, NoAnswerError, NoWorkersError
 from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from tests.engines import GatedEngine, SizeEngine, plain_jpeg
-from tests.serving import Sender, serving, supervising
+from tests.frames import FOLDER
+from tests.serving import Sender, fer_worker_process, serving, supervising
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
@@ -30,8 +31,8 @@ def test_a_call_without_workers_ends_with_the_reason_and_is_not_analysed_later(
             client.analyze(JPEG, timeout_s=3)
         assert str(error.value) == f"{nobody(broker)}; `fer-worker run` starts workers"
         late = client.submit([plain_jpeg(60)])
-        with pytest.raises(TimeoutError, match=r"no answer within 3 s: nobody takes batches"):
-            late.result(timeout=3)
+        with pytest.raises(TimeoutError, match=r"no answer within 1.5 s: nobody takes batches"):
+            late.result(timeout=1.5)
         with serving(broker, engine):
             assert late.result(timeout=20).status == "success"
         assert engine.analysed == 1
@@ -57,6 +58,21 @@ def test_a_batch_waits_for_workers_and_that_there_are_none_is_said_once(
         assert client.silence is None
     assert reason == f"{nobody(broker)}; `fer-worker run` starts workers"
     assert caplog.messages.count(reason) == 1
+
+
+def test_submit_says_that_there_are_no_workers_and_the_frames_are_not_analysed_later(
+    broker: BrokerConfig,
+) -> None:
+    picture = str(FOLDER / "no_face.jpg")
+    done = fer_worker_process("submit", picture, "--timeout=3", broker=broker)
+    reason = f"{nobody(broker)}; `fer-worker run` starts workers"
+    said, failed, _ = done.stderr.splitlines()
+    assert (done.returncode, said) == (5, reason)
+    assert failed == f"fer-worker: no answer in time: {reason}: {picture}"
+    engine = SizeEngine()
+    with serving(broker, engine), FerClient(broker) as client:
+        assert client.analyze(JPEG).status == "success"
+    assert engine.analysed == 1
 
 
 def test_workers_that_start_or_pause_are_told_by_their_supervisor_and_waited_for(

@@ -27,9 +27,9 @@ def _broken(module: str, error: Exception) -> EngineError:
     from importlib.metadata import packages_distributions  # takes a while
 
     owners = sorted(set(packages_distributions().get(module, [module])))
-    several = ", which overwrite each other" if len(owners) > 1 else ""
+    several = f"{' and '.join(owners)} overwrite each other's files; " if len(owners) > 1 else ""
     return EngineError(
-        f"{module} cannot be used: {error}; install it anew: "
-        f"pip uninstall -y {' '.join(owners)}{several}; "
-        f"pip install {INTENDED.get(module, owners[0])}"
+        f"{module} cannot be used: {error}; {several}install it anew: "
+        f"`pip uninstall -y {' '.join(owners)}`, then "
+        f"`pip install {INTENDED.get(module, owners[0])}`"
     )
