@@ -22,6 +22,10 @@ SILENCE_S = 1.5
 
 LOOK_INTERVAL_S = 1.0
 
+LOOK_LIMIT_S = 5.0
+"""On a slow line a question may be behind megabytes of frames, and its answer is not worth a new
+connection."""
+
 
 class Attendance:
     """What is known of those who take batches."""
@@ -64,7 +68,9 @@ class Attendance:
             while True:
                 await asyncio.sleep(LOOK_INTERVAL_S)
                 if is_waiting() and time.monotonic() >= self._quiet_since + SILENCE_S:
-                    await self._look(connection)
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(LOOK_LIMIT_S):
+                            await self._look(connection)
 
     async def _look(self, connection: Connection) -> None:
         frames = self._topology.frames.name

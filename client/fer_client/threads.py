@@ -203,9 +203,7 @@ class _BatchFuture(Future[BatchResult]):
         try:
             return super().result(timeout)
         except TimeoutError:
-            if timeout is None or self.done():
-                raise
-            raise TimeoutError(self._no_answer(timeout)) from None
+            raise TimeoutError(self._no_answer(timeout or 0.0)) from None
 
     def add_done_callback(self, fn: Callable[[Future[BatchResult]], object]) -> None:
         def call(future: Future[BatchResult]) -> None:

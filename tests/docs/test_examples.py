@@ -233,8 +233,10 @@ def test_python_of_the_page_for_authors_of_controllers_works(
 ) -> None:
     clip = tmp_path / "door.avi"
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (512, 600))
+    image = cv2.imread(str(FOLDER / "grace_hopper.jpg"))
+    assert image is not None
     for _ in range(2):
-        writer.write(cv2.imread(str(FOLDER / "grace_hopper.jpg")))
+        writer.write(image)
     writer.release()
     code = "\n".join(fenced(PAGE, "python"))
     for there, here in (

@@ -16,7 +16,7 @@ def explain(error: Exception) -> FerWorkerError | None:
         case OSError():
             where = f"{error.filename}: " if error.filename is not None else ""
             return FerWorkerError(f"{where}{error.strerror or error}")
-        case ImportError(name=str(module)):
+        case ImportError(name=str(module)) if not module.startswith("fer_"):
             return _broken(module.partition(".")[0], error)
         case AttributeError(obj=module) if getattr(module, "__name__", None) == "cv2":
             return _broken("cv2", error)  # another package of it has left, and taken files along

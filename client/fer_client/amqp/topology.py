@@ -245,8 +245,9 @@ async def consumers_of(connection: Connection, queue: str) -> int | None:
     """
     channel = await connection.open_channel(essential=False)  # a refusal closes it
     try:
-        state = await channel.declare_queue(queue, passive=True)
+        return (await channel.declare_queue(queue, passive=True)).consumers
     except ChannelClosedByBroker:
         return None
-    await channel.close()
-    return state.consumers
+    finally:
+        if channel.is_open:
+            channel.raw.close()
