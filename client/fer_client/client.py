@@ -231,12 +231,12 @@ class AsyncFerClient(BaseClient):
         camera_id: str | None = None,
         faces: FaceSelection | None = None,
         timeout_s: float = 30.0,
+        wait_for_workers: bool = True,
     ) -> BatchResult:
         """Send a batch and wait for its result. It is not analysed after `timeout_s`.
 
         Raises:
-            NoAnswerError: no answer within `timeout_s`; a `NoWorkersError` within 3 s where there
-                are no workers.
+            NoAnswerError: no answer within `timeout_s`; the text says why, if that is known.
             FerWorkerError: as `submit` and its future.
         """
         future = self.submit(
@@ -244,7 +244,7 @@ class AsyncFerClient(BaseClient):
             camera_id=camera_id,
             faces=faces,
             deadline=datetime.now(UTC) + timedelta(seconds=timeout_s),
-            wait_for_workers=False,
+            wait_for_workers=wait_for_workers,
         )
         try:
             async with asyncio.timeout(timeout_s):

@@ -160,6 +160,7 @@ class FerClient(BaseClient):
         camera_id: str | None = None,
         faces: FaceSelection | None = None,
         timeout_s: float = 30.0,
+        wait_for_workers: bool = True,
     ) -> BatchResult:
         """Send a batch and wait for its result; see `AsyncFerClient.analyze`."""
         future = self.submit(
@@ -167,7 +168,7 @@ class FerClient(BaseClient):
             camera_id=camera_id,
             faces=faces,
             deadline=datetime.now(UTC) + timedelta(seconds=timeout_s),
-            wait_for_workers=False,
+            wait_for_workers=wait_for_workers,
         )
         try:
             return _result(future, timeout_s)

@@ -25,26 +25,27 @@ def nobody(broker: BrokerConfig) -> str:
 def test_a_call_without_workers_ends_with_the_reason_and_is_not_analysed_later(
     broker: BrokerConfig,
 ) -> None:
-    engine = SizeEngine()
+    engine, reason = SizeEngine(), f"{nobody(broker)}; `fer-worker run` starts workers"
     with FerClient(broker) as client:
-        with pytest.raises(NoWorkersError) as error:
+        with pytest.raises(NoAnswerError) as error:
             client.analyze(JPEG, timeout_s=3)
-        assert str(error.value) == f"{nobody(broker)}; `fer-worker run` starts workers"
-        late = client.submit([plain_jpeg(60)])
-        with pytest.raises(TimeoutError, match=r"no answer within 1.5 s: nobody takes batches"):
-            late.result(timeout=1.5)
+        assert str(error.value) == f"no answer within 3 s: {reason}"
+        later = client.submit([plain_jpeg(60)])
+        with pytest.raises(TimeoutError, match=r"^no answer within 0.1 s: nobody takes batches"):
+            later.result(timeout=0.1)
         with serving(broker, engine):
-            assert late.result(timeout=20).status == "success"
+            assert later.result(timeout=20).status == "success"
         assert engine.analysed == 1
 
 
-def test_an_asyncio_call_without_workers_ends_with_the_reason(broker: BrokerConfig) -> None:
+def test_a_call_that_does_not_wait_for_workers_ends_with_the_reason(broker: BrokerConfig) -> None:
     async def run() -> None:
         async with AsyncFerClient(broker) as client:
-            with pytest.raises(NoWorkersError):
-                await client.analyze(JPEG)
+            await client.analyze(JPEG, wait_for_workers=False)
 
-    asyncio.run(run())
+    with pytest.raises(NoWorkersError) as error:
+        asyncio.run(run())
+    assert str(error.value) == f"{nobody(broker)}; `fer-worker run` starts workers"
 
 
 def test_a_batch_waits_for_workers_and_that_there_are_none_is_said_once(
