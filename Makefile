@@ -110,7 +110,7 @@ asyncapi: ## validate schemas/fer_schemas/asyncapi.yaml; needs npm
 venv: .venv/dev.stamp ## the development environment, in .venv
 
 clean: ## remove all that was made here
-	rm -rf .venv .venv-reference build dist demo-output .venv-lowest
+	rm -rf $(patsubst %/made.stamp,%,$(wildcard .venv*/made.stamp)) build dist demo-output
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .fuzz
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 

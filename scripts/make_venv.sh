@@ -7,12 +7,16 @@ cd "$(dirname "$0")/.."
 
 venv=$1
 project=$2
+mark=$venv/made.stamp # only what was made here is ever removed
+
+# Run it: a shim may be on the PATH for a version that is not installed.
+is_recent() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
 
 find_python() {
-    local candidate
-    for candidate in ${PYTHON:-python3.13 python3.12 python3.11 python3}; do
-        # Run it: a shim may be on the PATH for a version that is not installed.
-        if "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    local candidate candidates=(python3.13 python3.12 python3.11 python3)
+    [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
+    for candidate in "${candidates[@]}"; do
+        if is_recent "$candidate"; then
             echo "$candidate"
             return
         fi
@@ -21,28 +25,37 @@ find_python() {
     return 1
 }
 
-if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+if ! is_recent "$venv/bin/python" || ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+    if [ -e "$venv" ] && [ ! -e "$mark" ]; then
+        echo "$venv was not made here, and is no environment of Python 3.11 or later with pip." \
+            "Move it away, or install pip into it." >&2
+        exit 1
+    fi
     python=$(find_python)
-    echo "Making $venv with $("$python" --version)" >&2
-    rm -rf "$venv"
-    if ! "$python" -m venv "$venv" >/dev/null 2>&1; then
-        rm -rf "$venv"
-        # Debian and Ubuntu keep what venv needs in a package of its own.
+    # Debian and Ubuntu keep what venv needs in a package of its own.
+    if ! "$python" -c 'import ensurepip' 2>/dev/null; then
         package=$("$python" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')
         scripts/apt_install.sh "Python's venv" "$package"
-        "$python" -m venv "$venv"
     fi
+    echo "Making $venv with $("$python" --version)" >&2
+    rm -rf "$venv"
+    mkdir "$venv"
+    touch "$mark"
+    "$python" -m venv "$venv" >&2
 fi
 
 # The detector's kernels are compiled.
-command -v c++ >/dev/null || scripts/apt_install.sh "A C++ compiler" g++
+[ -n "${CXX:-}" ] || command -v c++ >/dev/null || scripts/apt_install.sh "A C++ compiler" g++
 
 echo "Installing $project into $venv" >&2
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 if ! "$venv/bin/python" -m pip install -qq --disable-pip-version-check --no-input \
     --constraint constraints.txt --editable ./client --editable "$project" 2>"$log"; then
-    # Of a failed compilation the compiler's own lines are enough.
-    grep -oE '[^ ]+:[0-9]+:[0-9]+: (fatal )?error: .*' "$log" >&2 || cat "$log" >&2
+    # Of a failed compilation the compiler's own lines are enough, and without a network pip says
+    # at the end that there is no such package.
+    grep -oE '[^ ]+:[0-9]+:[0-9]+: (fatal )?error: .*' "$log" >&2 ||
+        sed -nE "s/.*connection broken by .*: ([^']+)'\)+'.*/pip reaches no package index: \1/p" \
+            "$log" | sort -u | grep . >&2 || cat "$log" >&2
     exit 1
 fi

@@ -13,6 +13,7 @@ from fer_client.errors import (
     FerWorkerError,
     NoAnswerError,
     NoWorkerQueueError,
+    NoWorkersError,
     QueueFullError,
     SubmitError,
 )
@@ -32,6 +33,7 @@ __all__ = [
     "Frame",
     "NoAnswerError",
     "NoWorkerQueueError",
+    "NoWorkersError",
     "QueueFullError",
     "SubmitError",
     "TlsFiles",

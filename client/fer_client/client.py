@@ -10,9 +10,8 @@ lost connection is mended by itself (`exchange.py`).
 import asyncio
 import time
 import uuid
-from collections.abc import Iterable
 from concurrent.futures import Future
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from fer_client.amqp.codec import encode_request
@@ -25,7 +24,8 @@ from fer_client.errors import (
     NoAnswerError,
 )
 from fer_client.exchange import BatchExchange, OnEnd, PendingBatch
-from fer_schemas import MAX_MESSAGE_BYTES, BatchRequest, BatchResult, FaceSelection, Frame
+from fer_client.frames import Frames, to_frames
+from fer_schemas import MAX_MESSAGE_BYTES, BatchRequest, BatchResult, FaceSelection
 
 MAX_NAME_BYTES = 255
 """A correlation id is a short string of AMQP."""
@@ -61,7 +61,7 @@ class BaseClient:
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
         self._exchange = BatchExchange(self._config, answer_timeout_s)
-        self._closed = False
+        self._started = self._closed = False
 
     @property
     def connected(self) -> bool:
@@ -79,6 +79,14 @@ class BaseClient:
         return self._exchange.refusal
 
     @property
+    def silence(self) -> str | None:
+        """Why no answers come at the moment: no broker, an alarm, or nobody who takes batches.
+
+        None where answers come, or none are waited for: only who waits asks for workers.
+        """
+        return self._exchange.silence
+
+    @property
     def dropped(self) -> int:
         """Answers nobody waits for: second copies, and those that came too late."""
         return self._exchange.dropped
@@ -86,23 +94,24 @@ class BaseClient:
     def _raise_if_over(self) -> None:
         if self._closed:
             raise BrokerUnavailableError("the client was closed")
+        if not self._started:
+            raise BrokerUnavailableError("the client is not connected: use `with`, or connect()")
         if self.refusal is not None:
             raise self.refusal
 
     def _batch(
         self,
-        frames: Iterable[bytes | Frame],
+        frames: Frames,
         camera_id: str | None,
         faces: FaceSelection | None,
         deadline: datetime | None,
         correlation_id: str | None,
+        wait_for_workers: bool,
         on_end: OnEnd,
     ) -> PendingBatch:
         request = BatchRequest(
             version=1,
-            frames=tuple(
-                frame if isinstance(frame, Frame) else Frame(jpeg=frame) for frame in frames
-            ),
+            frames=to_frames(frames),
             camera_id=camera_id,
             faces=faces,
             deadline=deadline,
@@ -117,7 +126,7 @@ class BaseClient:
         name = correlation_id or uuid.uuid4().hex
         if len(name.encode()) > MAX_NAME_BYTES:
             raise ValueError(f"a correlation id may have {MAX_NAME_BYTES} bytes in UTF-8")
-        return PendingBatch(name, body, on_end, expires)
+        return PendingBatch(name, body, on_end, expires, wait_for_workers)
 
 
 class AsyncFerClient(BaseClient):
@@ -139,6 +148,7 @@ class AsyncFerClient(BaseClient):
         submitted before the broker is there is sent when it is.
         """
         warn_if_exposed(self._config)
+        self._started = True
         self._running = asyncio.create_task(self._exchange.run())
 
     async def connect(self) -> None:
@@ -171,22 +181,26 @@ class AsyncFerClient(BaseClient):
 
     def submit(
         self,
-        frames: Iterable[bytes | Frame],
+        frames: Frames,
         *,
         camera_id: str | None = None,
         faces: FaceSelection | None = None,
         deadline: datetime | None = None,
         correlation_id: str | None = None,
+        wait_for_workers: bool = True,
     ) -> "asyncio.Future[BatchResult]":
         """Send a batch and return at once.
 
         Args:
-            frames: 1 to 64 JPEG files, as bytes or with an id and a time as `Frame`.
+            frames: one JPEG file or up to 64, in any buffer of bytes, such as the array that
+                `cv2.imencode` gives, or with an id and a time as `Frame`.
             camera_id: echoed in the result.
             faces: `first` (largest) or `all` faces of each frame; the workers' option without it.
             deadline: answered `expired` if picked up later; with a time zone.
             correlation_id: by which log lines, here and there, tell of this batch; a new one for
                 each. A random one without it.
+            wait_for_workers: keep the batch in the queue where nobody takes any; else its future
+                ends with `NoWorkersError` within 3 s if no supervisor is there either.
 
         Returns:
             A future of the result. It may end with `QueueFullError`, `NoWorkerQueueError`,
@@ -194,14 +208,17 @@ class AsyncFerClient(BaseClient):
 
         Raises:
             BatchTooLargeError: over the message limit; nothing was sent.
+            TypeError: a frame is a path, an image that is not encoded, or something else.
             pydantic.ValidationError: it is not a valid request; nothing was sent.
             ValueError: a batch of this correlation id has no answer yet, or the id is too long.
-            BrokerError: the client is closed, or the broker refuses us.
+            BrokerError: the client is not started or closed, or the broker refuses us.
         """
         self._raise_if_over()
         future: asyncio.Future[BatchResult] = asyncio.get_running_loop().create_future()
         end = partial(resolve, future)
-        batch = self._batch(frames, camera_id, faces, deadline, correlation_id, end)
+        batch = self._batch(
+            frames, camera_id, faces, deadline, correlation_id, wait_for_workers, end
+        )
         self._exchange.add(batch)
         # By its name: a future that its owner keeps should not keep the frames.
         future.add_done_callback(partial(_forget, self._exchange, batch.correlation_id, end))
@@ -209,24 +226,31 @@ class AsyncFerClient(BaseClient):
 
     async def analyze(
         self,
-        frames: Iterable[bytes | Frame],
+        frames: Frames,
         *,
         camera_id: str | None = None,
         faces: FaceSelection | None = None,
         timeout_s: float = 30.0,
+        wait_for_workers: bool = True,
     ) -> BatchResult:
-        """Send a batch and wait for its result.
+        """Send a batch and wait for its result. It is not analysed after `timeout_s`.
 
         Raises:
-            NoAnswerError: no answer within `timeout_s`.
+            NoAnswerError: no answer within `timeout_s`; the text says why, if that is known.
             FerWorkerError: as `submit` and its future.
         """
-        future = self.submit(frames, camera_id=camera_id, faces=faces)
+        future = self.submit(
+            frames,
+            camera_id=camera_id,
+            faces=faces,
+            deadline=datetime.now(UTC) + timedelta(seconds=timeout_s),
+            wait_for_workers=wait_for_workers,
+        )
         try:
             async with asyncio.timeout(timeout_s):
                 return await future
         except TimeoutError:
-            raise NoAnswerError(f"no answer within {timeout_s:g} s") from None
+            raise NoAnswerError(self._exchange.no_answer(timeout_s)) from None
 
 
 def resolve(

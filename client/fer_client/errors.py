@@ -6,6 +6,7 @@
     │   └── BrokerUnavailableError  not there within the wait
     ├── EngineError                 exit code 4: a model library or file is missing or broken
     ├── NoAnswerError               exit code 5: no answer in time
+    │   └── NoWorkersError          nobody takes batches, and this one does not wait for workers
     ├── SubmitError                 a client's batch was not taken
     │   ├── BatchTooLargeError      over the message limit, refused before it was sent
     │   ├── QueueFullError          the broker refused it: the queue is full
@@ -50,6 +51,10 @@ class NoAnswerError(FerWorkerError):
     """Nobody answered in time."""
 
     exit_code = 5
+
+
+class NoWorkersError(NoAnswerError):
+    """Nobody takes batches, and no supervisor is there that could start a worker."""
 
 
 class SubmitError(FerWorkerError):

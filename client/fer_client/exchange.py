@@ -26,8 +26,9 @@ from fer_client.amqp.consumer import Consumer, Delivery
 from fer_client.amqp.failures import ACCESS_REFUSED, NOT_FOUND
 from fer_client.amqp.parameters import node_parameters
 from fer_client.amqp.publisher import Confirmation, Message, Publisher
-from fer_client.amqp.sessions import keep_connected
+from fer_client.amqp.sessions import LONGEST_PAUSE_S, keep_connected
 from fer_client.amqp.topology import REQUEST_ROUTING_KEY, Topology, declare
+from fer_client.attendance import Attendance
 from fer_client.config import BrokerConfig
 from fer_client.errors import (
     BrokerError,
@@ -35,6 +36,7 @@ from fer_client.errors import (
     BrokerUnavailableError,
     NoAnswerError,
     NoWorkerQueueError,
+    NoWorkersError,
     QueueFullError,
 )
 from fer_schemas import BatchResult, ContentType
@@ -66,6 +68,8 @@ class PendingBatch:
     """Called once, on the loop."""
     expires: float
     """On the monotonic clock."""
+    waits_for_workers: bool = True
+    """Else it ends where there are none."""
     sent_by: Publisher | None = None
     """Whose confirmation is awaited; another connection has another one."""
     confirmed: bool = False
@@ -99,6 +103,7 @@ class BatchExchange:
         self._pending: dict[str, PendingBatch] = {}
         self._connection: Connection | None = None
         self._publisher: Publisher | None = None
+        self._attendance = Attendance(self._topology, self._end_impatient)
         self._closing = asyncio.Event()
         self._end_of_all: BrokerError | None = None
 
@@ -111,6 +116,17 @@ class BatchExchange:
     def blocked(self) -> str | None:
         """Why the broker takes no messages at the moment: an alarm. Known once one was sent."""
         return None if self._connection is None else self._connection.blocked
+
+    @property
+    def silence(self) -> str | None:
+        """Why no answers come at the moment, as far as known."""
+        if self.blocked is not None:
+            return f"the broker takes no messages: {self.blocked}"
+        return self._attendance.absence if self.connected else "not connected to the broker"
+
+    def no_answer(self, within_s: float) -> str:
+        """Say that there was no answer within a time, and why if that is known."""
+        return f"no answer within {within_s:g} s" + (f": {self.silence}" if self.silence else "")
 
     async def run(self) -> None:
         """Exchange batches until `close`; a broker that is away is waited for."""
@@ -142,6 +158,8 @@ class BatchExchange:
             return
         if batch.correlation_id in self._pending:
             raise ValueError("a batch of this correlation id is under way")
+        if not self._pending:
+            self._attendance.expect()
         self._pending[batch.correlation_id] = batch
         self._send(batch)
 
@@ -172,6 +190,11 @@ class BatchExchange:
         )
         connection.on_blocked = self._on_blocked
         self._connection, self._publisher = connection, publisher
+        # Where ours was lost, others may have lost theirs, and pause before the next.
+        grace_s = LONGEST_PAUSE_S if self.ready.is_set() else 0.0
+        watching = asyncio.create_task(
+            self._attendance.watch(connection, self._is_waiting, grace_s)
+        )
         try:
             self.ready.set()
             self._send_all()
@@ -181,6 +204,7 @@ class BatchExchange:
                 async with asyncio.timeout(CLOSE_LIMIT_S):
                     await consumer.delete_queue()
         finally:
+            watching.cancel()
             self._connection = self._publisher = None
 
     async def _declare(self, connection: Connection) -> None:
@@ -236,6 +260,14 @@ class BatchExchange:
         await channel.close()
         return True
 
+    def _is_waiting(self) -> bool:
+        return bool(self._pending) and self.blocked is None  # under an alarm nothing is answered
+
+    def _end_impatient(self, absence: str) -> None:
+        for batch in list(self._pending.values()):
+            if not batch.waits_for_workers:
+                self._end(batch, NoWorkersError(absence))
+
     def _on_blocked(self) -> None:
         """Hold everything back: pika would take it, and keep a copy until the broker reads on."""
         if (reason := self.blocked) is not None:
@@ -279,12 +311,16 @@ class BatchExchange:
             case Confirmation.CONFIRMED:
                 batch.confirmed = True
             case Confirmation.RETURNED:
-                self._end(batch, NoWorkerQueueError("no queue takes requests"))
+                text = (
+                    "no queue takes requests: no worker has run here; `fer-worker run` starts some"
+                )
+                self._end(batch, NoWorkerQueueError(text))
             case Confirmation.REFUSED:
                 self._end(batch, QueueFullError("the queue of requests is full"))
 
     def _on_reply(self, delivery: Delivery) -> None:
         delivery.ack()
+        self._attendance.confirm()
         batch = self._pending.get(delivery.correlation_id or "")
         if batch is None:
             self.dropped += 1
@@ -299,6 +335,5 @@ class BatchExchange:
         while True:
             await asyncio.sleep(SWEEP_INTERVAL_S)
             now = time.monotonic()
-            error = f"no answer within {self._answer_timeout_s:g} s"
             for batch in [batch for batch in self._pending.values() if batch.expires < now]:
-                self._end(batch, NoAnswerError(error))
+                self._end(batch, NoAnswerError(self.no_answer(self._answer_timeout_s)))

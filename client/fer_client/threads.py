@@ -11,11 +11,13 @@ lost connection is mended by itself.
 import asyncio
 import contextlib
 import logging
+import math
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
@@ -24,7 +26,8 @@ from fer_client.client import BaseClient, resolve
 from fer_client.config import DEFAULT_NAMESPACE, DEFAULT_URL, NO_TLS_FILES, BrokerConfig, TlsFiles
 from fer_client.errors import BrokerUnavailableError, NoAnswerError
 from fer_client.exchange import OnEnd
-from fer_schemas import BatchResult, FaceSelection, Frame
+from fer_client.frames import Frames
+from fer_schemas import BatchResult, FaceSelection
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +35,8 @@ Outcome = TypeVar("Outcome")
 
 CLOSE_TIMEOUT_S = 10.0
 
-LOOK_S = 0.1
-"""How often a wait is left for a moment, so that Ctrl-C is heard on Windows, too."""
+LOOK_S = 0.1 if sys.platform == "win32" else math.inf
+"""How often a wait is left for a moment: on Windows Ctrl-C is not heard during one."""
 
 
 class FerClient(BaseClient):
@@ -83,6 +86,7 @@ class FerClient(BaseClient):
         submitted before the broker is there is sent when it is.
         """
         warn_if_exposed(self._config)
+        self._started = True
         self._thread.start()
 
     def connect(self) -> None:
@@ -113,25 +117,29 @@ class FerClient(BaseClient):
             self._closed = True
             with contextlib.suppress(RuntimeError):  # it is closed already
                 self._loop.call_soon_threadsafe(self._exchange.close)
-            if self._thread.ident is None:
-                self._thread.start()  # what was submitted before has to end, too
-        self._thread.join(CLOSE_TIMEOUT_S)
+        if self._started:
+            self._thread.join(CLOSE_TIMEOUT_S)
+        else:
+            self._loop.close()
         is_callback = threading.get_ident() == self._callback_thread
         self._callbacks.shutdown(wait=not is_callback)
 
     def submit(
         self,
-        frames: Iterable[bytes | Frame],
+        frames: Frames,
         *,
         camera_id: str | None = None,
         faces: FaceSelection | None = None,
         deadline: datetime | None = None,
         correlation_id: str | None = None,
+        wait_for_workers: bool = True,
     ) -> "Future[BatchResult]":
         """Send a batch and return at once; see `AsyncFerClient.submit`."""
-        future = _BatchFuture(self._callbacks)
+        future = _BatchFuture(self._callbacks, self._exchange.no_answer)
         end = partial(resolve, future)
-        batch = self._batch(frames, camera_id, faces, deadline, correlation_id, end)
+        batch = self._batch(
+            frames, camera_id, faces, deadline, correlation_id, wait_for_workers, end
+        )
         with self._lock:  # so that what is added is added before the exchange is closed
             self._raise_if_over()
             if batch.correlation_id in self._under_way:
@@ -147,24 +155,26 @@ class FerClient(BaseClient):
 
     def analyze(
         self,
-        frames: Iterable[bytes | Frame],
+        frames: Frames,
         *,
         camera_id: str | None = None,
         faces: FaceSelection | None = None,
         timeout_s: float = 30.0,
+        wait_for_workers: bool = True,
     ) -> BatchResult:
-        """Send a batch and wait for its result.
-
-        Raises:
-            NoAnswerError: no answer within `timeout_s`.
-            FerWorkerError: as `submit` and its future.
-        """
-        future = self.submit(frames, camera_id=camera_id, faces=faces)
+        """Send a batch and wait for its result; see `AsyncFerClient.analyze`."""
+        future = self.submit(
+            frames,
+            camera_id=camera_id,
+            faces=faces,
+            deadline=datetime.now(UTC) + timedelta(seconds=timeout_s),
+            wait_for_workers=wait_for_workers,
+        )
         try:
             return _result(future, timeout_s)
         except TimeoutError:
             future.cancel()
-            raise NoAnswerError(f"no answer within {timeout_s:g} s") from None
+            raise NoAnswerError(self._exchange.no_answer(timeout_s)) from None
 
     def _run(self) -> None:
         with contextlib.closing(self._loop):
@@ -184,9 +194,17 @@ class FerClient(BaseClient):
 class _BatchFuture(Future[BatchResult]):
     """Ends on the client's loop; its done-callbacks are called on another thread."""
 
-    def __init__(self, callbacks: ThreadPoolExecutor) -> None:
+    def __init__(self, callbacks: ThreadPoolExecutor, no_answer: Callable[[float], str]) -> None:
         super().__init__()
         self._executor = callbacks
+        self._no_answer = no_answer
+
+    def result(self, timeout: float | None = None) -> BatchResult:
+        """Wait for the result; a `TimeoutError` says why there is none, if that is known."""
+        try:
+            return super().result(timeout)
+        except TimeoutError:
+            raise TimeoutError(self._no_answer(timeout or 0.0)) from None
 
     def add_done_callback(self, fn: Callable[[Future[BatchResult]], object]) -> None:
         def call(future: Future[BatchResult]) -> None:

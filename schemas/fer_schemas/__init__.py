@@ -10,7 +10,7 @@ from fer_schemas.control import (
     StatusQuery,
     SupervisorStatus,
 )
-from fer_schemas.request import BatchRequest, Frame
+from fer_schemas.request import BatchRequest, Frame, flat_bytes
 from fer_schemas.result import (
     BatchResult,
     EmotionScores,
@@ -61,4 +61,5 @@ __all__ = [
     "StatusQuery",
     "SupervisorStatus",
     "Timings",
+    "flat_bytes",
 ]

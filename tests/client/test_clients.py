@@ -44,17 +44,25 @@ def test_an_unusable_tls_file_is_said_at_once(tmp_path: Path) -> None:
             client("amqps://127.0.0.1/", tls=tls)
 
 
-def test_closing_a_client_never_started_ends_its_batches() -> None:
+def test_a_client_that_is_not_connected_says_so_at_once() -> None:
     client = FerClient(AWAY)
-    future = client.submit([JPEG])
+    with pytest.raises(BrokerUnavailableError, match="not connected: use `with`"):
+        client.submit([JPEG])
     client.close()
-    with pytest.raises(BrokerUnavailableError):
-        future.result(0)
+    with pytest.raises(BrokerUnavailableError, match="was closed"):
+        client.submit([JPEG])
+
+    async def run() -> None:
+        with pytest.raises(BrokerUnavailableError, match="not connected: use `with`"):
+            AsyncFerClient(AWAY).submit([JPEG])
+
+    asyncio.run(run())
 
 
 @UNWRITABLE
 def test_a_correlation_id_that_cannot_be_written_is_refused(name: str, reason: str) -> None:
     client = FerClient(AWAY)
+    client.start()
     with pytest.raises(ValueError, match=reason):
         client.submit([JPEG], correlation_id=name)
     future = client.submit([JPEG], correlation_id="x" * 255)
@@ -70,11 +78,15 @@ def test_a_correlation_id_that_cannot_be_written_holds_up_no_later_batch(
 ) -> None:
     async def run() -> BatchResult:
         client = AsyncFerClient(broker)
+        client.start()
         with pytest.raises(ValueError, match=reason):
             client.submit([JPEG], correlation_id=name)
         future = client.submit([JPEG], correlation_id="x" * 255)
-        async with client, asyncio.timeout(20):
-            return await future
+        try:
+            async with asyncio.timeout(20):
+                return await future
+        finally:
+            await client.close()
 
     with serving(broker, SizeEngine()):
         assert asyncio.run(run()).correlation_id == "x" * 255
@@ -107,6 +119,7 @@ def test_a_callback_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> No
         raise ValueError("of the program")
 
     client = FerClient(AWAY)
+    client.start()
     client.submit([JPEG]).add_done_callback(fail)
     client.close()
     assert "a callback of a batch failed" in caplog.messages

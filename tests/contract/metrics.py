@@ -5,7 +5,8 @@ from collections import defaultdict
 from fer_schemas import SupervisorStatus
 from fer_worker.inference.types import EngineOptions
 from fer_worker.metrics import MetricsSnapshot
-from fer_worker.supervision.health_server import Snapshot, families
+from fer_worker.supervision.health_server import families
+from fer_worker.supervision.snapshot import Snapshot
 
 BROKER_METRICS: dict[str, set[str]] = {
     "rabbitmq_alarms_memory_used_watermark": set(),

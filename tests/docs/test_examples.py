@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import pika
 import pytest
 
@@ -227,16 +228,36 @@ def test_python_of_the_readme_works(served: BrokerConfig) -> None:
     assert (done.returncode, done.stdout.split()[0]) == (0, "neutral"), done.stderr
 
 
-def test_python_of_the_page_for_authors_of_controllers_works(served: BrokerConfig) -> None:
-    done = run_python("\n".join(fenced(PAGE, "python")), served)
+def test_python_of_the_page_for_authors_of_controllers_works(
+    served: BrokerConfig, tmp_path: Path
+) -> None:
+    clip = tmp_path / "door.avi"
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*"MJPG"), 10, (512, 600))
+    image = cv2.imread(str(FOLDER / "grace_hopper.jpg"))
+    assert image is not None
+    for _ in range(2):
+        writer.write(image)
+    writer.release()
+    code = "\n".join(fenced(PAGE, "python"))
+    for there, here in (
+        ("VideoCapture(0)", f"VideoCapture({str(clip)!r})"),
+        (
+            f'FerClient("{DEFAULT_URL}")',
+            f"FerClient({served.urls[0]!r}, namespace={served.namespace!r})",
+        ),
+    ):
+        assert there in code
+        code = code.replace(there, here)
+    done = run_python(code, served)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == [
-        "success 3",
-        "[] burst-4.jpg",
-        "success 3",
-        "success 3",
-        "False",
-        "0 not_a_jpeg the frame does not start as a JPEG",
+    seen, rest = done.stdout.splitlines()[:2], done.stdout.splitlines()[2:]
+    assert all(re.fullmatch(r"\(\d+, \d+, \d+, \d+\) neutral 0\.\d+", line) for line in seen)
+    bursts = [f"burst-{number}.jpg happy" for number in range(1, 7)]
+    assert rest == [
+        *(f"success {burst}" for burst in bursts),
+        *(f"{burst} " for burst in bursts),
+        "None None ",
+        "6 not_a_jpeg the frame does not start as a JPEG",
     ]
 
 

@@ -91,6 +91,19 @@ def test_client_library_gets_its_results(workers: RunningWorkers, accounts: Acco
         assert client.analyze([sample("astronaut")]).status is Status.SUCCESS
 
 
+def test_client_library_is_told_that_nobody_takes_its_batch(
+    workers: RunningWorkers, accounts: Accounts
+) -> None:
+    operator = accounts.config("operator")
+    assert fer_worker("scale", "0", broker=operator).returncode == 0
+    with FerClient(accounts.config("door-1")) as client:
+        waiting = client.submit(sample("astronaut"))
+        reason = wait_until(lambda: client.silence, 10, "it is known that nobody is there")
+        assert fer_worker("scale", "1", broker=operator).returncode == 0
+        assert waiting.result(30).status is Status.SUCCESS
+    assert "nobody takes batches from fer.frames (consumers 0)" in (reason or "")
+
+
 def test_controller_with_nothing_but_pika_gets_its_results(
     workers: RunningWorkers, accounts: Accounts
 ) -> None:

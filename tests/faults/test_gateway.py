@@ -4,6 +4,7 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -19,7 +20,7 @@ from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
 
-TIMEOUT_S = 2
+TIMEOUT_S = 3
 
 UPLOAD = (
     b"POST /detect_batch HTTP/1.1\r\nHost: gateway\r\nContent-Length: 79\r\n"
@@ -69,14 +70,20 @@ def test_without_its_broker_it_answers_503_and_recovers_by_itself(
     assert "Traceback" not in started.log.read_text()
 
 
-def test_without_workers_it_answers_504_and_nothing_is_analysed_later(
+def test_without_workers_it_answers_503_with_the_reason_and_nothing_is_analysed_later(
     broker: BrokerConfig, impatient: RunningGateway
 ) -> None:
     with impatient.client() as http:
         answer = send_one(http)
-        assert answer.status_code == 504
+        deadline = datetime.now(UTC) + timedelta(seconds=TIMEOUT_S)
+        assert answer.status_code == 503
+        assert answer.json()["detail"] == (
+            f"nobody takes batches from {broker.namespace}.frames (consumers 0); "
+            "`fer-worker run` starts workers"
+        )
         name = answer.json()["correlation_id"]
         wait_until(lambda: f"correlation_id={name}" in impatient.log.read_text())
+    wait_until(lambda: datetime.now(UTC) > deadline)
     engine = SizeEngine()
     with (
         serving(broker, engine),

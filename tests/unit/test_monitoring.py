@@ -15,7 +15,8 @@ from fer_schemas import ProcessStatus, SupervisorStatus
 from fer_worker.inference.types import EngineOptions, Percent
 from fer_worker.metrics import MetricsRecorder, MetricsSnapshot
 from fer_worker.platform.posix import HANDLED_SIGNALS
-from fer_worker.supervision.health_server import LIVE_S, HealthServer, Snapshot
+from fer_worker.supervision.health_server import LIVE_S, HealthServer
+from fer_worker.supervision.snapshot import Snapshot
 
 
 def overview(

@@ -23,6 +23,8 @@ RESULT = BatchResult(status=Status.SUCCESS, worker="host/1")
 class Client:
     """Takes batches; answers the first `answers` of them at once, and no other."""
 
+    silence: str | None = None
+
     def __init__(self, answers: int | None = None, error: FerWorkerError | None = None) -> None:
         self.batches: list[list[Frame]] = []
         self._answers = answers

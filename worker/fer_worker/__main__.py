@@ -1,15 +1,16 @@
 """The program `fer-worker`; `python -m fer_worker` is the same."""
 
+import signal
 import sys
 
 
 def main() -> None:
     """Run the command that the arguments name, and end the process."""
-    # Nothing is imported at the top: Ctrl-C may come while it is.
-    try:
-        from fer_worker.tools.interruption import leaving_on_signals
-    except KeyboardInterrupt:
-        sys.exit(130)
+    # Nothing of ours is imported at the top: Ctrl-C may come while it is. It ends the process as it
+    # ends one that is not written in Python, until there is something to clean up.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from fer_worker.tools.interruption import leaving_on_signals
+
     with leaving_on_signals():
         from fer_worker.cli import main as command
         from fer_worker.platform import system

@@ -69,9 +69,10 @@ class Connection:
         opened = asyncio.get_running_loop().create_future()
 
         def on_open(raw: pika.channel.Channel) -> None:
-            channel = Channel(raw, self, essential=essential)
-            if not opened.done():
-                opened.set_result(channel)
+            if opened.done():  # nobody waits for it any more
+                raw.close()
+            else:
+                opened.set_result(Channel(raw, self, essential=essential))
 
         if not self._raw.is_open:
             raise ConnectionLostError("the connection is closed")

@@ -235,3 +235,19 @@ def _old_queue(queue: str, topology: Topology) -> BrokerRefusedError:
         "let the old workers empty it, stop them, and delete the old queues: "
         f"for q in {names}; do rabbitmqctl delete_queue $q; done; then start again"
     )
+
+
+async def consumers_of(connection: Connection, queue: str) -> int | None:
+    """Ask how many read a queue; None where the broker does not say.
+
+    Raises:
+        ConnectionLostError: the connection is gone.
+    """
+    channel = await connection.open_channel(essential=False)  # a refusal closes it
+    try:
+        return (await channel.declare_queue(queue, passive=True)).consumers
+    except ChannelClosedByBroker:
+        return None
+    finally:
+        if channel.is_open:
+            channel.raw.close()

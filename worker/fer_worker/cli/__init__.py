@@ -1,12 +1,13 @@
 """The command `fer-worker`: each module here parses, calls and prints."""
 
 import importlib
+import sys
 from typing import Any
 
 import click
 
-from fer_client.errors import FerWorkerError
 from fer_worker import __version__
+from fer_worker.errors import explain
 
 COMMANDS = {
     "run": "fer_worker.cli.run:run",
@@ -44,12 +45,15 @@ class _Commands(click.Group):
         assert isinstance(command, click.Command)
         return command
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def main(self, *args: Any, **kwargs: Any) -> Any:
         try:
-            return super().invoke(ctx)
-        except FerWorkerError as error:
-            click.echo(f"fer-worker: {error}", err=True)
-            ctx.exit(error.exit_code)
+            return super().main(*args, **kwargs)
+        except Exception as error:
+            failure = explain(error)
+            if failure is None:
+                raise
+            click.echo(f"fer-worker: {failure}", err=True)
+            sys.exit(failure.exit_code)
 
 
 @click.command(

@@ -22,8 +22,9 @@ from fer_worker.cli.annotation import Annotator, check_copies
 from fer_worker.cli.options import engine_arguments, engine_options
 from fer_worker.cli.tables import render_results
 from fer_worker.inference.types import EngineOptions
-from fer_worker.platform import system
+from fer_worker.platform import is_one_file, system
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
+from fer_worker.tools.files import writing
 from fer_worker.tools.media import batches, find_pictures, read_frame
 from fer_worker.tools.sample_frames import sample_frames
 from fer_worker.tools.submission.streaming import stream
@@ -67,6 +68,8 @@ def demo(
     """Start a broker and workers, send them pictures, show what they found, stop everything."""
     pictures = find_pictures([frames])
     check_copies(output, pictures)
+    with writing(output):
+        output.mkdir(parents=True, exist_ok=True)
     progress = Console(stderr=True)
     annotator = Annotator(output)
     results: list[BatchResult] = []
@@ -108,8 +111,7 @@ def _workers(
     config: BrokerConfig, engine: EngineOptions, processes: int, log: Path
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `fer-worker run` in a group of processes that ends with this one, whatever happens."""
-    # In the program that PyInstaller makes, the interpreter is that program.
-    ourselves = [] if getattr(sys, "frozen", False) else ["-m", "fer_worker"]
+    ourselves = [] if is_one_file() else ["-m", "fer_worker"]
     command = [sys.executable, *ourselves, "run", f"--processes={processes}"]
     elsewhere = ("FER_WORKER_AMQP_", "FER_WORKER_TLS_")
     environment = {
@@ -119,10 +121,9 @@ def _workers(
         "FER_WORKER_AMQP_URL": ",".join(config.urls),
         "FER_WORKER_NAMESPACE": config.namespace,
     }
-    log.parent.mkdir(parents=True, exist_ok=True)
     group = system.ProcessGroup()
     try:
-        with log.open("wb") as output:
+        with writing(log), log.open("wb") as output:
             supervisor = group.spawn(command + engine_arguments(engine), environment, output)
         yield supervisor
         group.terminate(supervisor)

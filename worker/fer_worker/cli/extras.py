@@ -1,9 +1,9 @@
 """Extras: libraries that a command may not find."""
 
 import importlib.util
-import sys
 
 from fer_client.errors import FerWorkerError
+from fer_worker.platform import is_one_file
 
 
 def check_extra(what: str, library: str, extra: str) -> None:
@@ -14,6 +14,6 @@ def check_extra(what: str, library: str, extra: str) -> None:
     """
     if importlib.util.find_spec(library) is not None:
         return
-    if getattr(sys, "frozen", False):
+    if is_one_file():
         raise FerWorkerError(f"{what} needs {library}, which this program does not have")
     raise FerWorkerError(f"{what} needs {library}: pip install ./client '.[{extra}]'")

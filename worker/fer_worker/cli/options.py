@@ -25,7 +25,6 @@ from fer_worker.cli.types import EngineChoice, FaceSize, NumberRange
 from fer_worker.inference.types import EngineOptions
 from fer_worker.logging_setup import LogFormat
 from fer_worker.platform import system
-from fer_worker.tools.embedded_rabbitmq.programs import NOT_EMBEDDED
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -79,9 +78,9 @@ def broker_options(
         try:
             return command(broker, *args, **kwargs)
         except BrokerUnavailableError as error:
-            if system.HAS_EMBEDDED_BROKER or amqp_url or amqp_url_file:
+            if system.NO_EMBEDDED_BROKER is None or amqp_url or amqp_url_file:
                 raise
-            raise BrokerUnavailableError(f"{error}; {NOT_EMBEDDED}") from error
+            raise BrokerUnavailableError(f"{error}; {system.NO_EMBEDDED_BROKER}") from error
 
     return with_broker
 

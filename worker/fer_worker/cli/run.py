@@ -17,7 +17,6 @@ from fer_worker.limits import Limits
 from fer_worker.logging_setup import LogFormat, setup_logs
 from fer_worker.supervision.autoscaler import Autoscaler
 from fer_worker.supervision.cpu_plan import available_cores, plan
-from fer_worker.supervision.health_server import HealthServer
 from fer_worker.supervision.supervisor import Supervisor
 from fer_worker.supervision.worker_config import (
     DEFAULT_DRAIN_TIMEOUT_S,
@@ -132,7 +131,11 @@ def run(
     most = processes if autoscale is None else autoscale[1]
     cores = plan(available_cores(), most, threads)
     prefetch = prefetch or 2 * cores.threads
-    health = None if metrics_port is None else HealthServer(metrics_host, metrics_port)
+    health = None
+    if metrics_port is not None:
+        from fer_worker.supervision.health_server import HealthServer
+
+        health = HealthServer(metrics_host, metrics_port)
     log.info(
         "plan for %d cores: processes x threads = %d x %d, prefetch %d",
         cores.cores,

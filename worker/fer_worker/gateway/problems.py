@@ -18,7 +18,7 @@ MEANINGS: Final[dict[int, str]] = {
     415: "A file is not a JPEG. Its content counts, not its name or the type that it claims.",
     422: "Neither a form with the files that are expected, nor a batch in JSON.",
     429: "The queue, or the gateway itself, is full. Send it again, after `Retry-After` seconds.",
-    503: "No broker, none that takes messages, no queue there; or the gateway is stopping.",
+    503: "No broker that takes messages, no queue or no workers; or the gateway is stopping.",
     504: "No answer from a worker in time.",
 }
 """Every status that a route answers with besides 200."""

@@ -17,6 +17,7 @@ from fer_client.errors import (
     FerWorkerError,
     NoAnswerError,
     NoWorkerQueueError,
+    NoWorkersError,
     QueueFullError,
 )
 from fer_schemas import MAX_FRAMES, BatchRequest, BatchResult, FaceSelection, Status
@@ -32,9 +33,11 @@ STATUSES: Final[dict[type[FerWorkerError], int]] = {
     BatchTooLargeError: 413,
     QueueFullError: 429,
     NoWorkerQueueError: 503,
+    NoWorkersError: 503,
     BrokerError: 503,
     NoAnswerError: 504,
 }
+"""The first kind that an error is of counts."""
 
 NOT_CONNECTED: Final = "not connected to the broker"
 
@@ -117,6 +120,7 @@ class UploadHandler:
             faces=batch.faces or faces,
             deadline=min(deadline, batch.deadline or deadline),
             correlation_id=correlation_id,
+            wait_for_workers=False,
         )
         request.state.correlation_id = correlation_id
         return future

@@ -14,9 +14,14 @@ if sys.platform == "win32":
 else:
     from fer_worker.platform import posix as system
 
-__all__ = ["run_loop", "system"]
+__all__ = ["is_one_file", "run_loop", "system"]
 
 Result = TypeVar("Result")
+
+
+def is_one_file() -> bool:
+    """Whether this is the program that PyInstaller makes: the interpreter is the program itself."""
+    return getattr(sys, "frozen", False)
 
 
 def run_loop(main: Coroutine[Any, Any, Result]) -> Result:

@@ -19,8 +19,8 @@ HANDLED_SIGNALS: Final = frozenset(
 )
 """What a supervisor listens to."""
 
-HAS_EMBEDDED_BROKER: Final = True
-"""Whether a RabbitMQ node can be run as a program of one's own."""
+NO_EMBEDDED_BROKER: Final[str | None] = None
+"""Why no RabbitMQ node can be run as a program of one's own, and what to do; None where one can."""
 
 REUSES_ADDRESSES: Final = True
 """Whether SO_REUSEADDR leaves a port to the one that has it, and only shortens a wait for it."""

@@ -17,7 +17,10 @@ from typing import IO, Final
 
 assert sys.platform == "win32"
 
-HAS_EMBEDDED_BROKER: Final = False
+NO_EMBEDDED_BROKER: Final[str | None] = (
+    "there is no embedded RabbitMQ on Windows: install one (`choco install rabbitmq`, or "
+    "https://www.rabbitmq.com/docs/install-windows) and name it by --amqp-url"
+)
 REUSES_ADDRESSES: Final = False  # SO_REUSEADDR shares a port that is in use
 
 LOOK_S: Final = 0.1

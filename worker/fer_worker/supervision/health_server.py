@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from http import HTTPStatus
 from itertools import accumulate
 from socketserver import TCPServer, ThreadingMixIn
@@ -26,51 +26,16 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from fer_client.errors import FerWorkerError
-from fer_schemas import ErrorCode, Status, SupervisorStatus
-from fer_worker.inference.types import EngineOptions
+from fer_schemas import ErrorCode, Status
 from fer_worker.metrics import BUCKETS_S, Histogram, MetricsSnapshot, Total
 from fer_worker.platform import system
+from fer_worker.supervision.snapshot import STATES, Snapshot
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
 LIVE_S: Final = 10.0
 """The supervisor's loop is taken for dead after so long without a snapshot."""
-
-STATES: Final = ("starting", "ready", "not_ready", "draining")
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """A supervisor and its processes at one moment."""
-
-    status: SupervisorStatus
-    counts: MetricsSnapshot
-    """Of all processes there have been, and of the supervisor itself."""
-    engine: EngineOptions
-    threads: int
-    """Of each process."""
-    unroutable: int
-    """Requests done but unacked, because no queue takes what became of them."""
-    connected: bool
-    """Whether the supervisor hears commands."""
-    published: float = field(default_factory=time.monotonic)
-
-    @property
-    def states(self) -> Counter[str]:
-        """How many processes are at what."""
-        return Counter(process.state for process in self.status.processes)
-
-    @property
-    def not_ready(self) -> str | None:
-        """Why no batch is answered here at the moment, or None if batches are."""
-        if self.states["ready"]:
-            return None
-        if not self.status.desired:
-            return "paused"
-        if not self.connected:
-            return "not connected to the broker"
-        return "no queue takes results" if self.unroutable else "starting"
 
 
 class HealthServer:

@@ -11,6 +11,7 @@ import os
 import time
 from collections.abc import AsyncIterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from fer_client.amqp.connection import Connection
 from fer_client.amqp.parameters import warn_if_exposed
@@ -27,10 +28,13 @@ from fer_worker.serving.request_checks import RequestChecks
 from fer_worker.serving.responder import Responder
 from fer_worker.supervision.autoscaler import Autoscaler, Load
 from fer_worker.supervision.command_listener import Command, CommandListener, Reply
-from fer_worker.supervision.health_server import HealthServer, Snapshot
 from fer_worker.supervision.process_manager import ProcessManager
 from fer_worker.supervision.quarantine import Quarantine
+from fer_worker.supervision.snapshot import Snapshot
 from fer_worker.supervision.worker_config import ExitCode, WorkerConfig
+
+if TYPE_CHECKING:
+    from fer_worker.supervision.health_server import HealthServer
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +58,7 @@ class Supervisor:
         processes: int,
         max_processes: int,
         autoscaler: Autoscaler | None = None,
-        health: HealthServer | None = None,
+        health: "HealthServer | None" = None,
     ) -> None:
         """Store what is wanted.
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from fer_client.config import host_name
 from fer_client.errors import BrokerRefusedError, EngineError
+from fer_worker.errors import explain
 from fer_worker.inference.factory import warm_up
 from fer_worker.inference.types import Engine
 from fer_worker.logging_setup import setup_logs
@@ -59,8 +60,13 @@ def load_engine(config: WorkerConfig) -> Engine:
         EngineError: it cannot start.
     """
     started = time.perf_counter()
-    engine = config.create_engine(config.engine, config.kernel)
-    warm_up(engine)
+    try:
+        engine = config.create_engine(config.engine, config.kernel)
+        warm_up(engine)
+    except (ImportError, AttributeError) as error:
+        if (failure := explain(error)) is None:
+            raise
+        raise failure from error
     log.info("engine %s warm in %.1f s", config.engine.name, time.perf_counter() - started)
     return engine
 

@@ -25,11 +25,6 @@ NOT_INSTALLED = (
     "`brew install rabbitmq` (macOS)"
 )
 
-NOT_EMBEDDED = (
-    "there is no embedded RabbitMQ on Windows: install one (`choco install rabbitmq`, or "
-    "https://www.rabbitmq.com/docs/install-windows) and name it by --amqp-url"
-)
-
 
 def find_server(places: Sequence[Path] = SERVER_PLACES, search_path: str | None = None) -> Path:
     """Return the program that starts a node.
@@ -43,8 +38,8 @@ def find_server(places: Sequence[Path] = SERVER_PLACES, search_path: str | None 
     Raises:
         BrokerUnavailableError: RabbitMQ is not installed; says how to. Or the variable names none.
     """
-    if not system.HAS_EMBEDDED_BROKER:
-        raise BrokerUnavailableError(NOT_EMBEDDED)
+    if system.NO_EMBEDDED_BROKER is not None:
+        raise BrokerUnavailableError(system.NO_EMBEDDED_BROKER)
     if chosen := os.environ.get(SERVER_VARIABLE):
         if not os.access(chosen, os.X_OK):
             raise BrokerUnavailableError(f"{SERVER_VARIABLE} names no program: {chosen}")

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from fer_client import FerClient
 from fer_client.errors import FerWorkerError, NoAnswerError
@@ -51,7 +51,8 @@ def stream(
         client: connected.
         batches: pulled as there is room. An empty one is not sent: with it a source that has to
             wait for its frames lets answers through.
-        timeout_s: how long each batch may take from its submission, in seconds.
+        timeout_s: how long each batch may take from its submission, in seconds. Later it is not
+            analysed any more.
         window: batches in flight at most.
         camera_id: echoed in the results.
         faces: `first` or `all`; the workers' own option without it.
@@ -68,9 +69,9 @@ def stream(
             if batch:
                 in_flight.append(_submit(client, batch, timeout_s, camera_id, faces))
         while in_flight and (in_flight[0].future.done() or len(in_flight) == window):
-            yield _await(in_flight.popleft(), camera_id, interruption)
+            yield _await(client, in_flight.popleft(), camera_id, interruption)
     while in_flight:
-        yield _await(in_flight.popleft(), camera_id, interruption)
+        yield _await(client, in_flight.popleft(), camera_id, interruption)
 
 
 def _submit(
@@ -82,8 +83,9 @@ def _submit(
 ) -> _Sent:
     frames = [Frame(jpeg=frame.jpeg, id=frame.id, captured_at=frame.captured_at) for frame in batch]
     sent_at, started = datetime.now(UTC), time.monotonic()
+    deadline = sent_at + timedelta(seconds=timeout_s)
     try:
-        future = client.submit(frames, camera_id=camera_id, faces=faces)
+        future = client.submit(frames, camera_id=camera_id, faces=faces, deadline=deadline)
     except FerWorkerError as error:
         future = Future()
         future.set_exception(error)
@@ -96,7 +98,9 @@ def _submit(
     return sent
 
 
-def _await(sent: _Sent, camera_id: str | None, interruption: Interruption) -> Answer:
+def _await(
+    client: FerClient, sent: _Sent, camera_id: str | None, interruption: Interruption
+) -> Answer:
     """Wait for an answer until its deadline, or an earlier one that an interruption sets."""
     while (left := min(sent.deadline, interruption.deadline) - time.monotonic()) > 0:
         if wait([sent.future], min(left, LOOK_S)).done:
@@ -106,7 +110,8 @@ def _await(sent: _Sent, camera_id: str | None, interruption: Interruption) -> An
     try:
         result = sent.future.result(0)
     except TimeoutError:
-        error = NoAnswerError("interrupted" if interruption else "no answer in time")
+        reason = f": {client.silence}" if client.silence else ""
+        error = NoAnswerError("interrupted" if interruption else f"no answer in time{reason}")
     except FerWorkerError as raised:
         error = raised
     latency_s = (sent.ended or time.monotonic()) - sent.started
