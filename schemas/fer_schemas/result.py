@@ -1,4 +1,4 @@
-"""What a worker answers: one `BatchResult` a batch."""
+"""What a worker answers: one `BatchResult` per batch."""
 
 from typing import Annotated, Literal
 

@@ -31,7 +31,7 @@ DESCRIPTION: Final = """\
 Facial emotions of JPEG frames. What is uploaded here is put into the workers' queue: files of a
 form, or a batch in JSON, as controllers publish it.
 
-Every answer with a status other than 200 is a problem (RFC 9457).
+Every answer of a route with a status other than 200 is a problem (RFC 9457).
 """
 
 JPEG: Final = {"type": "string", "format": "binary", "description": "A JPEG file."}
