@@ -39,7 +39,7 @@ class Annotator:
         copies: list[Path | None] = []
         for frame, found, _ in outcomes(answer):
             try:
-                image = None if found is None else annotated(frame, found)
+                image = None if found is None else annotated(frame, found, answer)
             except FrameError:  # larger than the workers' default; theirs take larger ones
                 image = None
             if image is None:
@@ -115,12 +115,12 @@ def decoded(frame: MediaFrame) -> "BGRImage":
     return decode_frame(frame.jpeg, FrameLimits()).image
 
 
-def annotated(frame: MediaFrame, found: FrameResult) -> "BGRImage":
-    """Decode a frame, and draw what was found in it.
+def annotated(frame: MediaFrame, found: FrameResult, answer: Answer) -> "BGRImage":
+    """Decode a frame of an answered batch, and draw what was found in it.
 
     Raises:
         FrameError: it cannot be decoded.
     """
     from fer_worker.tools.media.drawing import annotate
 
-    return annotate(decoded(frame), found)
+    return annotate(decoded(frame), found, with_bars=answer.has_all_faces)

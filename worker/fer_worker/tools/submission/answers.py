@@ -23,6 +23,12 @@ class Answer:
     """From its submission to its result; None without one."""
 
     @property
+    def has_all_faces(self) -> bool:
+        """Whether every face that was found is in the result, and not the largest one alone."""
+        engine = None if self.result is None else self.result.engine
+        return engine is not None and engine.faces == "all"
+
+    @property
     def failure(self) -> FerWorkerError | None:
         """Why nothing of the batch was analysed, be it that a worker refused all of it."""
         errors = () if self.result is None else self.result.errors
