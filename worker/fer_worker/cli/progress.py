@@ -84,7 +84,7 @@ class RunStats:
         self.unnamed += len(failed) - len(kept)
         self.faces += sum(len(frame.faces) for frame in found)
         self._is_live = answer.is_live
-        if (latency_ms := answer.latency_without_own_queue_ms) is not None:
+        if (latency_ms := answer.own_time_ms) is not None:
             self._latencies.append(latency_ms)
         self._ended = time.monotonic()
 
@@ -93,10 +93,10 @@ class RunStats:
         missing = self.sent - self.answered - self.failed
         return (
             f"{counted(self.sent, 'frame')} sent, {self.answered} answered, "
-             f"{self.failed} failed, "
+            f"{self.failed} failed, "
             + (f"{missing} without an answer, " if missing else "")
             + f"{counted(self.faces, 'face')}; {self._rate():.1f} frames/s; "
-            + f"latency per batch{'' if self._is_live else ' without the queue'}: "
+            + f"latency per batch{'' if self._is_live else ' without waiting'}: "
             + f"p50 {self._latency(50)}, p95 {self._latency(95)}"
         )
 

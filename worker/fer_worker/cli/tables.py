@@ -12,6 +12,9 @@ from fer_worker.tools.leading import in_words, leading
 
 NOTHING = Text("-", style="dim")
 
+PER_FRAME_NOTE = "decode, detect and classify per frame, the others per batch"
+"""Of tables of times."""
+
 COLUMNS: Final = {
     "frame": None,
     "faces": 5,

@@ -1,16 +1,20 @@
 """Which emotion of a face leads, or that none does."""
 
+from collections.abc import Iterable
 from typing import Final
 
-from fer_schemas import Emotion, EmotionScores
+from fer_schemas import Emotion
 
 CLOSE: Final = 0.05
 """Two leading scores less than this apart leave a face undecided: another frame of the same face
 may well have them the other way round."""
 
 
-def leading(scores: EmotionScores) -> dict[Emotion, float]:
+def leading(scores: Iterable[tuple[str, float]]) -> dict[Emotion, float]:
     """Give the emotion of the highest score; the second one as well where the two are close.
+
+    Args:
+        scores: emotions and their scores, such as an `EmotionScores`; of equals the first leads.
 
     Returns:
         Scores by emotion, the highest first: one entry, or two for a face that is undecided.

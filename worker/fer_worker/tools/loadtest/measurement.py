@@ -19,6 +19,9 @@ from fer_worker.quantiles import percentile
 STAGES: Final = ("client", *metrics.STAGES[:-1], "wait", metrics.STAGES[-1])
 """Fields of a `Sample`, in the order in which a batch goes through them."""
 
+PER_FRAME: Final = ("decode", "detect", "classify")
+"""Those that people are shown per frame, as `status` does."""
+
 COMPARED: Final = 3
 """Windows in a row that have to agree; a step's figures are those of its last ones."""
 
@@ -139,6 +142,11 @@ class Window:
     def mean(self, stage: str) -> float | None:
         """Mean of a field of the samples, in ms; None without any."""
         return fmean(getattr(sample, stage) for sample in self.samples) if self.samples else None
+
+    def mean_per_frame(self, stage: str) -> float | None:
+        """Mean over the frames of a field that is summed over them, in ms; None without any."""
+        frames = sum(sample.frames for sample in self.samples)
+        return sum(getattr(sample, stage) for sample in self.samples) / frames if frames else None
 
 
 @dataclass(frozen=True)

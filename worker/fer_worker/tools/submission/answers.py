@@ -34,13 +34,13 @@ class Answer:
         return any(frame.captured_at is not None for frame in self.frames)
 
     @property
-    def latency_without_own_queue_ms(self) -> float | None:
-        """The latency without the time for which batches of files waited for each other."""
-        if self.latency_ms is None:
-            return None
-        timings = None if self.result is None else self.result.timings_ms
-        queued_ms = None if timings is None else timings.queued
-        return without_own_queue(self.latency_ms, queued_ms, is_live=self.is_live)
+    def own_time_ms(self) -> float | None:
+        """The latency; of files without the time for which their batches waited for each other."""
+        times = None if self.result is None else self.result.timings_ms
+        if self.is_live or self.latency_ms is None or times is None:
+            return self.latency_ms
+        work = (times.decode, times.detect, times.classify)
+        return own_time(self.latency_ms, times.queued, times.total, *work)
 
     @property
     def failed_frames(self) -> list[tuple[str, str]]:
@@ -62,17 +62,21 @@ class Answer:
         )
 
 
-def without_own_queue(latency_ms: float, queued_ms: float | None, *, is_live: bool) -> float:
-    """Take from a latency what the sender itself has made.
+def own_time(
+    latency_ms: float, queued_ms: float | None, total_ms: float | None, *work_ms: float | None
+) -> float:
+    """Take from the latency of a batch the time for which it waited for others.
 
-    Files are sent ahead of their answers, so their batches wait in the queue for each other. A
-    camera's batches wait only for what others have sent.
+    Files are sent ahead of their answers, so their batches wait for each other: in the queue, and
+    then in a worker, which takes several. What is left is the work on the frames and the way.
 
     Args:
-        latency_ms: from a batch's submission to its result.
+        latency_ms: from the batch's submission to its result.
         queued_ms: the part of it before a worker had the batch, by the clocks of both machines.
-        is_live: whether the batch is a camera's.
+        total_ms: the part in the worker.
+        work_ms: what of that was work on frames, summed over them. Where they ran side by side this
+            is more than the time it took, and waiting may be hidden.
     """
-    if is_live or queued_ms is None:
-        return latency_ms
-    return min(max(latency_ms - queued_ms, 0.0), latency_ms)
+    in_worker_ms = (total_ms or 0.0) - sum(work or 0.0 for work in work_ms)
+    waited_ms = max(queued_ms or 0.0, 0.0) + max(in_worker_ms, 0.0)
+    return max(latency_ms - waited_ms, 0.0)
