@@ -77,6 +77,7 @@ def own_time(
         work_ms: what of that was work on frames, summed over them. Where they ran side by side this
             is more than the time it took, and waiting may be hidden.
     """
-    in_worker_ms = (total_ms or 0.0) - sum(work or 0.0 for work in work_ms)
-    waited_ms = max(queued_ms or 0.0, 0.0) + max(in_worker_ms, 0.0)
+    waited_ms = max(queued_ms or 0.0, 0.0)
+    if total_ms is not None and any(work_ms):
+        waited_ms += max(total_ms - sum(work or 0.0 for work in work_ms), 0.0)
     return max(latency_ms - waited_ms, 0.0)
