@@ -91,10 +91,10 @@ class _Answer(socketserver.StreamRequestHandler):
 
 
 @contextmanager
-def answering(text: str) -> Iterator[str]:
+def answering(answer: bytes) -> Iterator[str]:
     """Give everybody the same answer; yields host and port."""
     with _Server(("127.0.0.1", 0), _Answer) as server:
-        server.answer = text.encode()
+        server.answer = answer
         thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         try:

@@ -78,7 +78,7 @@ def test_what_the_camera_said_is_said(
     done = fer_worker("submit", cameras.locked_address(login, path), broker=answering)
     address = cameras.locked_address("me:***", path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == f"fer-worker: cannot open {address}: {said}\n"
+    assert done.stderr == f"fer-worker: cannot read {address}: {said}\n"
 
 
 def test_camera_that_is_away_is_opened_again_and_others_go_on(

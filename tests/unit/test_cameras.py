@@ -152,10 +152,23 @@ def test_server_that_speaks_something_else_is_said() -> None:
     ],
 )
 def test_what_a_camera_says_over_http_is_said_without_the_password(answer: str, said: str) -> None:
-    with answering(f"HTTP/1.0 {answer}\r\n\r\n") as place:
+    with answering(f"HTTP/1.0 {answer}\r\n\r\n".encode()) as place:
         assert (
-            refusal(f"http://me:secret@{place}/a") == f"cannot open http://me:***@{place}/a: {said}"
+            refusal(f"http://me:secret@{place}/a") == f"cannot read http://me:***@{place}/a: {said}"
         )
+
+
+def test_recording_is_read_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.avi"
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 10, (64, 48))
+    for grey in GREYS:
+        writer.write(np.full((48, 64, 3), grey, np.uint8))
+    writer.release()
+    with answering(
+        b"HTTP/1.0 200 OK\r\nContent-Type: video/avi\r\n\r\n" + path.read_bytes()
+    ) as place:
+        said = refusal(f"http://{place}/a.avi")
+    assert said == f"cannot read http://{place}/a.avi: it is a recording, and has ended"
 
 
 def test_port_that_is_no_number_is_refused() -> None:
@@ -163,7 +176,7 @@ def test_port_that_is_no_number_is_refused() -> None:
 
 
 def test_camera_that_this_machine_does_not_have_is_one_line() -> None:
-    assert refusal("camera:97").startswith("cannot open camera:97: there is no such camera")
+    assert refusal("camera:97").startswith("cannot read camera:97: there is no such camera")
 
 
 @pytest.mark.parametrize(
@@ -186,10 +199,10 @@ def test_anything_else_is_a_path(text: str) -> None:
     assert camera_address(text) is None
 
 
-def test_file_that_is_called_as_a_camera_is_a_file(
+def test_folder_that_is_called_as_a_camera_is_a_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "0").touch()
+    (tmp_path / "0").mkdir()
     monkeypatch.chdir(tmp_path)
     assert camera_address("0") is None
 

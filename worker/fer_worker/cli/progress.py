@@ -37,7 +37,7 @@ class RunStats:
     """Counts frames and faces of one source, and keeps latencies."""
 
     def __init__(
-        self, name: str = "", total: int | None = None, trouble: Callable[[], str] = str
+        self, name: str = "", total: int | None = None, trouble: Callable[[], str] = lambda: ""
     ) -> None:
         """Begin with nothing.
 
@@ -53,11 +53,11 @@ class RunStats:
         self.answered = 0
         self.failed = 0
         """Frames that could not be analysed, or were not taken."""
-        self.failed_frames: list[tuple[str, str]] = []
-        """Ids of the first that a worker could not analyse, and why."""
-        self.unnamed = 0
-        """How many more of those there were."""
         self.faces = 0
+        self._failures: list[tuple[str, str]] = []
+        """Ids of the first frames that a worker could not analyse, and why."""
+        self._unnamed = 0
+        """How many more of those there were."""
         self._latencies: deque[float] = deque(maxlen=KEPT_LATENCIES)
         self._is_live = False
         self._started = 0.0
@@ -79,9 +79,9 @@ class RunStats:
         if not isinstance(answer.error, NoAnswerError):
             self.failed += len(answer.frames) - analysed
         failed = answer.failed_frames
-        kept = failed[: KEPT_FAILURES - len(self.failed_frames)]
-        self.failed_frames += kept
-        self.unnamed += len(failed) - len(kept)
+        kept = failed[: KEPT_FAILURES - len(self._failures)]
+        self._failures += kept
+        self._unnamed += len(failed) - len(kept)
         self.faces += sum(len(frame.faces) for frame in found)
         self._is_live = answer.is_live
         if (latency_ms := answer.own_time_ms) is not None:
@@ -99,6 +99,13 @@ class RunStats:
             + f"latency per batch{'' if self._is_live else ' without waiting'}: "
             + f"p50 {self._latency(50)}, p95 {self._latency(95)}"
         )
+
+    def failures(self) -> Iterator[str]:
+        """Say in a line each which frames a worker could not analyse, and why."""
+        for name, why in self._failures:
+            yield f"failed: {name}: {why}"
+        if self._unnamed:
+            yield f"failed: {counted(self._unnamed, 'frame')} more"
 
     def summary_line(self) -> str:
         """Say what is of interest while it goes on."""

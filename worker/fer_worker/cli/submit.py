@@ -15,7 +15,7 @@ from fer_worker.cli.annotated_video import CODECS
 from fer_worker.cli.annotation import check_copies
 from fer_worker.cli.options import broker_options
 from fer_worker.cli.progress import shown
-from fer_worker.cli.submit_output import Output, failed_lines, is_video
+from fer_worker.cli.submit_output import Output, is_video
 from fer_worker.cli.submit_sources import (
     Cameras,
     Source,
@@ -47,7 +47,7 @@ def _check_annotate(_: click.Context, __: click.Parameter, path: Path | None) ->
 
 
 @click.command()
-@click.argument("sources_named", nargs=-1, metavar="[SOURCE…]")
+@click.argument("sources", nargs=-1, metavar="[SOURCE…]")
 @click.option("--batch-size", type=click.IntRange(1, 64), default=8, help="Frames in a batch.")
 @click.option(
     "--fps",
@@ -102,7 +102,7 @@ def _check_annotate(_: click.Context, __: click.Parameter, path: Path | None) ->
 @broker_options
 def submit(
     broker: BrokerConfig,
-    sources_named: tuple[str, ...],
+    sources: tuple[str, ...],
     batch_size: int,
     fps: Mapping[str | None, float],
     limit: int | None,
@@ -138,22 +138,22 @@ def submit(
     interruption, target = Interruption(), Output(output, annotate)
     failures: set[int] = set()  # exit codes; the errors themselves would hold on to pictures
     skipped: list[Path] = []
-    sources: list[Source] = []
+    opened: list[Source] = []
     try:
         with ExitStack() as stack:
-            sources += open_sources(
-                sources_named, cameras, fps, limit, batch_size, failures, skipped, stack
+            opened += open_sources(
+                sources, cameras, fps, limit, batch_size, failures, skipped, stack
             )
             if annotate is not None:
-                if is_video(annotate) and len(sources) > 1:
+                if is_video(annotate) and len(opened) > 1:
                     raise click.UsageError(
                         "one video has one camera: --annotate FOLDER has several"
                     )
-                check_copies(annotate, sources[0].files)
+                check_copies(annotate, opened[0].files)
             client = stack.enter_context(FerClient(broker, answer_timeout_s=timeout + 1))
             stack.enter_context(target)
             stack.enter_context(interruption)
-            advance = stack.enter_context(shown([one.stats for one in sources], interruption))
+            advance = stack.enter_context(shown([source.stats for source in opened], interruption))
 
             def answers_of(source: Source) -> Iterator[tuple[Source, Answer]]:
                 for answer in stream(
@@ -167,7 +167,7 @@ def submit(
                 ):
                     yield source, answer
 
-            for source, answer in side_by_side(list(map(answers_of, sources))):
+            for source, answer in side_by_side(list(map(answers_of, opened))):
                 source.stats.take(answer)
                 advance(source.stats)
                 target.take(answer)
@@ -178,7 +178,7 @@ def submit(
                     names = ", ".join(frame.id for frame in answer.frames)
                     click.echo(f"fer-worker: {failure}: {names}", err=True)
     finally:
-        for line in _summary(sources, target, skipped):
+        for line in _summary(opened, target, skipped):
             click.echo(line, err=True)
     if interruption:
         sys.exit(interruption.exit_code)
@@ -191,7 +191,7 @@ def _summary(sources: list[Source], target: Output, skipped: list[Path]) -> Iter
     sent = [source.stats for source in sources if source.stats.sent]
     for stats in sent:
         yield (f"{stats.name}: " if len(sources) > 1 else "") + stats.summary()
-        yield from failed_lines(stats.failed_frames, stats.unnamed)
+        yield from stats.failures()
     if skipped:
         yield f"skipped, of a kind that is not read: {', '.join(map(str, skipped))}"
     if sent and (written := ", ".join(target.written())):

@@ -1,7 +1,7 @@
 """Where `submit` puts answers: rows into a file, copies with boxes, a table or JSON to stdout."""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
 
@@ -94,16 +94,3 @@ class Output:
 def is_video(copies: Path) -> bool:
     """Whether annotated copies go into one video, and not into a folder."""
     return copies.suffix.lower() in CODECS
-
-
-def failed_lines(failed: Iterable[tuple[str, str]], unnamed: int) -> Iterator[str]:
-    """Say which frames failed and why.
-
-    Args:
-        failed: ids and reasons.
-        unnamed: how many others there were.
-    """
-    for name, why in failed:
-        yield f"failed: {name}: {why}"
-    if unnamed:
-        yield f"failed: {counted(unnamed, 'frame')} more"

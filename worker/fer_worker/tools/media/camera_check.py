@@ -101,13 +101,12 @@ def _in_words(error: OSError, host: str, port: int) -> str:
 def _ask_rtsp(url: SplitResult, line: socket.socket, answers: BinaryIO) -> Trouble | None:
     """Send DESCRIBE (RFC 2326), with a password once it asks for one."""
     where = url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
-    code, reason, headers = _describe(where, line, answers, "")
+    code, reason, headers, sdp = _describe(where, line, answers, "")
     if code == 401 and url.username is not None:
         challenges = headers.get_all("WWW-Authenticate", [])
-        code, reason, headers = _describe(where, line, answers, _login(url, where, challenges))
+        code, reason, _, sdp = _describe(where, line, answers, _login(url, where, challenges))
     if code != 200:
         return _refusal(code, reason)
-    sdp = answers.read(min(int(headers.get("Content-Length", 0)), MAX_SDP_BYTES))
     if re.search(rb"^m=video ", sdp, flags=re.MULTILINE):
         return None
     return Trouble("no video at this address", is_final=True)
@@ -115,8 +114,11 @@ def _ask_rtsp(url: SplitResult, line: socket.socket, answers: BinaryIO) -> Troub
 
 def _describe(
     where: str, line: socket.socket, answers: BinaryIO, login: str
-) -> tuple[int, str, HTTPMessage]:
+) -> tuple[int, str, HTTPMessage, bytes]:
     """Ask once.
+
+    Returns:
+        Status code, reason, headers and body.
 
     Raises:
         ValueError: the answer is none of RTSP.
@@ -128,9 +130,8 @@ def _describe(
     if found is None:
         raise ValueError(said)
     headers = parse_headers(answers)
-    if found[1] != "200":
-        answers.read(min(int(headers.get("Content-Length", 0)), MAX_SDP_BYTES))
-    return int(found[1]), found[2], headers
+    length = min(max(int(headers.get("Content-Length", 0)), 0), MAX_SDP_BYTES)
+    return int(found[1]), found[2], headers, answers.read(length)
 
 
 def _login(url: SplitResult, where: str, challenges: list[str]) -> str:

@@ -46,12 +46,12 @@ MAX_RATE: Final = 120
 def camera_address(text: str) -> str | None:
     """Give the address of a camera or stream; None for what names files.
 
-    `/dev/video0` and `0` stand for `camera:0`, unless a file is called `0`.
+    `/dev/video0` and `0` stand for `camera:0`, unless a file or folder is called `0`.
 
     Raises:
         FerWorkerError: it is an address of a kind that cannot be read.
     """
-    if (local := LOCAL.fullmatch(text)) and not Path(text).is_file():
+    if (local := LOCAL.fullmatch(text)) and not (text.isdecimal() and Path(text).exists()):
         return f"camera:{int(local[1])}"
     scheme, separator, rest = text.partition("://")
     if not separator or not scheme.isalnum():
@@ -66,8 +66,8 @@ class Camera:
     """A camera that is read as fast as it gives frames; a reader gets the newest one.
 
     A context manager. A thread owns the camera, so that nobody waits for FFmpeg: it opens it, and
-    opens it again, after pauses, whenever it gives no more frames. A camera that refuses its
-    address from the start is not asked again.
+    opens it again, after pauses, whenever it gives no more frames. One that refuses its address
+    from the start is not asked again, and neither is a recording that has ended.
     """
 
     def __init__(
@@ -95,7 +95,7 @@ class Camera:
         self._say = say
         self._changed = threading.Condition()
         self._left = threading.Event()
-        self._refused = False
+        self._ended = False
         self._rate: float | None = None
         self._newest: tuple[int, datetime, MatLike] | None = None
         self._number = 0
@@ -116,16 +116,16 @@ class Camera:
         """Give the newest frame, again and again; None where no new one came for a moment.
 
         Raises:
-            FerWorkerError: the camera refuses its address.
+            FerWorkerError: the camera refuses its address, or its recording has ended.
         """
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._newest is not None or self._refused, LOOK_S)
+                self._changed.wait_for(lambda: self._newest is not None or self._ended, LOOK_S)
                 taken, self._newest = self._newest, None
             if taken is not None:
                 yield self._as_frame(*taken)
-            elif self._refused:
-                raise FerWorkerError(f"cannot open {self.name}: {self.trouble}")
+            elif self._ended:
+                raise FerWorkerError(f"cannot read {self.name}: {self.trouble}")
             else:
                 yield None
 
@@ -142,24 +142,27 @@ class Camera:
     # What follows runs on the camera's own thread.
 
     def _run(self) -> None:
-        """Open the camera, again and again, until it is left or refuses."""
-        pause_s = PAUSE_S
-        while not self._left.is_set():
-            before = self._number
-            trouble = self._read()
-            if self._number > before:
-                pause_s = PAUSE_S
+        """Open the camera, again and again, until it is left or there is no use."""
+        try:
+            pause_s = PAUSE_S
+            while not self._left.is_set():
+                before = self._number
+                trouble = self._read()
+                has_worked = self._number > before
+                # One that has worked earlier may refuse while it restarts.
+                if self._left.is_set() or (trouble.is_final and (has_worked or not before)):
+                    self.trouble = trouble.reason
+                    return
+                if trouble.reason != self.trouble:
+                    self.trouble = trouble.reason
+                    self._say(f"{trouble.reason}; trying again")
+                pause_s = PAUSE_S if has_worked else pause_s
+                self._left.wait(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        finally:
             with self._changed:
-                is_news = self.trouble != trouble.reason
-                self.trouble = trouble.reason
-                self._refused = trouble.is_final and self._number == 0
+                self._ended = True
                 self._changed.notify()
-            if self._refused or self._left.is_set():
-                return
-            if is_news:
-                self._say(f"{trouble.reason}; trying again")
-            self._left.wait(pause_s)
-            pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
 
     def _read(self) -> Trouble:
         """Open the camera and take frames until there are no more; say why."""
@@ -169,8 +172,7 @@ class Camera:
         try:
             if not capture.isOpened():
                 return self._why_not()
-            if capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0:
-                return Trouble("a clip and no camera: download it first", is_final=True)
+            is_recording = capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
             rate = capture.get(cv2.CAP_PROP_FPS)
             self._rate = self._fps or (rate if 0 < rate <= MAX_RATE else None)
             interval_s = 1 / self._fps if self._fps else 0.0
@@ -185,6 +187,8 @@ class Camera:
                         break
                     self._show(captured_at, image)
                 self._number += 1
+            if is_recording:
+                return Trouble("it is a recording, and has ended", is_final=True)
             return Trouble("no more frames")
         finally:
             capture.release()
