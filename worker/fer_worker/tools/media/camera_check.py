@@ -1,4 +1,4 @@
-"""Ask a camera of the network itself why it gives no video: FFmpeg in OpenCV says only that."""
+"""Ask a camera of the network itself why it gives no video: OpenCV does not say what it said."""
 
 import os
 import re
@@ -19,6 +19,7 @@ from urllib.request import (
     HTTPSHandler,
     Request,
     build_opener,
+    getproxies,
     parse_http_list,
     parse_keqv_list,
 )
@@ -44,24 +45,44 @@ class Trouble:
     """Whether it would be the same the next time."""
 
 
+def find_no_way(address: str, timeout_s: float) -> Trouble | None:
+    """Connect to a camera and hang up, since FFmpeg takes long to say that it cannot.
+
+    Args:
+        address: as for `find_trouble`.
+        timeout_s: how long connecting may take.
+
+    Returns:
+        Why there is no connection; None if there is one, or if FFmpeg would go through a proxy.
+    """
+    try:
+        url = urlsplit(address)
+        host, port = _place(url)
+    except ValueError:
+        return Trouble("its address has no valid host and port", is_final=True)
+    if url.scheme in getproxies():
+        return None
+    try:
+        socket.create_connection((host, port), timeout_s).close()
+    except OSError as error:
+        return Trouble(_in_words(error, host, port))
+    return None
+
+
 def find_trouble(address: str, timeout_s: float) -> Trouble | None:
     """Ask a camera what is wrong.
 
     It gets the password of its address, over TLS only where FFmpeg would send it as well.
 
     Args:
-        address: `rtsp://…`, `rtsps://…`, `http://…` or `https://…`.
+        address: `rtsp://…`, `rtsps://…`, `http://…` or `https://…`, with a valid port.
         timeout_s: how long connecting and each of its answers may take.
 
     Returns:
         What it says; None if it says that there is video.
     """
-    try:
-        url = urlsplit(address)
-        port = url.port or PORTS[url.scheme]
-    except ValueError:
-        return Trouble("its address has no valid host and port", is_final=True)
-    host = url.hostname or ""
+    url = urlsplit(address)
+    host, port = _place(url)
     try:
         if url.scheme.startswith("http"):
             return _ask_http(url, timeout_s)
@@ -80,6 +101,15 @@ def find_trouble(address: str, timeout_s: float) -> Trouble | None:
         return Trouble(_in_words(error, host, port))
     except (HTTPException, ValueError):
         return Trouble(f"what answers at port {port} does not speak {url.scheme.upper()}")
+
+
+def _place(url: SplitResult) -> tuple[str, int]:
+    """Give host and port.
+
+    Raises:
+        ValueError: the port is no number.
+    """
+    return url.hostname or "", url.port or PORTS[url.scheme]
 
 
 def _refusal(code: int, reason: str) -> Trouble:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from fer_client.config import mask_password
 from fer_client.errors import FerWorkerError
-from fer_worker.tools.media.camera_check import Trouble, find_trouble
+from fer_worker.tools.media.camera_check import Trouble, find_no_way, find_trouble
 from fer_worker.tools.media.clips import opencv_name, prepare_ffmpeg
 from fer_worker.tools.media.frames import MediaFrame, encode_jpeg, frame_id, sendable
 
@@ -27,13 +27,13 @@ TIMEOUT_S: Final = 10.0
 """How long a camera may take to open, and for its next frame."""
 
 CHECK_TIMEOUT_S: Final = 3.0
-"""How long it may then take to say what is wrong."""
+"""How long connecting may take, and then what it says if it does not open."""
 
 LOOK_S: Final = 0.1
 """How long `frames` waits for one before it says that there is none."""
 
 LEAVE_S: Final = 1.0
-"""How long its thread may take to leave it."""
+"""How long its thread is awaited; where it takes longer the program ends when it does."""
 
 PAUSE_S: Final = 1.0
 LONGEST_PAUSE_S: Final = 30.0
@@ -102,9 +102,8 @@ class Camera:
         """Of the next frame."""
 
     def __enter__(self) -> "Camera":
-        # A daemon, should FFmpeg not come back. But where it can be, it is waited for: Python ends
-        # daemons at its own end, and C++ takes that for a fault and aborts.
-        self._thread = threading.Thread(target=self._run, name="camera", daemon=True)
+        # No daemon: Python would end it within FFmpeg, and C++ takes that for a fault and aborts.
+        self._thread = threading.Thread(target=self._run, name="camera")
         self._thread.start()
         return self
 
@@ -168,10 +167,17 @@ class Camera:
         """Open the camera and take frames until there are no more; say why."""
         import cv2
 
+        is_local = LOCAL.fullmatch(self._address)
+        check_s = min(self._timeout_s, CHECK_TIMEOUT_S)
+        if not is_local and (no_way := find_no_way(self._address, check_s)):
+            return no_way
         capture = self._open()
         try:
+            if not capture.isOpened() and is_local:
+                return Trouble("there is no such camera, or another program has it", is_final=True)
             if not capture.isOpened():
-                return self._why_not()
+                no_video = f"no video within {self._timeout_s:g} s, or none that can be read"
+                return find_trouble(self._address, check_s) or Trouble(no_video)
             is_recording = capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
             rate = capture.get(cv2.CAP_PROP_FPS)
             self._rate = self._fps or (rate if 0 < rate <= MAX_RATE else None)
@@ -201,12 +207,6 @@ class Camera:
             self._changed.notify()
         if is_back:
             self._say("frames again")
-
-    def _why_not(self) -> Trouble:
-        if LOCAL.fullmatch(self._address):
-            return Trouble("there is no such camera, or another program has it", is_final=True)
-        found = find_trouble(self._address, min(self._timeout_s, CHECK_TIMEOUT_S))
-        return found or Trouble(f"no video within {self._timeout_s:g} s, or none that can be read")
 
     def _open(self) -> "VideoCapture":
         prepare_ffmpeg()
