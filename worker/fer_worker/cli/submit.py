@@ -1,5 +1,6 @@
 """`fer-worker submit`: a controller for the shell."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -181,7 +182,9 @@ def submit(
         for line in _summary(opened, target, skipped):
             click.echo(line, err=True)
     if interruption:
-        sys.exit(interruption.exit_code)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(interruption.exit_code)  # the interpreter would wait for FFmpeg to open a camera
     if failures:
         sys.exit(max(failures))  # 5, no answer in time, before 1
 
