@@ -19,6 +19,7 @@ from fer_worker.cli.progress import shown
 from fer_worker.cli.submit_output import Output, is_video
 from fer_worker.cli.submit_sources import (
     Cameras,
+    Reading,
     Source,
     check_cameras,
     check_rates,
@@ -137,14 +138,13 @@ def submit(
     if faces is None and (output or annotate):
         faces = "all"
     interruption, target = Interruption(), Output(output, annotate)
-    failures: set[int] = set()  # exit codes; the errors themselves would hold on to pictures
+    reading = Reading(fps, limit, batch_size)
+    failures = reading.failures  # exit codes; the errors themselves would hold on to pictures
     skipped: list[Path] = []
     opened: list[Source] = []
     try:
         with ExitStack() as stack:
-            opened += open_sources(
-                sources, cameras, fps, limit, batch_size, failures, skipped, stack
-            )
+            opened += open_sources(sources, cameras, reading, skipped, stack)
             if annotate is not None:
                 if is_video(annotate) and len(opened) > 1:
                     raise click.UsageError(

@@ -1,5 +1,6 @@
 """Where `submit` takes frames from: files, or cameras; and the options that say so."""
 
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -79,6 +80,37 @@ def check_rates(
 
 
 @dataclass(frozen=True)
+class Reading:
+    """How frames are read, of files as of cameras."""
+
+    rates: Mapping[str | None, float]
+    """Frames per second to send, by camera id; None for all others."""
+    limit: int | None
+    """Frames of all files, or of each camera."""
+    batch_size: int
+    failures: set[int] = field(default_factory=set)
+    """Exit codes of what could not be read any further; that is said at once."""
+
+    def rate(self, camera_id: str | None) -> float | None:
+        """Give the frames per second to send of a camera."""
+        return self.rates.get(camera_id, self.rates.get(None))
+
+    def in_batches(
+        self, frames: Iterable[MediaFrame | None], hold_s: float = math.inf
+    ) -> Iterator[list[MediaFrame]]:
+        """Group frames up to the limit, as `batches` does."""
+        return batches(_first(frames, self.limit), self.batch_size, hold_s=hold_s)
+
+    def to_its_end(self, frames: Iterable[MediaFrame | None]) -> Iterator[MediaFrame | None]:
+        """Give frames for as long as they can be read, and say why if there are no more."""
+        try:
+            yield from frames
+        except FerWorkerError as error:
+            self.failures.add(error.exit_code)
+            _say(str(error))
+
+
+@dataclass(frozen=True)
 class Source:
     """Batches to send, one after the other."""
 
@@ -94,10 +126,7 @@ class Source:
 def open_sources(
     names: Sequence[str],
     cameras: Cameras,
-    rates: Mapping[str | None, float],
-    limit: int | None,
-    batch_size: int,
-    failures: set[int],
+    reading: Reading,
     skipped: list[Path],
     stack: ExitStack,
 ) -> list[Source]:
@@ -106,10 +135,7 @@ def open_sources(
     Args:
         names: sources as they were typed.
         cameras: those that have names, or the name of all sources.
-        rates: frames per second to send, by camera id.
-        limit: frames of all files, or of each camera.
-        batch_size: frames in a batch.
-        failures: gets the exit code of what cannot be read any further later on, and that is said.
+        reading: how they are read.
         skipped: gets the pictures and clips in folders that cannot be read.
         stack: leaves the cameras.
 
@@ -123,68 +149,37 @@ def open_sources(
         raise click.UsageError("cameras and files do not go together: start a submit for each")
     if len(addresses) > 1 and cameras.id is not None:
         raise click.UsageError("several cameras are each named as --camera ID=ADDRESS")
-    if strangers := rates.keys() - {None, *cameras.named}:
+    if strangers := reading.rates.keys() - {None, cameras.id, *cameras.named}:
         raise click.UsageError(f"--fps: no camera is called {', '.join(map(str, strangers))}")
     if not found and not names:
         raise click.UsageError("name a SOURCE, or a camera: --camera ID=ADDRESS")
     if not found:
         files = find_media(chain.from_iterable(map(matching, names)), skipped.append)
-        return [_of_files(files, cameras.id, rates.get(None), limit, batch_size, failures)]
-    return [
-        _of_camera(
-            address, name, rates.get(name, rates.get(None)), limit, batch_size, failures, stack
-        )
-        for name, address in found
-    ]
+        return [_of_files(files, cameras.id, reading)]
+    return [_of_camera(address, name, reading, stack) for name, address in found]
 
 
-def _of_files(
-    files: Sequence[Path],
-    camera_id: str | None,
-    fps: float | None,
-    limit: int | None,
-    batch_size: int,
-    failures: set[int],
-) -> Source:
-    frames = chain.from_iterable(_to_its_end(read_frames(file, fps), failures) for file in files)
+def _of_files(files: Sequence[Path], camera_id: str | None, reading: Reading) -> Source:
+    fps = reading.rate(camera_id)
+    frames = chain.from_iterable(reading.to_its_end(read_frames(file, fps)) for file in files)
     total = None
     if sys.stderr.isatty():  # for the bar; clips have to be opened for it
         total = sum(expected_frames(file, fps) for file in files)
-        total = min(total, limit or total)
-    stats = RunStats(total=total)
-    return Source(batches(_first(frames, limit), batch_size), WINDOW, stats, camera_id, files)
+        total = min(total, reading.limit or total)
+    return Source(reading.in_batches(frames), WINDOW, RunStats(total=total), camera_id, files)
 
 
-def _of_camera(
-    address: str,
-    camera_id: str | None,
-    fps: float | None,
-    limit: int | None,
-    batch_size: int,
-    failures: set[int],
-    stack: ExitStack,
-) -> Source:
-    camera = Camera(address, fps, say=lambda text: _say(f"{name}: {text}"))
+def _of_camera(address: str, camera_id: str | None, reading: Reading, stack: ExitStack) -> Source:
+    camera = Camera(address, reading.rate(camera_id), say=lambda text: _say(f"{name}: {text}"))
     name = camera_id or camera.name
     stack.enter_context(camera)
-    frames = _first(_to_its_end(camera.frames(), failures), limit)
-    stats = RunStats(name, limit, lambda: camera.trouble)
-    return Source(batches(frames, batch_size, hold_s=LIVE_HOLD_S), LIVE_WINDOW, stats, camera_id)
+    grouped = reading.in_batches(reading.to_its_end(camera.frames()), LIVE_HOLD_S)
+    stats = RunStats(name, reading.limit, lambda: camera.trouble)
+    return Source(grouped, LIVE_WINDOW, stats, camera_id)
 
 
 def _say(text: str) -> None:
     click.echo(f"fer-worker: {text}", err=True)
-
-
-def _to_its_end(
-    frames: Iterable[MediaFrame | None], failures: set[int]
-) -> Iterator[MediaFrame | None]:
-    """Give frames for as long as they can be read, and say why if there are no more."""
-    try:
-        yield from frames
-    except FerWorkerError as error:
-        failures.add(error.exit_code)
-        _say(str(error))
 
 
 def _first(frames: Iterable[MediaFrame | None], limit: int | None) -> Iterator[MediaFrame | None]:
