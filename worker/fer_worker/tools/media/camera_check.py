@@ -16,6 +16,7 @@ from urllib.request import (
     HTTPBasicAuthHandler,
     HTTPDigestAuthHandler,
     HTTPPasswordMgrWithDefaultRealm,
+    HTTPRedirectHandler,
     HTTPSHandler,
     Request,
     build_opener,
@@ -178,10 +179,17 @@ def _login(url: SplitResult, where: str, challenges: list[str]) -> str:
     return f"Authorization: Basic {b64encode(f'{user}:{password}'.encode()).decode()}\r\n"
 
 
+class _NoRedirect(HTTPRedirectHandler):
+    """Asks nobody but the camera itself."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Take the answer as it is."""
+
+
 def _ask_http(url: SplitResult, timeout_s: float) -> Trouble | None:
     where = url._replace(netloc=url.netloc.rpartition("@")[2]).geturl()
     known = _passwords(where, unquote(url.username or ""), unquote(url.password or ""))
-    handlers: list[BaseHandler] = [HTTPSHandler(context=_tls())]
+    handlers: list[BaseHandler] = [HTTPSHandler(context=_tls()), _NoRedirect()]
     if url.username is not None:
         handlers += [HTTPDigestAuthHandler(known), HTTPBasicAuthHandler(known)]
     with build_opener(*handlers).open(where, timeout=timeout_s) as answer:

@@ -124,7 +124,7 @@ def _files(
             raise FerWorkerError(f"no such file or folder: {path}")
         if path.suffix.lower() in suffixes or _starts_as_jpeg(path):
             return [path]
-    if _is_media(path):
+    if _is_media(path) and path.suffix.lower() not in PICTURE_SUFFIXES | CLIP_SUFFIXES:
         raise FerWorkerError(f"not a {what} that can be read: {path}; convert it first")
     raise FerWorkerError(f"not a {what}: {path}")
 
