@@ -16,10 +16,10 @@ from rich.text import Text
 from fer_schemas import EngineInfo
 from fer_worker.cli.extras import check_extra
 from fer_worker.cli.tables import NOTHING, PER_FRAME_NOTE
+from fer_worker.metrics import PER_FRAME
 from fer_worker.quantiles import PERCENTILES
 from fer_worker.tools.files import check_writable, writing
 from fer_worker.tools.loadtest.measurement import (
-    PER_FRAME,
     STAGES,
     ClosedLoop,
     Failure,

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from fer_worker.metrics import STAGES
+from fer_worker.metrics import PER_FRAME, STAGES
 from fer_worker.tools.face_table import Row
 from fer_worker.tools.html_report.counts import Counts, begins_frame, scores_of
 from fer_worker.tools.html_report.series import Series, SeriesKey, key_of, milliseconds
@@ -15,9 +15,6 @@ IN_WORKER: Final = tuple(stage for stage in STAGES if stage != "publish")
 
 COLUMNS: Final = {time: f"{time}_ms" for time in ("latency", *IN_WORKER, "total")}
 """Times of a batch, and the columns they are in. A result cannot say how long it is published."""
-
-PER_FRAME: Final = ("decode", "detect", "classify")
-"""Those that a row has summed over the frames of a batch, and that are shown per frame."""
 
 LONGEST_MS: Final = 1e9
 """Eleven days. A clock that says more is wrong, and figures stay readable."""

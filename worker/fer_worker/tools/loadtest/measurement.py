@@ -19,9 +19,6 @@ from fer_worker.quantiles import percentile
 STAGES: Final = ("client", *metrics.STAGES[:-1], "wait", metrics.STAGES[-1])
 """Fields of a `Sample`, in the order in which a batch goes through them."""
 
-PER_FRAME: Final = ("decode", "detect", "classify")
-"""Those that people are shown per frame, as `status` does."""
-
 COMPARED: Final = 3
 """Windows in a row that have to agree; a step's figures are those of its last ones."""
 

@@ -6,8 +6,9 @@ from typing import Final
 
 import matplotlib.pyplot as plt
 
+from fer_worker.metrics import PER_FRAME
 from fer_worker.quantiles import PERCENTILES
-from fer_worker.tools.loadtest.measurement import PER_FRAME, STAGES, ClosedLoop, Step, Window
+from fer_worker.tools.loadtest.measurement import STAGES, ClosedLoop, Step, Window
 
 INK: Final = "#33414e"
 GRID: Final = "#e4e8ec"
