@@ -1,5 +1,5 @@
 # What is missing is installed first: `.venv` and promtool here, and by apt, after saying so, RabbitMQ,
-# venv, a C++ compiler and, for the tests, Chromium.
+# venv, a C++ compiler and, for the tests, Chromium, strace and GStreamer's RTSP server.
 # PYTHON=python3.12 chooses the interpreter, PYTEST_ARGS="-k name" goes to pytest,
 # BENCH_ARGS="--images FOLDER" to the benchmarks.
 
@@ -7,7 +7,7 @@
 .NOTPARALLEL:
 .PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 \
 	test-arm test-windows test-containers test-wheels test-program soak fuzz reference test-reference bench asyncapi \
-	promtool chromium strace clean wheels program sbom debian-12 debian-13 debian-bare
+	promtool chromium strace rtsp-server clean wheels program sbom debian-12 debian-13 debian-bare
 
 BIN := .venv/bin
 NATIVE := worker/fer_worker/inference/native
@@ -29,7 +29,7 @@ help: ## this list
 demo: .venv/default.stamp rabbitmq ## broker, workers and sample frames on this machine, start to end
 	$(BIN)/fer-worker demo
 
-test: .venv/dev.stamp rabbitmq promtool chromium strace ## all tests of the programs, without the fer library
+test: .venv/dev.stamp rabbitmq promtool chromium strace rtsp-server ## all tests of the programs, without the fer library
 	$(BIN)/python $(PYTEST) -m "not reference" $(TESTS) $(PYTEST_ARGS)
 
 test-docs: .venv/dev.stamp rabbitmq chromium ## what pages say: commands, links, examples, benchmarks
@@ -135,6 +135,9 @@ promtool:
 
 chromium:
 	@scripts/install_chromium.sh
+
+rtsp-server:
+	@scripts/install_rtsp_server.sh
 
 strace:
 	@command -v strace >/dev/null || scripts/apt_install.sh strace strace || \

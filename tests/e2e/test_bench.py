@@ -55,8 +55,8 @@ def test_steps_come_as_tables_and_csv_and_plot(
         broker=broker,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert "by concurrency: throughput, and latency of a batch in ms" in done.stdout
-    assert "by concurrency: mean ms of a batch in each stage" in done.stdout
+    assert "by concurrency: throughput, and latency per batch in ms" in done.stdout
+    assert "by concurrency: mean ms in each stage" in done.stdout
     rows = list(csv.DictReader(io.StringIO(table.read_text())))
     assert [row["concurrency"] for row in rows] == ["1", "2", "4"]
     for row in rows:
@@ -93,12 +93,14 @@ def test_batches_with_a_bad_frame_are_counted_apart(
 ) -> None:
     (pictures / "bad.jpg").write_bytes(b"no picture")
     done = fer_worker(
-        "bench", str(pictures), "--concurrency=2", "--batch-size=2", *QUICK, "--json", broker=broker
+        *("bench", str(pictures), "--concurrency=2", "--batch-size=2", "--duration=0.6", "--json"),
+        broker=broker,
     )
     assert done.returncode == 0, done.stderr
     (step,) = json.loads(done.stdout)["steps"]
     # Of two batches in turn one has it.
     assert step["partial"] == step["failed"] > 0
+    assert step["windows"] == 3
     assert step["batches"] > 0
 
 
@@ -178,6 +180,7 @@ def test_frames_that_no_worker_can_read_are_one_line(
         (("--csv=nowhere/steps.csv",), 1, "cannot write nowhere/steps.csv"),
         (("--plot=nowhere/latency.png",), 1, "cannot write nowhere/latency.png"),
         (("--max-windows=0",), 2, "--max-windows"),
+        (("--duration=1", "--window=1"), 2, "--duration excludes --window"),
     ],
 )
 def test_bad_input_is_said_before_anything_is_sent(

@@ -1,10 +1,7 @@
 """`fer-worker submit` with clips and cameras, through a broker and a service."""
 
 import json
-import os
-import pty
-import signal
-import subprocess
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,8 +17,7 @@ from fer_worker.limits import Limits
 from fer_worker.tools.face_table import Row, read_rows
 from tests.engines import GatedEngine, SizeEngine, plain_jpeg
 from tests.serving import command, fer_worker, serving
-from tests.streams import Film, streaming
-from tests.waiting import wait_until
+from tests.terminals import Terminal
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(120)]
 
@@ -36,10 +32,6 @@ def clip(path: Path, frames: int = 25) -> Path:
         writer.write(noise.integers(0, 256, (48, 64, 3), np.uint8))
     writer.release()
     return path
-
-
-def film(frames: int | None = None) -> Film:
-    return Film([plain_jpeg(64, 48)] * 2, frames)
 
 
 def rows_in(path: Path) -> list[Row]:
@@ -104,12 +96,13 @@ def test_what_cannot_be_read_to_its_end_is_said_and_the_rest_is_kept(
     output = tmp_path / "rows.jsonl"
     done = fer_worker("submit", f"{tmp_path}/?.*", f"--output={output}", broker=answering)
     assert done.returncode == 1
-    short, unreadable, summary = done.stderr.splitlines()
+    short, unreadable, summary, written = done.stderr.splitlines()
     sent = len(rows_in(output))
     assert short == f"fer-worker: {damaged} ended at frame {sent - 1} of 25"
     assert unreadable.startswith(f"fer-worker: cannot read {tmp_path}/b.png: ")
     assert summary.startswith(f"{sent} frames sent, {sent} answered, ")
     assert rows_in(output)[-1].source.endswith("c.jpg")
+    assert written == f"written: {output} ({sent} rows)"
 
 
 def test_batch_that_a_worker_refuses_as_a_whole_is_said(
@@ -139,91 +132,6 @@ def test_annotated_frames_replace_nothing_that_is_to_be_sent(tmp_path: Path) -> 
     assert path.read_bytes() == before
 
 
-def test_stream_is_sent_until_the_limit_and_its_password_is_nowhere(
-    answering: BrokerConfig, tmp_path: Path
-) -> None:
-    output, folder = tmp_path / "rows.jsonl", tmp_path / "copies"
-    with streaming(film(), "rtsp") as address:
-        done = fer_worker(
-            *("submit", address.replace("//", "//me:secret@"), "--fps=10", "--limit=12"),
-            *(f"--output={output}", f"--annotate={folder}"),
-            broker=answering,
-        )
-    assert done.returncode == 0, done.stderr
-    rows = rows_in(output)
-    assert len(rows) == 12
-    assert {row.source for row in rows} == {address.replace("//", "//me:***@")}
-    assert all(row.captured_at and row.captured_at <= row.sent_at for row in rows)
-    assert len({row.annotated for row in rows}) == len(list(folder.iterdir())) == 12
-    texts = [output.read_text(), done.stderr, *map(str, folder.iterdir())]
-    assert not any("secret" in text for text in texts)
-
-
-def test_stream_that_ends_is_said_and_what_was_sent_is_kept(
-    answering: BrokerConfig, tmp_path: Path
-) -> None:
-    with streaming(film(frames=30), "http") as address:
-        done = fer_worker("submit", address, broker=answering)
-    assert done.returncode == 1
-    said, summary = done.stderr.splitlines()
-    assert said == f"fer-worker: {address} gives no more frames"
-    results = [BatchResult.model_validate_json(line) for line in done.stdout.splitlines()]
-    sent = sum(len(result.frames) for result in results)
-    assert summary.startswith(f"{sent} frames sent, {sent} answered, 0 failed, ")
-
-
-def test_interrupted_run_keeps_its_rows_and_completes_its_video(
-    answering: BrokerConfig, tmp_path: Path
-) -> None:
-    output, video = tmp_path / "rows.csv", tmp_path / "out.mp4"
-    with streaming(film(), "http") as address:
-        line, environment = command(
-            *("submit", address, f"--output={output}", f"--annotate={video}"), broker=answering
-        )
-        with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as run:
-            assert run.stderr is not None
-            wait_until(lambda: len(rows_in(output)) > 20, 30, "rows are written")
-            run.send_signal(signal.SIGINT)
-            assert run.wait(30) == 130
-            summary = run.stderr.read()
-    rows = rows_in(output)
-    assert summary.startswith(f"{len(rows)} frames sent, {len(rows)} answered, 0 failed, ")
-    assert frames_of(video) > 10
-
-
-class Terminal:
-    """A command in a terminal of its own; its stdout goes to a file."""
-
-    def __init__(self, line: list[str], environment: dict[str, str], stdout: Path) -> None:
-        self._ours, theirs = pty.openpty()
-        with stdout.open("wb") as output:
-            self.process = subprocess.Popen(
-                ["setsid", "--ctty", "--wait", *line],
-                env=environment | {"TERM": "xterm", "COLUMNS": "120"},
-                stdin=theirs,
-                stdout=output,
-                stderr=theirs,
-            )
-        os.close(theirs)
-        self.shown = ""
-
-    def type(self, key: bytes) -> None:
-        os.write(self._ours, key)
-
-    def read(self) -> bool:
-        """Take in what it shows next; False at its end."""
-        try:
-            self.shown += os.read(self._ours, 65536).decode()
-        except OSError:  # nobody has the other side any more
-            os.close(self._ours)
-            return False
-        return True
-
-    def read_until(self, text: str) -> None:
-        while text not in self.shown:
-            assert self.read(), self.shown
-
-
 def test_terminal_shows_progress_and_results_go_where_they_are_sent(
     answering: BrokerConfig, tmp_path: Path
 ) -> None:
@@ -232,11 +140,57 @@ def test_terminal_shows_progress_and_results_go_where_they_are_sent(
     terminal = Terminal(line, environment, results)
     terminal.read_until("25 sent")
     terminal.read_until("25 frames sent, 25 answered")
-    while terminal.read():
-        pass
-    assert terminal.process.wait(30) == 0
+    assert terminal.wait() == 0
     assert "/25" in terminal.shown
     assert len([json.loads(text) for text in results.read_text().splitlines()]) == 4
+
+
+def test_terminal_shows_a_row_per_frame(answering: BrokerConfig, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.jpg").write_bytes(plain_jpeg(64, 48))
+    (tmp_path / "b.jpg").write_bytes(b"no picture")
+    line, environment = command("submit", str(tmp_path), "--batch-size=1", broker=answering)
+    terminal = Terminal(line, environment)
+    assert terminal.wait() == 0
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", terminal.shown)
+    assert shown.count("confidence") == 1
+    assert len(re.findall(r"[ac]\.jpg +1 +happy +\d\.\d\d +3072", shown)) == 2
+    assert re.search(r"b\.jpg +- +- +- +- +not_a_jpeg: ", shown)
+
+
+def test_what_failed_what_was_left_out_and_what_was_written_is_said_at_the_end(
+    answering: BrokerConfig, tmp_path: Path
+) -> None:
+    source, copies, output = tmp_path / "in", tmp_path / "out", tmp_path / "rows.csv"
+    source.mkdir()
+    for name in ("a.jpg", "b.heic", "c.svg", "notes.txt"):
+        (source / name).write_bytes(plain_jpeg(64, 48))
+    (source / "bad.jpg").write_bytes(b"no picture")
+    done = fer_worker(
+        "submit", str(source), f"--output={output}", f"--annotate={copies}", broker=answering
+    )
+    assert done.returncode == 0, done.stderr
+    summary, failed, skipped, written = done.stderr.splitlines()
+    assert summary.startswith("2 frames sent, 1 answered, 1 failed, 1 face; ")
+    assert failed.startswith(f"failed: {source}/bad.jpg: not_a_jpeg: ")
+    assert skipped == f"skipped, of a kind that is not read: {source}/b.heic, {source}/c.svg"
+    assert written == f"written: {output} (2 rows), 1 picture in {copies}"
+
+
+@pytest.mark.parametrize(
+    ("options", "faces"),
+    [((), "first"), (("--annotate",), "all"), (("--annotate", "--faces=first"), "first")],
+)
+def test_what_is_drawn_has_all_faces_unless_told_otherwise(
+    options: tuple[str, ...], faces: str, broker: BrokerConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(plain_jpeg(64, 48))
+    given = [one if one != "--annotate" else f"--annotate={tmp_path}/copies" for one in options]
+    with serving(broker, SizeEngine()):
+        done = fer_worker("submit", f"{tmp_path}/a.jpg", *given, broker=broker)
+    result = BatchResult.model_validate_json(done.stdout)
+    assert result.engine is not None
+    assert result.engine.faces == faces
 
 
 def test_second_ctrl_c_does_not_wait_for_answers(broker: BrokerConfig, tmp_path: Path) -> None:
@@ -249,9 +203,7 @@ def test_second_ctrl_c_does_not_wait_for_answers(broker: BrokerConfig, tmp_path:
             terminal.type(b"\x03")
             terminal.read_until("stopping")
             terminal.type(b"\x03")
-            while terminal.read():
-                pass
-            assert terminal.process.wait(30) == 130
+            assert terminal.wait() == 130
         finally:
             engine.gate.set()
     assert "25 frames sent, 0 answered, 0 failed, 25 without an answer" in terminal.shown
@@ -261,13 +213,19 @@ def test_second_ctrl_c_does_not_wait_for_answers(broker: BrokerConfig, tmp_path:
     ("arguments", "code", "said"),
     [
         (("*.nothing",), 1, "nothing matches *.nothing"),
-        (("camera:97",), 1, "cannot open camera:97"),
-        (("rtsp://me:secret@127.0.0.1:1/a",), 1, "cannot open rtsp://me:***@127.0.0.1:1/a: "),
-        (("rtsp://127.0.0.1:1/a", "camera:0"), 2, "a camera is the only source of its run"),
+        (("rtsp://127.0.0.1:1/a", "a.jpg"), 2, "cameras and files do not go together"),
+        (("a.jpg", "--camera=door=rtsp://127.0.0.1:1/a"), 2, "cameras and files do not go"),
+        (("--camera=door",), 2, "name a SOURCE, or a camera"),
+        (("--camera=a=camera:1", "--camera=a=camera:2"), 2, "two cameras are called a"),
+        (("--camera=a=camera:1", "--camera=b"), 2, "each named as ID=ADDRESS"),
+        (("camera:1", "camera:2", "--camera=b"), 2, "each named as --camera ID=ADDRESS"),
+        (("--camera=a=camera:1", "--fps=b=5"), 2, "--fps: no camera is called b"),
+        (("camera:1", "camera:2", "--annotate=a.mp4"), 2, "one video has one camera"),
         (("ftp://me:secret@host/a.mp4",), 1, "cannot read ftp://me:***@host/a.mp4; only "),
         (("a.mp4", "--output=rows.txt"), 2, "rows.txt is neither .jsonl nor .csv"),
         (("a.mp4", "--annotate=a.avi"), 2, "a.avi is neither .mp4 nor .webm"),
         (("a.mp4", "--fps=0"), 2, "--fps"),
+        (("--camera=a=camera:1", "--fps=a=0"), 2, "--fps"),
         (("a.mp4", "--fps=nan"), 2, "--fps"),
         (("a.mp4", "--fps=inf"), 2, "--fps"),
         (("a.mp4", f"--camera={'x' * 129}"), 2, "more than 128 characters"),

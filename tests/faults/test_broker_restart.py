@@ -103,7 +103,7 @@ def test_password_that_is_changed_stops_the_workers_and_who_sends_to_them(
     rows = tmp_path / "rows.jsonl"
     with (
         running(tmp_path / "workers.log", own_broker, "--processes=2") as workers,
-        streaming(Film([plain_jpeg(64)] * 2), "http") as camera,
+        streaming(Film([plain_jpeg(64)] * 2)) as camera,
     ):
         wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
         line, environment = command("submit", camera, f"--output={rows}", broker=own_broker)

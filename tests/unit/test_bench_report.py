@@ -77,6 +77,15 @@ def test_tables_fit_a_terminal_of_80_columns_whatever_the_figures_are() -> None:
     assert "123 partial" in text
 
 
+def test_work_on_frames_is_shown_per_frame_and_the_rest_per_batch() -> None:
+    _, _, stages = shown(step(ClosedLoop(7))).partition("mean ms in each stage")
+    named, _, cells, *_ = [line.split() for line in stages.strip().splitlines()]
+    figures = dict(zip(named, cells[1:], strict=True))
+    assert (figures["decode"], figures["detect"], figures["classify"]) == ("1.0", "5.0", "1.0")
+    assert figures["wait"] == "32.0"
+    assert "decode, detect and classify per frame, the others per batch" in stages
+
+
 def test_tables_say_where_nothing_was_measured() -> None:
     text = shown(step(OpenLoop(100), None, stable=False, interrupted=True))
     assert "by rate" in text

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fer_schemas import Emotion, FaceResult, FrameResult
 from fer_worker.palette import COLORS
-from fer_worker.tools.media.drawing import annotate, with_caption
+from fer_worker.tools.media.drawing import UNDECIDED, annotate, with_caption
 
 SHARED = Path(os.environ.get("FER_WORKER_SHARED", Path(__file__).parents[2].parent / "shared"))
 
@@ -188,3 +188,24 @@ def test_photographs_are_drawn_on_where_their_faces_are() -> None:
         assert image is not None
         found = result(*(face(*one["box"], **one["emotions"]) for one in answers["rgb"]))
         assert changed(image, annotate(image, found)).any(), name
+
+
+def test_bars_keep_off_the_head_around_another_face() -> None:
+    image = plain(1000, 800)
+    drawn = annotate(image, result(face(100, 100, 250, 250), face(620, 100, 150, 150)))
+    assert not changed(image, drawn)[110:340, 580:610].any()
+    assert changed(image, annotate(image, result(face(100, 100, 250, 250))))[110:340, 360:].any()
+
+
+def test_without_all_faces_there_are_no_bars() -> None:
+    image = plain(1000, 800)
+    drawn = annotate(image, result(face(100, 100, 250, 250)), with_bars=False)
+    assert not changed(image, drawn)[110:, 360:].any()
+
+
+def test_close_scores_are_shown_as_undecided() -> None:
+    scores = face(200, 150, 120, 150, emotion=Emotion.NEUTRAL, score=0.34, sad=0.33)
+    drawn = annotate(plain(640, 480), result(scores), with_bars=False)
+    assert tuple(drawn[150, 260]) == UNDECIDED
+    for emotion in (Emotion.NEUTRAL, Emotion.SAD):
+        assert not (drawn == np.array(COLORS[emotion])).all(axis=2).any()

@@ -287,6 +287,9 @@ def test_pictures_and_clips_are_found_together_where_both_are_asked_for(tmp_path
         find_pictures([tmp_path / "frame-10.MP4"])
     with pytest.raises(FerWorkerError, match="not a picture or clip: "):
         find_media([tmp_path / "notes.txt"])
+    (tmp_path / "a.heic").touch()
+    with pytest.raises(FerWorkerError, match=r"that can be read: .*a\.heic; convert it first"):
+        find_media([tmp_path / "a.heic"])
 
 
 def test_folder_without_pictures_and_clips_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
 
@@ -128,3 +129,23 @@ def test_sending_reaches_from_the_earliest_to_the_latest_batch() -> None:
     )
     assert summary.sent is not None
     assert summary.sent[1] - summary.sent[0] == 2000
+
+
+def test_latency_of_files_is_without_the_time_for_which_their_batches_waited() -> None:
+    times: dict[str, Any] = {"latency_ms": 1000.0, "queued_ms": 500.0, "total_ms": 480.0}
+    work: dict[str, Any] = {"decode_ms": 10.0, "detect_ms": 60.0, "classify_ms": 10.0}
+    summary = summary_of(
+        *(face_row(n, batch="clip", position_s=n, **times, **work) for n in range(2)),
+        *(face_row(n, batch="live", captured_at=at_second(n), **times, **work) for n in range(4)),
+        face_row(batch="clocks differ", latency_ms=100.0, queued_ms=-50.0),
+    )
+    assert list(summary.times["latency"]) == [100.0, 1000.0, 100.0]
+    assert list(summary.times["total"]) == [480.0, 480.0]
+
+
+def test_work_on_frames_is_per_frame() -> None:
+    work: dict[str, Any] = {"decode_ms": 10.0, "detect_ms": 60.0, "classify_ms": 20.0}
+    faces = [face_row(0, faces=2, **work), face_row(0, face=1, faces=2, **work)]
+    summary = summary_of(*faces, row(1, **work), face_row(batch="one frame", **work))
+    assert list(summary.times["detect"]) == [30.0, 60.0]
+    assert list(summary.times["classify"]) == [10.0, 20.0]

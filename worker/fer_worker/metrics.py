@@ -17,6 +17,9 @@ STAGES: Final = ("queued", "decode", "detect", "classify", "publish")
 """Where time goes: `decode`, `detect` and `classify` of a frame; `queued` (from `sent_at` to
 delivery) and `publish` (from result to confirmed outcome) of a request."""
 
+PER_FRAME: Final = ("decode", "detect", "classify")
+"""Stages that `status`, `bench` and `report` show per frame, and the others per batch."""
+
 Total = Literal["frames", "damaged_frames", "faces", "redeliveries", "reconnects"]
 
 BUCKETS_S: Final = (

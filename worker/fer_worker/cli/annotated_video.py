@@ -78,7 +78,7 @@ class VideoAnnotator:
         for frame, found, why in outcomes(answer):
             with suppress(FrameError):
                 if found is not None:
-                    image = annotated(frame, found)
+                    image = annotated(frame, found, answer)
                 else:
                     image = with_caption(decoded(frame), why)
                 self._append(frame, image)

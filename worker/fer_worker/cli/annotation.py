@@ -22,8 +22,8 @@ class Annotator:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._stems: dict[str, str] = {}
-        """What the files of a clip begin with, by its path."""
+        self._stems: dict[tuple[str | None, str], str] = {}
+        """What the files of a clip or camera begin with, by camera id and source."""
         self._taken: set[str] = set()
         """Those, and the names of all files, without suffix."""
 
@@ -39,13 +39,13 @@ class Annotator:
         copies: list[Path | None] = []
         for frame, found, _ in outcomes(answer):
             try:
-                image = None if found is None else annotated(frame, found)
+                image = None if found is None else annotated(frame, found, answer)
             except FrameError:  # larger than the workers' default; theirs take larger ones
                 image = None
             if image is None:
                 copies.append(None)
                 continue
-            path = self._directory / f"{self._name(frame)}.jpg"
+            path = self._directory / f"{self._name(frame, answer.camera_id)}.jpg"
             with writing(path):
                 self._directory.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(encode_jpeg(image))
@@ -55,16 +55,16 @@ class Annotator:
     def close(self) -> None:
         """Nothing is left to be written."""
 
-    def _name(self, frame: MediaFrame) -> str:
-        if frame.captured_at is not None:  # of a camera, the only source of its run
-            stem = re.sub(r"\W+", "-", frame.source)  # an address has what no file should have
-            return f"{stem}-{frame.position:06}"
-        name = Path(frame.source).stem
+    def _name(self, frame: MediaFrame, camera_id: str | None) -> str:
         if frame.position is None:
-            return self._free(name)
-        if frame.source not in self._stems:
-            self._stems[frame.source] = self._free(name)
-        return self._free(f"{self._stems[frame.source]}-{frame.position:06}")
+            return self._free(Path(frame.source).stem)
+        is_live = frame.captured_at is not None
+        source = (camera_id if is_live else None, frame.source)
+        if source not in self._stems:
+            # An address or an id has what no file should have.
+            stem = re.sub(r"\W+", "-", camera_id or frame.source) if is_live else None
+            self._stems[source] = self._free(stem or Path(frame.source).stem)
+        return self._free(f"{self._stems[source]}-{frame.position:06}")
 
     def _free(self, name: str) -> str:
         """Take a name, or a similar one: files of several folders may be called alike."""
@@ -115,12 +115,12 @@ def decoded(frame: MediaFrame) -> "BGRImage":
     return decode_frame(frame.jpeg, FrameLimits()).image
 
 
-def annotated(frame: MediaFrame, found: FrameResult) -> "BGRImage":
-    """Decode a frame, and draw what was found in it.
+def annotated(frame: MediaFrame, found: FrameResult, answer: Answer) -> "BGRImage":
+    """Decode a frame of an answered batch, and draw what was found in it.
 
     Raises:
         FrameError: it cannot be decoded.
     """
     from fer_worker.tools.media.drawing import annotate
 
-    return annotate(decoded(frame), found)
+    return annotate(decoded(frame), found, with_bars=answer.has_all_faces)

@@ -7,6 +7,7 @@ from itertools import chain, cycle
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 from rich.status import Status
 
@@ -21,6 +22,7 @@ from fer_worker.cli.types import SECONDS, Doubling, NumberRange
 from fer_worker.tools.interruption import Interruption
 from fer_worker.tools.loadtest.generator import Load
 from fer_worker.tools.loadtest.measurement import (
+    COMPARED,
     ClosedLoop,
     Failure,
     OpenLoop,
@@ -65,6 +67,12 @@ DEFAULT_CONCURRENCY = (1, 2, 4, 8, 16)
 @click.option("--camera", metavar="ID", help="Camera id of all batches.")
 @click.option(
     "--faces", type=click.Choice(["first", "all"]), help="Faces to analyse in each frame."
+)
+@click.option(
+    "--duration",
+    type=SECONDS,
+    metavar="SECONDS",
+    help="Measure for so long in all, the steps alike, whether they get stable or not.",
 )
 @click.option(
     "--window",
@@ -119,6 +127,7 @@ def bench(
     batch_size: int,
     camera: str | None,
     faces: FaceSelection | None,
+    duration: float | None,
     window: float,
     stability: float,
     max_windows: int,
@@ -130,15 +139,21 @@ def bench(
     """Put load on a running system, and say what it does and where the time goes.
 
     PATHs are pictures, folders of them, or clips; the sample frames without any. They are sent
-    again and again. Each step goes on until it is stable; docs/operations.md defines every figure.
+    again and again. Each step goes on until it is stable, or for its share of --duration;
+    docs/operations.md defines every figure.
 
     Ctrl-C sends nothing more, waits for what is under way and shows what was measured so far; a
     second one does not wait. Exit code 5 if any batch got no answer in time.
     """
     if concurrency is not None and rate is not None:
         raise click.UsageError("--concurrency and --rate exclude each other")
+    if duration is not None and _is_given("window", "max_windows"):
+        raise click.UsageError("--duration excludes --window and --max-windows")
     figures = Figures(batch_size, csv_path, plot_path, as_json)
     figures.check()
+    if duration is not None:
+        count = len(concurrency or rate or DEFAULT_CONCURRENCY)
+        window, max_windows = duration / count / COMPARED, COMPARED
     rules = Rules(window, stability / 100, max_windows)
     steps: list[Step] = []
     interruption = Interruption()
@@ -168,6 +183,12 @@ def bench(
         sys.exit(interruption.exit_code)
     if any(step.failures[Failure.NO_ANSWER] for step in steps):
         sys.exit(NoAnswerError.exit_code)
+
+
+def _is_given(*names: str) -> bool:
+    """Whether any of these options was typed, or set in the environment."""
+    context = click.get_current_context()
+    return any(context.get_parameter_source(name) is not ParameterSource.DEFAULT for name in names)
 
 
 def _read(paths: Sequence[Path], progress: Status) -> list[MediaFrame]:

@@ -15,10 +15,17 @@ from rich.text import Text
 
 from fer_schemas import EngineInfo
 from fer_worker.cli.extras import check_extra
-from fer_worker.cli.tables import NOTHING
+from fer_worker.cli.tables import NOTHING, PER_FRAME_NOTE
+from fer_worker.metrics import PER_FRAME
 from fer_worker.quantiles import PERCENTILES
 from fer_worker.tools.files import check_writable, writing
-from fer_worker.tools.loadtest.measurement import STAGES, ClosedLoop, Failure, OpenLoop, Step
+from fer_worker.tools.loadtest.measurement import (
+    STAGES,
+    ClosedLoop,
+    Failure,
+    OpenLoop,
+    Step,
+)
 
 Row = dict[str, float | int | bool | None]
 
@@ -109,16 +116,15 @@ def render_steps(steps: Sequence[Step]) -> Iterator[Table]:
     """Make the two tables for people: how fast, and where the time goes."""
     kind = steps[0].pace.kind
     speed = _table(
-        f"by {kind}: throughput, and latency of a batch in ms",
+        f"by {kind}: throughput, and latency per batch in ms",
         ("", "frames/s", "batches/s", *(f"p{percent}" for percent in PERCENTILES), "failed"),
     )
     speed.add_column()
     stages = _table(
-        f"by {kind}: mean ms of a batch in each stage",
+        f"by {kind}: mean ms in each stage",
         ("", *STAGES, "processes"),
     )
-    stages.caption = "decode, detect and classify are summed over the frames of a batch"
-    stages.caption_justify = "left"
+    stages.caption, stages.caption_justify = PER_FRAME_NOTE, "left"
     for step in steps:
         last = step.last
         speed.add_row(
@@ -129,7 +135,10 @@ def render_steps(steps: Sequence[Step]) -> Iterator[Table]:
             str(step.failures.total()),
             "\n".join(_notes(step)),
         )
-        means = (_cell(last.mean(stage)) for stage in STAGES)
+        means = (
+            _cell(last.mean_per_frame(stage) if stage in PER_FRAME else last.mean(stage))
+            for stage in STAGES
+        )
         stages.add_row(f"{step.pace.number:g}", *means, str(step.processes))
     yield from (speed, stages)
 

@@ -23,6 +23,7 @@ from fer_worker.cli.options import engine_arguments, engine_options
 from fer_worker.cli.tables import render_results
 from fer_worker.inference.types import EngineOptions
 from fer_worker.platform import is_one_file, system
+from fer_worker.tools.counted import counted
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from fer_worker.tools.files import writing
 from fer_worker.tools.media import batches, find_pictures, read_frame
@@ -66,6 +67,8 @@ def demo(
     amqp_url: str | None,
 ) -> None:
     """Start a broker and workers, send them pictures, show what they found, stop everything."""
+    if click.get_current_context().params["faces"] is None:
+        engine = replace(engine, faces="all")  # a group with one box looks like a failure
     pictures = find_pictures([frames])
     check_copies(output, pictures)
     with writing(output):
@@ -74,10 +77,12 @@ def demo(
     annotator = Annotator(output)
     results: list[BatchResult] = []
     with _broker(amqp_url, progress) as config:
-        progress.print(f"Starting {processes} worker processes ...")
+        progress.print(f"Starting {counted(processes, 'worker process', 'worker processes')} ...")
         with _workers(config, engine, processes, output / "worker.log") as workers:
             _wait_until_ready(config, processes, workers, output / "worker.log")
-            progress.print(f"Sending {len(pictures)} frames in batches of {batch_size} ...")
+            progress.print(
+                f"Sending {counted(len(pictures), 'frame')} in batches of {batch_size} ..."
+            )
             with FerClient(config) as client:
                 named = (replace(read_frame(path), id=path.name) for path in pictures)
                 grouped = batches(named, batch_size)
@@ -87,7 +92,7 @@ def demo(
                     results.append(answer.result)
                     annotator.save(answer)
     Console().print(render_results(results))
-    click.echo(f"{sum(map(_faces, results))} faces; annotated pictures in {output}/")
+    click.echo(f"{counted(sum(map(_faces, results)), 'face')}; annotated pictures in {output}/")
 
 
 def _faces(result: BatchResult) -> int:

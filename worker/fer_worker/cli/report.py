@@ -10,6 +10,7 @@ from rich.console import Console
 
 from fer_client.errors import FerWorkerError
 from fer_worker.cli.extras import check_extra
+from fer_worker.tools.counted import counted
 from fer_worker.tools.face_table import read_rows
 from fer_worker.tools.files import check_writable, writing
 
@@ -62,7 +63,8 @@ def report(results: tuple[Path, ...], output: Path, title: str, thumbnails: int)
     with writing(output):
         size = output.write_bytes(page.encode("utf-8", "replace"))  # file names may be no UTF-8
     shown = sum(picture.jpeg is not None for group in pictures for picture in group)
-    click.echo(f"{output}: {summary.batches:,} batches, {shown} pictures, {size:,} bytes")
+    batches, pictured = counted(summary.batches, "batch", "batches"), counted(shown, "picture")
+    click.echo(f"{output}: {batches}, {pictured}, {size:,} bytes")
 
 
 def _check(results: tuple[Path, ...], output: Path) -> None:

@@ -18,8 +18,9 @@ from fer_client.errors import BrokerUnavailableError
 from fer_schemas import Percentiles, ProcessStatus, SupervisorStatus
 from fer_worker.admin.supervisor_client import QueueDepth, SupervisorClient
 from fer_worker.cli.options import broker_options
-from fer_worker.cli.tables import NOTHING, plain
+from fer_worker.cli.tables import NOTHING, PER_FRAME_NOTE, plain
 from fer_worker.metrics import STAGES
+from fer_worker.tools.counted import counted
 from fer_worker.tools.interruption import Interruption
 
 TIMES = (*STAGES, "total")
@@ -102,7 +103,7 @@ def _processes(supervisor: SupervisorStatus) -> Table:
     engine = supervisor.engine + (f" ({supervisor.kernel})" if supervisor.kernel else "")
     title = (
         f"{supervisor.host}/{supervisor.pid}: {engine}, {state}, "
-        f"{supervisor.restarts} restarts, {_memory(supervisor.resident_bytes)}"
+        f"{counted(supervisor.restarts, 'restart')}, {_memory(supervisor.resident_bytes)}"
     )
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     table.add_column("process", no_wrap=True)
@@ -129,9 +130,10 @@ def _last_errors(supervisor: SupervisorStatus) -> Iterator[Text]:
 
 
 def _stages(supervisor: SupervisorStatus) -> Table:
-    """Where the time went: decode, detect and classify of a frame, the others of a batch."""
+    """Where the time went."""
     title = "milliseconds over a minute, p50 / p95"
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    table.caption, table.caption_justify = PER_FRAME_NOTE, "left"
     table.add_column("process")
     for stage in TIMES:
         table.add_column(stage, justify="right")

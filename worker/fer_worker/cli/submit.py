@@ -1,10 +1,9 @@
 """`fer-worker submit`: a controller for the shell."""
 
+import os
 import sys
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
-from dataclasses import dataclass
-from itertools import chain
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
@@ -12,43 +11,27 @@ import click
 from fer_client import FerClient
 from fer_client.config import BrokerConfig
 from fer_client.errors import BrokerError, FerWorkerError
-from fer_schemas import MAX_NAME_LENGTH, FaceSelection
-from fer_worker.cli.annotated_video import CODECS, VideoAnnotator
-from fer_worker.cli.annotation import Annotator, check_copies
+from fer_schemas import FaceSelection
+from fer_worker.cli.annotated_video import CODECS
+from fer_worker.cli.annotation import check_copies
 from fer_worker.cli.options import broker_options
-from fer_worker.cli.progress import RunStats, shown
-from fer_worker.cli.types import SECONDS, NumberRange
-from fer_worker.tools.face_table import ROW_SUFFIXES, RowWriter, rows_of
-from fer_worker.tools.interruption import Interruption
-from fer_worker.tools.media import (
-    CLIP_SUFFIXES,
-    Camera,
-    MediaFrame,
-    batches,
-    expected_frames,
-    find_media,
-    is_address,
-    matching,
-    read_frames,
-    sendable,
+from fer_worker.cli.progress import shown
+from fer_worker.cli.submit_output import Output, is_video
+from fer_worker.cli.submit_sources import (
+    Cameras,
+    Reading,
+    Source,
+    check_cameras,
+    check_rates,
+    open_sources,
 )
+from fer_worker.cli.types import SECONDS
+from fer_worker.tools.face_table import ROW_SUFFIXES
+from fer_worker.tools.interruption import Interruption
+from fer_worker.tools.media import CLIP_SUFFIXES
 from fer_worker.tools.submission.answers import Answer
-from fer_worker.tools.submission.streaming import WINDOW, stream
-
-LIVE_WINDOW = 2
-"""Batches of a camera in flight, one analysed and one waiting: what is found should be of now."""
-
-LIVE_HOLD_S = 1.0
-"""How long a frame of a camera waits for others to fill its batch."""
-
-MAX_RATE = 1000
-"""Frames per second that may be asked for; no clip or camera has more."""
-
-
-def _check_camera(_: click.Context, __: click.Parameter, name: str | None) -> str | None:
-    if name is not None and len(name) > MAX_NAME_LENGTH:
-        raise click.BadParameter(f"more than {MAX_NAME_LENGTH} characters")
-    return None if name is None else sendable(name)
+from fer_worker.tools.submission.side_by_side import side_by_side
+from fer_worker.tools.submission.streaming import stream
 
 
 def _check_output(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
@@ -66,28 +49,42 @@ def _check_annotate(_: click.Context, __: click.Parameter, path: Path | None) ->
 
 
 @click.command()
-@click.argument("sources", nargs=-1, required=True, metavar="SOURCE…")
+@click.argument("sources", nargs=-1, metavar="[SOURCE…]")
 @click.option("--batch-size", type=click.IntRange(1, 64), default=8, help="Frames in a batch.")
 @click.option(
     "--fps",
-    type=NumberRange(0, MAX_RATE, min_open=True),
+    multiple=True,
+    metavar="N|ID=N",
+    callback=check_rates,
+    help="Frames to send for each second of a clip, or a second from a camera at most; of the "
+    "camera ID alone. May be repeated.  [default: all]",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
     metavar="N",
-    help="Frames to send for each second of a clip, or a second from a camera at most.  "
-    "[default: all]",
-)
-@click.option("--limit", type=click.IntRange(1), metavar="N", help="End after so many frames.")
-@click.option(
-    "--camera", metavar="ID", callback=_check_camera, help="Camera id, echoed in the results."
+    help="End after so many frames; of each camera, if there are several.",
 )
 @click.option(
-    "--faces", type=click.Choice(["first", "all"]), help="Faces to analyse in each frame."
+    "--camera",
+    "cameras",
+    multiple=True,
+    metavar="ID|ID=ADDRESS",
+    callback=check_cameras,
+    help="Camera id, echoed in the results; or a camera with its id. May be repeated.",
+)
+@click.option(
+    "--faces",
+    type=click.Choice(["first", "all"]),
+    show_default="all with --output or --annotate, else as the workers were started",
+    help="Faces to analyse in each frame: the largest, or all.",
 )
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     callback=_check_output,
-    help="Write a row per face there, .jsonl or .csv, instead of JSON lines to stdout.",
+    help="Write a row per face there, .jsonl or .csv, instead of results to stdout.",
 )
 @click.option(
     "--annotate",
@@ -109,25 +106,28 @@ def submit(
     broker: BrokerConfig,
     sources: tuple[str, ...],
     batch_size: int,
-    fps: float | None,
+    fps: Mapping[str | None, float],
     limit: int | None,
-    camera: str | None,
+    cameras: Cameras,
     faces: FaceSelection | None,
     output: Path | None,
     annotate: Path | None,
     overwrite: bool,
     timeout: float,
 ) -> None:
-    """Send pictures, clips or a camera, and print one JSON line per batch.
+    """Send pictures, clips or cameras, and show what was found.
 
-    SOURCEs are pictures, clips, folders of both and patterns ('*.mp4'); or one camera:
+    SOURCEs are pictures, clips, folders of both and patterns ('*.mp4'); or cameras:
     rtsp://HOST/PATH, http://HOST/PATH, or camera:0 of this machine. docs/video.md has the details.
 
-    Clips are read as fast as the workers answer. A camera is not waited for: frames that come
-    while the workers are busy are dropped, and the newest is sent.
+    Results go to stdout: a table on a terminal, else one JSON line per batch.
 
-    Ctrl-C sends nothing more and waits 5 s for what is under way; a second one does not wait. A
-    line on stderr sums up what was sent and answered.
+    Clips are read as fast as the workers answer. A camera is not waited for: frames that come
+    while the workers are busy are dropped, and the newest is sent. A camera that is lost is opened
+    again, after pauses.
+
+    Ctrl-C sends nothing more and waits 5 s for what is under way; a second one does not wait. What
+    was sent and answered, what failed, and which files were written is said on stderr.
 
     Exit code 5 if any batch got no answer in time; 1 if any was refused, or a source could not be
     read to its end; 3 if the broker refuses us; 130 after Ctrl-C.
@@ -135,115 +135,67 @@ def submit(
     for path in (output, annotate):
         if path is not None and path.is_file() and not overwrite:
             raise FerWorkerError(f"{path} exists already; --overwrite replaces it")
-    interruption, tally = Interruption(), RunStats()
-    failures: set[int] = set()  # exit codes; the errors themselves would hold on to pictures
+    if faces is None and (output or annotate):
+        faces = "all"
+    interruption, target = Interruption(), Output(output, annotate)
+    reading = Reading(fps, limit, batch_size)
+    failures = reading.failures  # exit codes; the errors themselves would hold on to pictures
+    skipped: list[Path] = []
+    opened: list[Source] = []
     try:
         with ExitStack() as stack:
-            source = _open(sources, fps, limit, batch_size, failures, stack)
+            opened += open_sources(sources, cameras, reading, skipped, stack)
             if annotate is not None:
-                check_copies(annotate, source.files)
+                if is_video(annotate) and len(opened) > 1:
+                    raise click.UsageError(
+                        "one video has one camera: --annotate FOLDER has several"
+                    )
+                check_copies(annotate, opened[0].files)
             client = stack.enter_context(FerClient(broker, answer_timeout_s=timeout + 1))
-            rows = annotator = None
-            if output is not None:
-                rows = stack.enter_context(RowWriter(output))
-            if annotate is not None:
-                is_video = annotate.suffix.lower() in CODECS
-                kind = VideoAnnotator if is_video else Annotator
-                annotator = stack.enter_context(closing(kind(annotate)))
+            stack.enter_context(target)
             stack.enter_context(interruption)
-            advance = stack.enter_context(shown(tally, source.total, interruption))
-            answers = stream(
-                client,
-                tally.sending(source.batches),
-                timeout_s=timeout,
-                window=source.window,
-                camera_id=camera,
-                faces=faces,
-                interruption=interruption,
-            )
-            for answer in answers:
-                tally.take(answer)
-                advance()
-                copies = annotator.save(answer) if annotator is not None else []
-                if rows is not None:
-                    rows.write(rows_of(answer, copies))
-                elif answer.result is not None:
-                    click.echo(answer.result.model_dump_json())
+            advance = stack.enter_context(shown([source.stats for source in opened], interruption))
+
+            def answers_of(source: Source) -> Iterator[tuple[Source, Answer]]:
+                for answer in stream(
+                    client,
+                    source.stats.sending(source.batches),
+                    timeout_s=timeout,
+                    window=source.window,
+                    camera_id=source.camera_id,
+                    faces=faces,
+                    interruption=interruption,
+                ):
+                    yield source, answer
+
+            for source, answer in side_by_side(list(map(answers_of, opened))):
+                source.stats.take(answer)
+                advance(source.stats)
+                target.take(answer)
                 if (failure := answer.failure) is not None and not interruption:
                     if isinstance(failure, BrokerError):  # as would be all batches that follow
                         raise failure
                     failures.add(failure.exit_code)
-                    click.echo(f"fer-worker: {failure}: {_names(answer)}", err=True)
+                    names = ", ".join(frame.id for frame in answer.frames)
+                    click.echo(f"fer-worker: {failure}: {names}", err=True)
     finally:
-        if tally.sent:
-            click.echo(tally.summary(), err=True)
+        for line in _summary(opened, target, skipped):
+            click.echo(line, err=True)
     if interruption:
-        sys.exit(interruption.exit_code)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(interruption.exit_code)  # the interpreter would wait for FFmpeg to open a camera
     if failures:
         sys.exit(max(failures))  # 5, no answer in time, before 1
 
 
-@dataclass(frozen=True)
-class _Source:
-    """Batches to send."""
-
-    batches: Iterable[list[MediaFrame]]
-    total: int | None
-    """Frames in them; None where nobody knows."""
-    window: int
-    """How many may be in flight."""
-    files: Iterable[Path] = ()
-    """Where its frames come from; none for a camera."""
-
-
-def _open(
-    sources: tuple[str, ...],
-    fps: float | None,
-    limit: int | None,
-    batch_size: int,
-    failures: set[int],
-    stack: ExitStack,
-) -> _Source:
-    """Find files or open a camera, so that what is not there is known before anything is sent.
-
-    What cannot be read any further later on is said, and added to the failures.
-    """
-    if any(map(is_address, sources)):
-        if len(sources) > 1:
-            raise click.UsageError("a camera is the only source of its run")
-        camera = stack.enter_context(Camera(sources[0], fps))
-        frames = _first(_to_its_end(camera.frames(), failures), limit)
-        return _Source(batches(frames, batch_size, hold_s=LIVE_HOLD_S), limit, LIVE_WINDOW)
-    files = find_media(chain.from_iterable(map(matching, sources)))
-    frames = chain.from_iterable(_to_its_end(read_frames(file, fps), failures) for file in files)
-    total = None
-    if sys.stderr.isatty():  # for the bar; clips have to be opened for it
-        total = sum(expected_frames(file, fps) for file in files)
-        total = min(total, limit or total)
-    return _Source(batches(_first(frames, limit), batch_size), total, WINDOW, files)
-
-
-def _to_its_end(
-    frames: Iterable[MediaFrame | None], failures: set[int]
-) -> Iterator[MediaFrame | None]:
-    """Give frames for as long as they can be read, and say why if there are no more."""
-    try:
-        yield from frames
-    except FerWorkerError as error:
-        failures.add(error.exit_code)
-        click.echo(f"fer-worker: {error}", err=True)
-
-
-def _first(frames: Iterable[MediaFrame | None], limit: int | None) -> Iterator[MediaFrame | None]:
-    """Give so many frames, and no moment without one counts."""
-    left = limit
-    for frame in frames:
-        yield frame
-        if left is not None and frame is not None:
-            left -= 1
-            if left == 0:
-                return
-
-
-def _names(answer: Answer) -> str:
-    return ", ".join(frame.id for frame in answer.frames)
+def _summary(sources: list[Source], target: Output, skipped: list[Path]) -> Iterator[str]:
+    """Say what was sent, what failed, what was left out and which files were written."""
+    sent = [source.stats for source in sources if source.stats.sent]
+    for stats in sent:
+        yield (f"{stats.name}: " if len(sources) > 1 else "") + stats.summary()
+        yield from stats.failures()
+    if skipped:
+        yield f"skipped, of a kind that is not read: {', '.join(map(str, skipped))}"
+    if sent and (written := ", ".join(target.written())):
+        yield f"written: {written}"

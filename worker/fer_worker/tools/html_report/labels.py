@@ -83,6 +83,15 @@ def steps(series: Series) -> str:
     return f"in steps of {duration(width)}"
 
 
+def axis_title(series: Series) -> str:
+    """Name what the frames of a series are laid out along."""
+    return {
+        Axis.ORDER: "number of the frame, in the order of the results",
+        Axis.CLIP: "time in the clip, in minutes and seconds",
+        Axis.CLOCK: "time of day, UTC",
+    }[series.key.axis]
+
+
 def ticks(series: Series) -> Iterable[Tick]:
     """Place labels along the bins of a series."""
     bins = series.bins

@@ -13,12 +13,25 @@ from fer_schemas import Emotion
 from fer_worker import __version__
 from fer_worker.palette import css_color
 from fer_worker.quantiles import PERCENTILES, percentile
+from fer_worker.tools.counted import counted
+from fer_worker.tools.face_table import Row
 from fer_worker.tools.html_report import labels
 from fer_worker.tools.html_report.charts import HEIGHT, STACK, Course, course, histogram
-from fer_worker.tools.html_report.counts import EMOTIONS, Counts
-from fer_worker.tools.html_report.series import Series, place_of
+from fer_worker.tools.html_report.counts import EMOTIONS, Counts, scores_of
+from fer_worker.tools.html_report.series import Axis, Series, place_of
 from fer_worker.tools.html_report.summary import Summary
 from fer_worker.tools.html_report.thumbnails import SIZE, Thumbnail
+from fer_worker.tools.leading import in_words, leading
+
+STAGES: Final = {
+    "latency": ("batch", "from being sent to the answer"),
+    "queued": ("batch", "waiting for a worker"),
+    "decode": ("frame", "turning the JPEG into a picture"),
+    "detect": ("frame", "finding faces"),
+    "classify": ("frame", "recognising emotions"),
+    "total": ("batch", "in the worker, from start to end; frames run side by side"),
+}
+"""Of what each time is, and what it is."""
 
 TEMPLATES: Final = Path(__file__).parent
 
@@ -76,13 +89,18 @@ def render_page(
         histogram=histogram(latency) if latency else None,
         most_often=max(zip(total.dominant, EMOTIONS, strict=True), key=itemgetter(0))[1],
         stages=_stages(summary),
+        meanings=STAGES,
+        has_own_queue=any(one.key.axis is not Axis.CLOCK for one in summary.series.values()),
         percentiles=PERCENTILES,
         stack=STACK,
         emotions=EMOTIONS,
         colors={emotion: css_color(emotion) for emotion in Emotion},
         height=HEIGHT,
         thumbnail_size=SIZE,
+        counted=counted,
+        found=_found,
         place=labels.place,
+        axis_title=labels.axis_title,
         between=labels.between,
         period=labels.period,
         place_of=place_of,
@@ -104,6 +122,11 @@ def _stages(summary: Summary) -> dict[str, dict[int, float | None]]:
         for stage, times in summary.times.items()
         if times
     }
+
+
+def _found(row: Row) -> str:
+    """Name the leading emotion of a face, or both where none leads."""
+    return in_words(leading(zip(EMOTIONS, scores_of(row) or (), strict=True)))
 
 
 def _basename(source: str) -> str:

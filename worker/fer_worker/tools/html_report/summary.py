@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import Final
 
-from fer_worker.metrics import STAGES
+from fer_worker.metrics import PER_FRAME, STAGES
 from fer_worker.tools.face_table import Row
 from fer_worker.tools.html_report.counts import Counts, begins_frame, scores_of
 from fer_worker.tools.html_report.series import Series, SeriesKey, key_of, milliseconds
+from fer_worker.tools.submission.answers import own_time
 
 IN_WORKER: Final = tuple(stage for stage in STAGES if stage != "publish")
 
@@ -38,7 +39,8 @@ class Summary:
         self.sent: tuple[int, int] | None = None
         """When the first and the last batch were, in ms since 1970, UTC."""
         self.times: dict[str, array[float]] = {stage: array("d") for stage in COLUMNS}
-        """In ms; of each batch that has them."""
+        """In ms; of each batch that has them, the mean of its frames for those `PER_FRAME`. Latency
+        of files is without the time for which their batches waited for each other."""
         self.errors: Counter[str] = Counter()
         """Frames by the code of what went wrong."""
         self.examples: dict[str, str] = {}
@@ -46,12 +48,17 @@ class Summary:
 
     def add(self, rows: Iterable[Row]) -> None:
         """Take all rows, in the order in which they were written."""
+        first: Row | None = None
         before: Row | None = None
+        frames = 0
         for row in rows:
             if before is None or not _same_batch(before, row):
-                self._begin_batch(row)
+                self._end_batch(first, frames)
+                first, frames = row, 0
+            frames += begins_frame(row)
             self._add_row(row)
             before = row
+        self._end_batch(first, frames)
         for series in self.series.values():
             series.finish()
 
@@ -62,11 +69,19 @@ class Summary:
             total.absorb(part)
         return total
 
-    def _begin_batch(self, row: Row) -> None:
+    def _end_batch(self, row: Row | None, frames: int) -> None:
+        """Count a batch, by its first row and the number of its frames; None is no batch."""
+        if row is None:
+            return
         self.batches += 1
         self.answered += row.latency_ms is not None
         for stage, column in COLUMNS.items():
             if (value := getattr(row, column)) is not None:
+                if stage == "latency" and row.captured_at is None:
+                    work = (row.decode_ms, row.detect_ms, row.classify_ms)
+                    value = own_time(value, row.queued_ms, row.total_ms, *work)
+                elif stage in PER_FRAME:
+                    value /= max(frames, 1)
                 self.times[stage].append(min(max(value, -LONGEST_MS), LONGEST_MS))
         sent = milliseconds(row.sent_at)
         since, until = self.sent or (sent, sent)

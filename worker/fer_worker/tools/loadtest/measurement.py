@@ -140,6 +140,11 @@ class Window:
         """Mean of a field of the samples, in ms; None without any."""
         return fmean(getattr(sample, stage) for sample in self.samples) if self.samples else None
 
+    def mean_per_frame(self, stage: str) -> float | None:
+        """Mean over the frames of a field that is summed over them, in ms; None without any."""
+        frames = sum(sample.frames for sample in self.samples)
+        return sum(getattr(sample, stage) for sample in self.samples) / frames if frames else None
+
 
 @dataclass(frozen=True)
 class Step:

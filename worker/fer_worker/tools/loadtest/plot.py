@@ -6,6 +6,7 @@ from typing import Final
 
 import matplotlib.pyplot as plt
 
+from fer_worker.metrics import PER_FRAME
 from fer_worker.quantiles import PERCENTILES
 from fer_worker.tools.loadtest.measurement import STAGES, ClosedLoop, Step, Window
 
@@ -73,7 +74,7 @@ def _throughput(axes: plt.Axes, steps: Sequence[Step]) -> None:
 
 
 def _latency(axes: plt.Axes, steps: Sequence[Step]) -> None:
-    axes.set_title("latency of a batch, ms")
+    axes.set_title("latency per batch, ms")
     places = range(len(steps))
     for percent, colour in LATENCIES.items():
         axes.plot(
@@ -90,7 +91,7 @@ def _latency(axes: plt.Axes, steps: Sequence[Step]) -> None:
 
 
 def _stages(axes: plt.Axes, steps: Sequence[Step]) -> None:
-    axes.set_title("where the time goes, mean ms of a batch")
+    axes.set_title("where the time goes, mean ms per batch")
     bottoms = [0.0] * len(steps)
     shares = [side_by_side(step.last) for step in steps]
     for stage, colour in STAGE_COLOURS.items():
@@ -116,11 +117,10 @@ def side_by_side(window: Window) -> dict[str, float]:
     down to that.
     """
     means = {stage: window.mean(stage) or 0.0 for stage in STAGES}
-    work = ("decode", "detect", "classify")
     spent = (window.mean("worker") or 0.0) - means["wait"]
-    total = sum(means[stage] for stage in work)
+    total = sum(means[stage] for stage in PER_FRAME)
     scale = spent / total if total else 0.0
-    return {stage: mean * scale if stage in work else mean for stage, mean in means.items()}
+    return {stage: mean * scale if stage in PER_FRAME else mean for stage, mean in means.items()}
 
 
 def _finish(axes: plt.Axes, steps: Sequence[Step]) -> None:

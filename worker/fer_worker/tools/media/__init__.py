@@ -9,7 +9,7 @@ so a slow sender reads slowly. A camera goes on by itself; a slow reader gets fe
 each the newest.
 """
 
-from fer_worker.tools.media.cameras import Camera, is_address
+from fer_worker.tools.media.cameras import Camera, camera_address
 from fer_worker.tools.media.clips import open_clip
 from fer_worker.tools.media.files import (
     CLIP_SUFFIXES,
@@ -36,11 +36,11 @@ __all__ = [
     "Camera",
     "MediaFrame",
     "batches",
+    "camera_address",
     "encode_jpeg",
     "expected_frames",
     "find_media",
     "find_pictures",
-    "is_address",
     "matching",
     "open_clip",
     "read_frame",

@@ -3,12 +3,14 @@
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from fer_client.config import mask_password
 from fer_client.errors import FerWorkerError
+from fer_worker.tools.media.camera_check import Trouble, find_no_way, find_trouble
 from fer_worker.tools.media.clips import opencv_name, prepare_ffmpeg
 from fer_worker.tools.media.frames import MediaFrame, encode_jpeg, frame_id, sendable
 
@@ -18,98 +20,102 @@ if TYPE_CHECKING:
 
 SCHEMES: Final = ("rtsp", "rtsps", "http", "https")
 
-LOCAL: Final = re.compile(r"camera:(\d{1,3})", re.ASCII)
-"""The name of a camera of this machine."""
+LOCAL: Final = re.compile(r"(?:camera:|/dev/video)?(\d{1,3})", re.ASCII)
+"""What a camera of this machine may be called."""
 
 TIMEOUT_S: Final = 10.0
 """How long a camera may take to open, and for its next frame."""
+
+CHECK_TIMEOUT_S: Final = 3.0
+"""How long connecting may take, and then what it says if it does not open."""
 
 LOOK_S: Final = 0.1
 """How long `frames` waits for one before it says that there is none."""
 
 LEAVE_S: Final = 1.0
-"""How long its thread may take to leave it."""
+"""How long its thread is awaited; where it takes longer the program ends when it does."""
+
+PAUSE_S: Final = 1.0
+LONGEST_PAUSE_S: Final = 30.0
+"""Before it is opened again: at first, and at most. Each pause is twice as long as the last one."""
 
 MAX_RATE: Final = 120
 """Streams that do not know their own rate name that of their clock."""
 
 
-def is_address(text: str) -> bool:
-    """Whether this names a camera or a stream, and no file.
+def camera_address(text: str) -> str | None:
+    """Give the address of a camera or stream; None for what names files.
+
+    `/dev/video0` and `0` stand for `camera:0`, unless a file or folder is called `0`.
 
     Raises:
         FerWorkerError: it is an address of a kind that cannot be read.
     """
-    if LOCAL.fullmatch(text):
-        return True
-    scheme, separator, _ = text.partition("://")
+    if (local := LOCAL.fullmatch(text)) and not (text.isdecimal() and Path(text).exists()):
+        return f"camera:{int(local[1])}"
+    scheme, separator, rest = text.partition("://")
     if not separator or not scheme.isalnum():
-        return False
+        return None
     if scheme.lower() not in SCHEMES:
         known = ", ".join(f"{scheme}://" for scheme in SCHEMES)
         raise FerWorkerError(f"cannot read {mask_password(text)}; only {known} and camera:N")
-    return True
+    return f"{scheme.lower()}://{rest}"
 
 
 class Camera:
     """A camera that is read as fast as it gives frames; a reader gets the newest one.
 
-    A context manager: entering opens the camera. A thread owns it, so that nobody waits for FFmpeg.
+    A context manager. A thread owns the camera, so that nobody waits for FFmpeg: it opens it, and
+    opens it again, after pauses, whenever it gives no more frames. One that refuses its address
+    from the start is not asked again, and neither is a recording that has ended.
     """
 
     def __init__(
-        self, address: str, fps: float | None = None, *, timeout_s: float = TIMEOUT_S
+        self,
+        address: str,
+        fps: float | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        say: Callable[[str], object] = lambda _: None,
     ) -> None:
         """Store what is needed.
 
         Args:
-            address: `camera:0`, or one of the `SCHEMES`.
+            address: as `camera_address` gives it.
             fps: frames per second at most; as many as are asked for without it.
             timeout_s: how long it may take to open, and for its next frame.
+            say: told why there are no frames, and when there are some again, by the thread.
         """
         self.name = sendable(mask_password(address))
+        self.trouble = "connecting"
+        """Why there are no frames now; empty while there are."""
         self._address = address
         self._fps = fps
         self._timeout_s = timeout_s
+        self._say = say
         self._changed = threading.Condition()
-        self._rate: float | None = None
-        self._opened = False
+        self._left = threading.Event()
         self._ended = False
+        self._rate: float | None = None
         self._newest: tuple[int, datetime, MatLike] | None = None
-        self._grabbed = 0.0
-        """When the last frame came, on the monotonic clock."""
+        self._number = 0
+        """Of the next frame."""
 
     def __enter__(self) -> "Camera":
-        """Open it.
-
-        Raises:
-            FerWorkerError: it does not open.
-        """
-        # A daemon, should FFmpeg not come back. But where it can be, it is waited for: Python ends
-        # daemons at its own end, and C++ takes that for a fault and aborts.
-        self._thread = threading.Thread(target=self._read, name="camera", daemon=True)
+        # No daemon: Python would end it within FFmpeg, and C++ takes that for a fault and aborts.
+        self._thread = threading.Thread(target=self._run, name="camera")
         self._thread.start()
-        try:
-            with self._changed:
-                self._changed.wait_for(
-                    lambda: self._opened or self._ended, self._timeout_s + LEAVE_S
-                )
-        finally:
-            if not self._opened:
-                self.__exit__()
-        if not self._opened:
-            raise FerWorkerError(f"cannot open {self.name}: {self._reason()}")
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._ended = True
+        self._left.set()
         self._thread.join(LEAVE_S)
 
     def frames(self) -> Iterator[MediaFrame | None]:
         """Give the newest frame, again and again; None where no new one came for a moment.
 
         Raises:
-            FerWorkerError: there are no more frames.
+            FerWorkerError: the camera refuses its address, or its recording has ended.
         """
         while True:
             with self._changed:
@@ -117,8 +123,8 @@ class Camera:
                 taken, self._newest = self._newest, None
             if taken is not None:
                 yield self._as_frame(*taken)
-            elif self._ended or time.monotonic() - self._grabbed > self._timeout_s:
-                raise FerWorkerError(f"{self.name} gives no more frames")
+            elif self._ended:
+                raise FerWorkerError(f"cannot read {self.name}: {self.trouble}")
             else:
                 yield None
 
@@ -132,44 +138,75 @@ class Camera:
             rate=self._rate,
         )
 
-    def _reason(self) -> str:
-        if LOCAL.fullmatch(self._address):
-            return "there is no such camera, or another program has it"
-        return f"not reachable within {self._timeout_s:g} s, or no video"
-
     # What follows runs on the camera's own thread.
 
-    def _read(self) -> None:
-        """Open the camera and take frames until it ends or is left."""
+    def _run(self) -> None:
+        """Open the camera, again and again, until it is left or there is no use."""
+        try:
+            pause_s = PAUSE_S
+            while not self._left.is_set():
+                before = self._number
+                trouble = self._read()
+                has_worked = self._number > before
+                # One that has worked earlier may refuse while it restarts.
+                if self._left.is_set() or (trouble.is_final and (has_worked or not before)):
+                    self.trouble = trouble.reason
+                    return
+                if trouble.reason != self.trouble:
+                    self.trouble = trouble.reason
+                    self._say(f"{trouble.reason}; trying again")
+                pause_s = PAUSE_S if has_worked else pause_s
+                self._left.wait(pause_s)
+                pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        finally:
+            with self._changed:
+                self._ended = True
+                self._changed.notify()
+
+    def _read(self) -> Trouble:
+        """Open the camera and take frames until there are no more; say why."""
         import cv2
 
+        is_local = LOCAL.fullmatch(self._address)
+        check_s = min(self._timeout_s, CHECK_TIMEOUT_S)
+        if not is_local and (no_way := find_no_way(self._address, check_s)):
+            return no_way
         capture = self._open()
         try:
-            with self._changed:
-                rate = capture.get(cv2.CAP_PROP_FPS)
-                self._rate = self._fps or (rate if 0 < rate <= MAX_RATE else None)
-                self._grabbed = time.monotonic()
-                self._opened = capture.isOpened()
-                self._changed.notify()
+            if not capture.isOpened() and is_local:
+                return Trouble("there is no such camera, or another program has it", is_final=True)
+            if not capture.isOpened():
+                no_video = f"no video within {self._timeout_s:g} s, or none that can be read"
+                return find_trouble(self._address, check_s) or Trouble(no_video)
+            is_recording = capture.get(cv2.CAP_PROP_FRAME_COUNT) > 0
+            rate = capture.get(cv2.CAP_PROP_FPS)
+            self._rate = self._fps or (rate if 0 < rate <= MAX_RATE else None)
             interval_s = 1 / self._fps if self._fps else 0.0
-            number, due = 0, time.monotonic()
-            while not self._ended and capture.grab():
-                self._grabbed = now = time.monotonic()
+            due = time.monotonic()
+            while not self._left.is_set() and capture.grab():
+                now = time.monotonic()
                 if now >= due:
                     due = max(due + interval_s, now)
                     captured_at = datetime.now(UTC)
                     read, image = capture.retrieve()
                     if not read:
                         break
-                    with self._changed:
-                        self._newest = number, captured_at, image
-                        self._changed.notify()
-                number += 1
+                    self._show(captured_at, image)
+                self._number += 1
+            if is_recording:
+                return Trouble("it is a recording, and has ended", is_final=True)
+            return Trouble("no more frames")
         finally:
-            with self._changed:
-                self._ended = True
-                self._changed.notify()
             capture.release()
+
+    def _show(self, captured_at: datetime, image: "MatLike") -> None:
+        """Have a frame taken by who reads."""
+        with self._changed:
+            self._newest = self._number, captured_at, image
+            is_back, self.trouble = bool(self.trouble and self._number), ""
+            self._changed.notify()
+        if is_back:
+            self._say("frames again")
 
     def _open(self) -> "VideoCapture":
         prepare_ffmpeg()

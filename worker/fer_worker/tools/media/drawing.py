@@ -1,10 +1,10 @@
 """Faces and their emotions drawn on a frame: boxes, labels, and bars of the seven scores.
 
 Sizes follow the picture's, so that a label is read as easily at 240p as at 8 megapixels. Labels and
-bars stand only where they cover no other face and no other label.
+bars stand only where they cover no other face and no other label; bars keep off its hair as well.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -12,9 +12,13 @@ import cv2
 
 from fer_schemas import Emotion, EmotionScores, FaceResult, FrameResult
 from fer_worker.palette import COLORS, Color
+from fer_worker.tools.leading import in_words, leading
 
 if TYPE_CHECKING:
     from fer_worker.inference.types import BGRImage
+
+UNDECIDED: Final[Color] = (200, 200, 200)
+"""Of a face whose two leading scores are close."""
 
 BLACK: Final[Color] = (0, 0, 0)
 WHITE: Final[Color] = (255, 255, 255)
@@ -22,6 +26,9 @@ GREY: Final[Color] = (96, 96, 96)
 
 EDGE: Final = 2
 """Pixels of black around a box's line: seen on a background of its own colour, too."""
+
+HEAD: Final = 0.3
+"""How far a head reaches beyond the box of its face, as a share of the box."""
 
 FONT: Final = cv2.FONT_HERSHEY_SIMPLEX
 
@@ -95,12 +102,14 @@ def annotate(image: "BGRImage", result: FrameResult, *, with_bars: bool = True) 
     Args:
         image: (height, width, 3) uint8, BGR, upright, as the worker analysed it; left unchanged.
         result: what a worker answered for it.
-        with_bars: whether to draw all scores, too; a small picture has no use for them.
+        with_bars: whether to draw all scores, too. Not where the result leaves faces out: they
+            might lie on one of those.
 
     Returns:
         A picture of the same size: each face in a box of its emotion's colour, with the emotion
-        and its score; bars of all scores beside faces that have room for them, or in a corner for a
-        face that is alone; `no face` in the corner where there is none.
+        and its score, or with both where the two highest are close; bars of all scores beside faces
+        that have room for them, or in a corner for a face that is alone; `no face` in the corner
+        where there is none.
     """
     drawn: BGRImage = image.copy()
     height, width = image.shape[:2]
@@ -113,7 +122,7 @@ def annotate(image: "BGRImage", result: FrameResult, *, with_bars: bool = True) 
     line = max(2, round(min(height, width) / 350))
     boxes = [_Area(*face.box) for face in result.faces]
     for face, box in reversed(list(zip(result.faces, boxes, strict=True))):  # the first on top
-        _draw_box(drawn, box, COLORS[face.emotions.strongest()[0]], line)
+        _draw_box(drawn, box, _color_of(face), line)
     # What OpenCV draws for a line of n pixels reaches (n + 1) // 2 of them to either side.
     boxes = [box.grown((line + EDGE + 1) // 2) for box in boxes]
     taken = list(boxes)
@@ -124,11 +133,16 @@ def annotate(image: "BGRImage", result: FrameResult, *, with_bars: bool = True) 
     if not with_bars:
         return drawn
     small = _Text.of_height(max(7, round(text.height * 0.75)))
-    for face, box in zip(result.faces, boxes, strict=True):
-        is_alone = len(boxes) == 1
-        if bars := _room_for_bars(frame, small, box.grown(line), taken, is_alone=is_alone):
-            _draw_bars(drawn, bars, small, face.emotions)
-            taken.append(bars)
+    for number, (face, box) in enumerate(zip(result.faces, boxes, strict=True)):
+        heads = [
+            other.grown(round(HEAD * max(other.width, other.height)))
+            for i, other in enumerate(boxes)
+            if i != number
+        ]
+        room = _room_for_bars(frame, small, box.grown(line), [*taken, *heads], is_alone=not heads)
+        if room is not None:
+            _draw_bars(drawn, room, small, face.emotions)
+            taken.append(room)
     return drawn
 
 
@@ -155,6 +169,11 @@ def _text_for(image: "BGRImage") -> _Text:
 
 def _by_emotion(scores: EmotionScores) -> dict[Emotion, float]:
     return {Emotion(name): score for name, score in scores}
+
+
+def _color_of(face: FaceResult) -> Color:
+    first, *second = leading(face.emotions)
+    return UNDECIDED if second else COLORS[first]
 
 
 def _readable_on(color: Color) -> Color:
@@ -190,10 +209,11 @@ def _draw_label(
     In a crowd it gets smaller, then loses its score, and is left out where even that would cover
     another face or label: the box has the emotion's colour.
     """
-    emotion, score = face.emotions.strongest()
+    found = leading(face.emotions)
     small = _Text.of_height(max(9, round(text.height * 0.6)))
-    label = f"{emotion} {score:.2f}"
-    for how, written in ((text, label), (small, label), (small, emotion.value)):
+    label = in_words(found)
+    short = next(iter(found)).value if len(found) == 1 else "undecided"
+    for how, written in ((text, label), (small, label), (small, short)):
         width, height = how.width_of(written) + 2 * how.margin, how.height + 2 * how.margin
         if width > frame.width or height > frame.height:
             continue  # a picture smaller than its label
@@ -207,7 +227,7 @@ def _draw_label(
         free = [spot for spot in spots if spot.overlap(box) <= hidden and not spot.touches(others)]
         if free:
             area = min(free, key=lambda spot: spot.overlap(box))  # the first of equal ones
-            color = COLORS[emotion]
+            color = _color_of(face)
             cv2.rectangle(image, area[:2], (area.right - 1, area.bottom - 1), color, cv2.FILLED)
             x, bottom = area.x + how.margin, area.bottom - how.margin
             how.write(image, written, x, bottom, _readable_on(color))
@@ -216,7 +236,7 @@ def _draw_label(
 
 
 def _room_for_bars(
-    frame: _Area, text: _Text, box: _Area, taken: Iterable[_Area], *, is_alone: bool
+    frame: _Area, text: _Text, box: _Area, taken: Collection[_Area], *, is_alone: bool
 ) -> _Area | None:
     """Find a place for the bars beside a face that is large enough to have them.
 

@@ -1,8 +1,9 @@
 """Picture files and clips: found, and read as frames."""
 
 import glob
+import mimetypes
 import re
-from collections.abc import Iterable, Iterator, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
 from typing import Final
 
@@ -49,14 +50,20 @@ def find_pictures(paths: Iterable[Path]) -> list[Path]:
     return [file for path in paths for file in _files(path, PICTURE_SUFFIXES, "picture")]
 
 
-def find_media(paths: Iterable[Path]) -> list[Path]:
+def find_media(
+    paths: Iterable[Path], on_skipped: Callable[[Path], object] = lambda _: None
+) -> list[Path]:
     """List the picture files and clips that paths stand for, as `find_pictures` does.
+
+    Args:
+        paths: in the order in which they are wanted.
+        on_skipped: told of pictures and clips in folders that are of a kind that is not read.
 
     Raises:
         FerWorkerError: a path is missing, neither, or a folder without either.
     """
     kinds = PICTURE_SUFFIXES | CLIP_SUFFIXES
-    return [file for path in paths for file in _files(path, kinds, "picture or clip")]
+    return [file for path in paths for file in _files(path, kinds, "picture or clip", on_skipped)]
 
 
 def read_frame(path: Path) -> MediaFrame:
@@ -97,30 +104,43 @@ def expected_frames(path: Path, fps: float | None = None) -> int:
     return clip_length(path, fps) if path.suffix.lower() in CLIP_SUFFIXES else 1
 
 
-def _files(path: Path, suffixes: Set[str], what: str) -> list[Path]:
+def _files(
+    path: Path,
+    suffixes: Set[str],
+    what: str,
+    on_skipped: Callable[[Path], object] = lambda _: None,
+) -> list[Path]:
     """Files of these suffixes that a path stands for; `what` names them for an error."""
     with reading(path):
         if path.is_dir():
-            if found := _files_in(path, suffixes):
+            there = _files_in(path)
+            for file in there:
+                if file.suffix.lower() not in suffixes and _is_media(file):
+                    on_skipped(file)
+            if found := [file for file in there if file.suffix.lower() in suffixes]:
                 return found
             raise FerWorkerError(f"no {what.replace(' or ', 's or ')}s in {path}")
         if not path.exists():
             raise FerWorkerError(f"no such file or folder: {path}")
         if path.suffix.lower() in suffixes or _starts_as_jpeg(path):
             return [path]
+    if _is_media(path) and path.suffix.lower() not in PICTURE_SUFFIXES | CLIP_SUFFIXES:
+        raise FerWorkerError(f"not a {what} that can be read: {path}; convert it first")
     raise FerWorkerError(f"not a {what}: {path}")
 
 
-def _files_in(folder: Path, suffixes: Set[str]) -> list[Path]:
+def _files_in(folder: Path) -> list[Path]:
     def is_hidden(path: Path) -> bool:
         return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
-    found = (
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in suffixes and not is_hidden(path) and path.is_file()
-    )
+    found = (path for path in folder.rglob("*") if not is_hidden(path) and path.is_file())
     return sorted(found, key=_by_number)
+
+
+def _is_media(path: Path) -> bool:
+    """Whether a name is that of some picture or clip."""
+    kind, _ = mimetypes.guess_type(path.name)
+    return kind is not None and kind.startswith(("image/", "video/"))
 
 
 def _by_number(path: Path) -> list[tuple[str | int, ...]]:
