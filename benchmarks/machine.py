@@ -21,6 +21,9 @@ PACKAGES: Final = (
     "opencv-python-headless",
     "numpy",
     "pika",
+    "celery",
+    "dramatiq",
+    "faststream",
     "fer-worker",
 )
 
