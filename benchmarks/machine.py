@@ -89,6 +89,13 @@ def memory_of(pids: Iterable[int]) -> Memory:
     )
 
 
+def cpu_seconds(pid: int) -> float:
+    """What a process has computed so far, all its threads together."""
+    # proc(5): fields 14 and 15 of the line, counted behind the name, which may have spaces.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def _megabytes(pid: int, file: str, name: str) -> float:
     return int(_field(f"/proc/{pid}/{file}", name).split()[0]) * 1024 / 1e6
 
