@@ -18,6 +18,11 @@ class Effort:
     growth_frames: int = 10_000
     """The growth is what comes after the first tenth of them."""
     messages: int = 3_000
+    requests: int = 600
+    """Of each round trip."""
+    fer_requests: int = 20
+    """The same where the fer library answers."""
+    fer_rounds: int = 2
     batches: int = 24
     """For each median latency; a third of them where there is a whole table of it."""
 
@@ -33,5 +38,8 @@ QUICK = Effort(
     memory_frames=20,
     growth_frames=1_000,
     messages=1_000,
+    requests=200,
+    fer_requests=10,
+    fer_rounds=1,
     batches=6,
 )

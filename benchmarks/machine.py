@@ -21,6 +21,9 @@ PACKAGES: Final = (
     "opencv-python-headless",
     "numpy",
     "pika",
+    "celery",
+    "dramatiq",
+    "faststream",
     "fer-worker",
 )
 
@@ -84,6 +87,13 @@ def memory_of(pids: Iterable[int]) -> Memory:
         pss=sum(_megabytes(pid, "smaps_rollup", "Pss") for pid in found),
         peak=sum(_megabytes(pid, "status", "VmHWM") for pid in found),
     )
+
+
+def cpu_seconds(pid: int) -> float:
+    """What a process has computed so far, all its threads together."""
+    # proc(5): fields 14 and 15 of the line, counted behind the name, which may have spaces.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _megabytes(pid: int, file: str, name: str) -> float:

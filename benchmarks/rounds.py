@@ -6,14 +6,19 @@ are medians over the rounds, and a ratio is the median of the rounds' ratios.
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import median
+from typing import TypeVar
+
+Figure = TypeVar("Figure")
 
 Rounds = dict[str, list[float]]
 """The figure of every contestant in every round."""
 
 
-def take_turns(contestants: Mapping[str, Callable[[], float]], rounds: int) -> Rounds:
+def take_turns(
+    contestants: Mapping[str, Callable[[], Figure]], rounds: int
+) -> dict[str, list[Figure]]:
     """Measure every contestant once a round."""
-    figures: Rounds = {name: [] for name in contestants}
+    figures: dict[str, list[Figure]] = {name: [] for name in contestants}
     for _ in range(rounds):
         for name, measure in contestants.items():
             figures[name].append(measure())

@@ -29,21 +29,36 @@ def run_arguments(options: EngineOptions, threads: int, processes: int) -> list[
 
 @contextmanager
 def started(
-    broker: BrokerConfig, options: EngineOptions, threads: int, processes: int = 1
+    broker: BrokerConfig,
+    options: EngineOptions,
+    threads: int,
+    processes: int = 1,
+    engine: str | None = None,
 ) -> Iterator[RunningWorkers]:
-    """Run worker processes until the block ends; does not wait for them to be ready."""
+    """Run worker processes until the block ends; does not wait for them to be ready.
+
+    `engine` is the name of one of the tests'; None is the one of the options.
+    """
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "worker.log"
-        with running(log, broker, *run_arguments(options, threads, processes)) as workers:
+        arguments = run_arguments(options, threads, processes)
+        with running(log, broker, *arguments, engine=engine) as workers:
             yield workers
 
 
 @contextmanager
 def served(
-    broker: BrokerConfig, options: EngineOptions, threads: int, processes: int = 1
+    broker: BrokerConfig,
+    options: EngineOptions,
+    threads: int,
+    processes: int = 1,
+    engine: str | None = None,
 ) -> Iterator[Served]:
-    """Run worker processes, ready, with a client connected."""
-    with started(broker, options, threads, processes) as workers, FerClient(broker) as client:
+    """Run worker processes as `started` does, ready, with a client connected."""
+    with (
+        started(broker, options, threads, processes, engine) as workers,
+        FerClient(broker) as client,
+    ):
         wait_until(
             lambda: len(workers.ready_pids()) == processes, timeout_s=60, what="workers are ready"
         )

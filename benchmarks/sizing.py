@@ -8,12 +8,8 @@ they do from many cameras that know nothing of each other.
 """
 
 import math
-import random
-import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import cycle
 from statistics import median
 from typing import Final
@@ -21,12 +17,11 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.arrivals import alone, at_random, saturated
 from benchmarks.machine import cores, this_machine
 from benchmarks.pictures import default_pictures, jpegs
 from benchmarks.serving import served
-from fer_client import FerClient
 from fer_client.config import BrokerConfig
-from fer_schemas import BatchResult
 from fer_worker.inference.types import EngineOptions
 from fer_worker.quantiles import percentile
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
@@ -34,11 +29,8 @@ from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 FRAMES: Final = 4
 """Of a batch."""
 IDLE_BATCHES: Final = 100
-FULL_S: Final = 10.0
-STEP_S: Final = 30.0
 BUSY: Final = (0.3, 0.5, 0.7, 0.85)
 """Shares of what there can be."""
-SEED: Final = 1
 
 
 @dataclass(frozen=True)
@@ -80,62 +72,19 @@ def main() -> None:
         broker = BrokerConfig.from_url(node.url)
         with served(broker, EngineOptions(), threads=1, processes=servers) as system:
             client = system.client
-            idle = [_alone(client, next(batches)) for _ in range(IDLE_BATCHES)]
-            most = _saturated(client, batches, 4 * servers)
+            idle = [alone(client, next(batches)) for _ in range(IDLE_BATCHES)]
+            most = saturated(client, batches, 4 * servers)
             # What a batch takes where all servers are busy, without the queue.
             service_ms = servers / most * 1000
             rows = [
                 (
                     busy,
                     predict(busy, most, service_ms, _p99(idle), servers),
-                    _at_random(client, batches, busy * most),
+                    at_random(client, batches, busy * most),
                 )
                 for busy in BUSY
             ]
     _tell(idle, most, rows)
-
-
-def _alone(client: FerClient, batch: Sequence[bytes]) -> float:
-    started = time.perf_counter()
-    client.analyze(batch)
-    return (time.perf_counter() - started) * 1000
-
-
-def _saturated(client: FerClient, batches: Iterator[list[bytes]], under_way: int) -> float:
-    """Batches per second with so many always under way."""
-    futures = [client.submit(next(batches)) for _ in range(under_way)]
-    done = 0
-    started = time.perf_counter()
-    while time.perf_counter() - started < FULL_S:
-        futures.pop(0).result(60)
-        futures.append(client.submit(next(batches)))
-        done += 1
-    rate = done / (time.perf_counter() - started)
-    for future in futures:
-        future.result(60)
-    return rate
-
-
-def _at_random(
-    client: FerClient, batches: Iterator[list[bytes]], per_s: float
-) -> tuple[float, list[float]]:
-    """Return frames/s, and the milliseconds of each batch from the moment it was due."""
-    chance = random.Random(SEED)
-    latencies: list[float] = []
-    futures: list[Future[BatchResult]] = []
-
-    def ended(due: float, _: Future[BatchResult]) -> None:
-        latencies.append((time.perf_counter() - due) * 1000)
-
-    started = due = time.perf_counter()
-    while (due := due + chance.expovariate(per_s)) < started + STEP_S:
-        time.sleep(max(0.0, due - time.perf_counter()))
-        future = client.submit(next(batches))
-        future.add_done_callback(partial(ended, due))
-        futures.append(future)
-    for future in futures:
-        future.result(60)
-    return len(futures) * FRAMES / (time.perf_counter() - started), latencies
 
 
 def _p99(latencies_ms: Sequence[float]) -> float:
@@ -159,11 +108,11 @@ def _tell(
     table = Table()
     for name in ("busy", "frames/s predicted", "seen", "p99 ms predicted", "seen", "p50 ms seen"):
         table.add_column(name, justify="right")
-    for busy, expected, (frames_per_s, latencies) in rows:
+    for busy, expected, (batches_per_s, latencies) in rows:
         table.add_row(
             f"{busy:.0%}",
             f"{expected.frames_per_s:.0f}",
-            f"{frames_per_s:.0f}",
+            f"{batches_per_s * FRAMES:.0f}",
             f"{expected.p99_ms:.0f}",
             f"{_p99(latencies):.0f}",
             f"{median(latencies):.0f}",

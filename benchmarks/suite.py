@@ -6,7 +6,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 
-from benchmarks import broker_path, face_sizes, latency, memory, scaling, startup, throughput
+from benchmarks import (
+    broker_path,
+    face_sizes,
+    latency,
+    memory,
+    round_trip,
+    scaling,
+    startup,
+    throughput,
+)
 from benchmarks.detection import KNOWN_FACES, read_known
 from benchmarks.effort import Effort
 from benchmarks.machine import Memory, this_machine
@@ -53,6 +62,8 @@ def run(
         by_size = scaling.measure_latency(broker, pictures, effort)
         say("broker path")
         path, paths = broker_path.measure(node.url, effort)
+        say("round trip, with Celery, Dramatiq and FastStream")
+        trips, trip_rates = round_trip.measure(node.url, effort)
     say("frames/s by threads and processes")
     by_plan = scaling.measure_rates(pictures, effort)
     say("frames/s and faces found by --min-face-size")
@@ -69,7 +80,7 @@ def run(
         same_answers=speed.same_answers,
         rows=(*speed.rows, *resident.rows, start, growth, path, *delays),
         bars=bars_of(speed.rounds["mixed set"], resident.memory),
-        grids=(by_plan, by_size),
+        grids=(by_plan, by_size, *trips),
         face_sizes=sizes,
         rounds={
             **{f"frames/s, {name}": rounds for name, rounds in speed.rounds.items()},
@@ -77,6 +88,7 @@ def run(
             **{f"frames/s by face, {name}": rounds for name, rounds in by_size_of_face.items()},
             "seconds to start": starts,
             "messages/s": paths,
+            **trip_rates,
         },
         memory=resident.memory,
         growth_mb=grown,

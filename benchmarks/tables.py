@@ -45,7 +45,7 @@ def tables_of(report: Report) -> list[TextTable]:
         ),
     )
     sizes = [face_sizes(report.face_sizes)] if report.face_sizes else []
-    return [goals(report.rows), bars, *map(_grid, report.grids), *sizes]
+    return [goals(report.rows), bars, *map(grid, report.grids), *sizes]
 
 
 def goals(rows: Iterable[Row]) -> TextTable:
@@ -87,6 +87,14 @@ def face_sizes(rows: Iterable[FaceSizeRow]) -> TextTable:
     )
 
 
+def grid(cells: Grid) -> TextTable:
+    """Rows of figures."""
+    rows = tuple(
+        (name, *map(number, row)) for name, row in zip(cells.rows, cells.cells, strict=True)
+    )
+    return TextTable(cells.title, (cells.corner, *cells.columns), rows)
+
+
 def number(value: float) -> str:
     """Three digits that count, and no more places than that takes."""
     places = 2 if abs(value) < 10 else 1 if abs(value) < 100 else 0
@@ -102,10 +110,3 @@ def _cell(cell: Cell | None, target: Target) -> str:
 
 def _target(target: Target) -> str:
     return f"{target.kind} {target.bound:g}{'x' if target.of == 'ratio' else ''}"
-
-
-def _grid(grid: Grid) -> TextTable:
-    rows = tuple(
-        (name, *map(number, cells)) for name, cells in zip(grid.rows, grid.cells, strict=True)
-    )
-    return TextTable(grid.title, (grid.corner, *grid.columns), rows)

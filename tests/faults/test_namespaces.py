@@ -1,0 +1,47 @@
+"""Two namespaces on three nodes, each with workers of its own, as where one queue is not enough."""
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from fer_client.config import BrokerConfig
+from tests.cluster import Cluster
+from tests.faults.load import steady_load
+from tests.serving import running
+from tests.waiting import wait_until
+
+pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
+
+NAMESPACES = ("fer-1", "fer-2")
+
+
+def test_both_namespaces_answer_every_batch_though_a_node_that_leads_is_killed(
+    tmp_path: Path,
+) -> None:
+    with Cluster() as cluster, ExitStack() as held:
+        brokers = [BrokerConfig(cluster.urls, namespace=name) for name in NAMESPACES]
+        workers = [
+            held.enter_context(
+                running(
+                    tmp_path / broker.namespace,
+                    broker,
+                    "--processes=1",
+                    "--threads=1",
+                    engine="FaultyEngine",
+                )
+            )
+            for broker in brokers
+        ]
+        for each in workers:
+            wait_until(each.ready_pids, 60, "a worker of each namespace is ready")
+        loads = [held.enter_context(steady_load(broker)) for broker in brokers]
+        leader = cluster.leader(f"{NAMESPACES[0]}.frames")
+        for load in loads:
+            load.pile_up(100)
+        leader.kill()
+        for load in loads:
+            load.goes_on(timeout_s=100)
+        for each in workers:
+            wait_until(each.ready_pids, 60, "both work on")
+            assert each.status().restarts == 0
