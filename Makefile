@@ -5,7 +5,7 @@
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv rabbitmq demo test test-sanitized check test-docs test-packaging test-lowest test-rabbitmq4 \
+.PHONY: help venv rabbitmq demo test test-sanitized check lint test-docs test-packaging test-lowest test-rabbitmq4 \
 	test-arm test-windows test-containers test-wheels test-program soak fuzz reference test-reference bench asyncapi \
 	promtool chromium strace rtsp-server clean wheels program sbom debian-12 debian-13 debian-bare
 
@@ -66,7 +66,10 @@ test-sanitized: .venv/dev.stamp ## the tests of the compiled code, under Address
 	LD_PRELOAD="$$(c++ -print-file-name=libasan.so) $$(c++ -print-file-name=libstdc++.so.6)" \
 		ASAN_OPTIONS=detect_leaks=0 PYTHONPATH=build/sanitized $(BIN)/python -m pytest -q $(NATIVE_TESTS)
 
-check: .venv/dev.stamp promtool ## format, lint, types, layers and the tests that need no broker
+check: lint promtool ## all of `lint`, and the tests that need no broker
+	$(BIN)/python -m pytest -q -m "not broker and not reference" $(QUICK)
+
+lint: .venv/dev.stamp ## format, lint, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/clang-format --dry-run --Werror $(NATIVE)/*.?pp
@@ -74,7 +77,6 @@ check: .venv/dev.stamp promtool ## format, lint, types, layers and the tests tha
 	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 -p fer_worker -p fer_client -p fer_schemas
 	$(BIN)/mypy deploy/healthcheck.py deploy/grafana/make_dashboard.py packaging/*.py scripts/*.py
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not broker and not reference" $(QUICK)
 
 test-rabbitmq4: .venv/dev.stamp rabbitmq ## contract, faults, permissions on RabbitMQ 4: makes a Debian 13 (0.5 GB, as root)
 	@scripts/make_rabbitmq4.sh

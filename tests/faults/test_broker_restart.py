@@ -116,7 +116,7 @@ def test_password_that_is_changed_stops_the_workers_and_who_sends_to_them(
             assert sending.returncode == 3
     assert says(workers, "refuses the user name or password")
     assert not says(workers, "Traceback")
-    (refusal,) = [line for line in said.splitlines() if line.startswith("fer-worker: ")]
+    (refusal,) = [line for line in said.splitlines() if line.startswith("fer-worker: the broker")]
     assert "refuses the user name or password" in refusal
     assert "Traceback" not in said
 
