@@ -100,7 +100,7 @@ test-reference: reference ## compare with the fer library itself (installs 8 GB)
 	.venv-reference/bin/python -m pytest -m reference $(PYTEST_ARGS)
 	FER_WORKER_TEST_EVERY_FRAME=1 .venv-reference/bin/python $(PYTEST) tests/engine/test_largest.py
 
-bench: reference ## measure it beside the fer library: installs 8 GB, takes twelve minutes
+bench: reference ## measure it beside the fer library: installs 8 GB, takes twenty minutes
 	.venv-reference/bin/python -m benchmarks $(BENCH_ARGS)
 
 fuzz: .venv/fuzz.stamp ## feed hostile bytes to what reads messages and frames; FUZZ_INPUTS=1000000
