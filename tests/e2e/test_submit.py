@@ -14,8 +14,8 @@ from fer_schemas import BatchResult
 from fer_worker.inference.factory import create_engine
 from fer_worker.inference.types import EngineOptions
 from fer_worker.limits import Limits
-from fer_worker.tools.face_table import Row, read_rows
 from tests.engines import GatedEngine, SizeEngine, plain_jpeg
+from tests.outputs import frames_of, rows_in
 from tests.serving import command, fer_worker, serving
 from tests.terminals import Terminal
 
@@ -32,18 +32,6 @@ def clip(path: Path, frames: int = 25) -> Path:
         writer.write(noise.integers(0, 256, (48, 64, 3), np.uint8))
     writer.release()
     return path
-
-
-def rows_in(path: Path) -> list[Row]:
-    return list(read_rows(path)) if path.exists() else []
-
-
-def frames_of(video: Path) -> int:
-    opened = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
-    count = 0
-    while opened.grab():
-        count += 1
-    return count
 
 
 @pytest.fixture

@@ -5,12 +5,11 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import cv2
 import pytest
 
 from fer_client.config import BrokerConfig
-from fer_worker.tools.face_table import Row, read_rows
 from tests.engines import SizeEngine, plain_jpeg
+from tests.outputs import frames_of, rows_in
 from tests.serving import command, fer_worker, serving
 from tests.streams import Film, RtspServer, has_rtsp_server, rtsp_server, streaming
 from tests.terminals import Terminal
@@ -37,10 +36,6 @@ def cameras() -> Iterator[RtspServer]:
     """A server with cameras."""
     with rtsp_server() as server:
         yield server
-
-
-def rows_in(output: Path) -> list[Row]:
-    return list(read_rows(output)) if output.exists() else []
 
 
 def test_camera_is_sent_until_the_limit_and_its_password_is_nowhere(
@@ -129,14 +124,6 @@ def test_each_camera_has_a_line_of_its_own_on_a_terminal(
     terminal.type(b"\x03")
     assert terminal.wait() == 130
     assert "fer-worker: gate: connection refused: nothing listens at port 1" in terminal.shown
-
-
-def frames_of(video: Path) -> int:
-    opened = cv2.VideoCapture(str(video), cv2.CAP_FFMPEG)
-    count = 0
-    while opened.grab():
-        count += 1
-    return count
 
 
 def test_interrupted_run_keeps_its_rows_and_completes_its_video(
