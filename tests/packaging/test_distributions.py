@@ -31,6 +31,7 @@ WORKER = {
         "gateway/try_page/page.html",
         "gateway/try_page/page.js",
         "gateway/try_page/view.js",
+        "theme.css",
         "inference/weights/networks.npz",
         "inference/weights/NOTICE.md",
         "inference/native/libkernels.so",

@@ -1,8 +1,12 @@
-"""The colours of emotions, the same in pictures and on pages."""
+"""Colours: of emotions, the same in pictures and on pages, and of the pages themselves."""
 
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from fer_schemas import Emotion
+
+THEME: Final = Path(__file__).with_name("theme.css")
+"""The style that all pages begin with."""
 
 Color: TypeAlias = tuple[int, int, int]
 """Blue, green, red."""

@@ -10,7 +10,7 @@ from starlette.routing import Route
 
 from fer_schemas import Emotion
 from fer_worker.limits import DEFAULT_LIMITS
-from fer_worker.palette import css_color
+from fer_worker.palette import THEME, css_color
 
 FOLDER: Final = Path(__file__).parent
 
@@ -37,9 +37,10 @@ def routes() -> list[Route]:
         max_bytes=limits.max_bytes, max_pixels=limits.max_pixels
     )
     colors = "".join(f".{emotion} {{ --color: {css_color(emotion)}; }}\n" for emotion in Emotion)
+    style = THEME.read_text(encoding="utf-8") + _read("page.css") + colors
     return [
         _route("/try", page, "text/html"),
-        _route("/try/page.css", _read("page.css") + colors, "text/css"),
+        _route("/try/page.css", style, "text/css"),
         *(_route(f"/try/{name}", _read(name), "text/javascript") for name in SCRIPTS),
     ]
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fer_schemas import Emotion
 from fer_worker import __version__
-from fer_worker.palette import css_color
+from fer_worker.palette import THEME, css_color
 from fer_worker.quantiles import PERCENTILES, percentile
 from fer_worker.tools.counted import counted
 from fer_worker.tools.face_table import Row
@@ -64,7 +64,7 @@ def render_page(
         made_at: when.
     """
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
+        loader=FileSystemLoader([TEMPLATES, THEME.parent]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
