@@ -1,7 +1,7 @@
 import pytest
 
 from fer_schemas import Emotion, EmotionScores
-from fer_worker.tools.leading import in_words, leading
+from fer_worker.leading import in_words, leading
 
 
 def scores(**given: float) -> EmotionScores:

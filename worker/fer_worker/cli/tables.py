@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fer_schemas import BatchResult, RequestError
-from fer_worker.tools.leading import in_words, leading
+from fer_worker.leading import in_words, leading
 
 NOTHING = Text("-", style="dim")
 

@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fer_schemas import Emotion
+from fer_worker.leading import CLOSE
 from fer_worker.limits import DEFAULT_LIMITS
 from fer_worker.palette import THEME, css_color
 
@@ -31,10 +32,14 @@ HEADERS: Final = {
 
 
 def routes() -> list[Route]:
-    """Make the routes. The page says the limits of a frame, its style the colours of emotions."""
+    """Make the routes.
+
+    The page says the limits of a frame and which scores are close, its style the colours of
+    emotions.
+    """
     limits = DEFAULT_LIMITS.frame
     page = Template(_read("page.html")).substitute(
-        max_bytes=limits.max_bytes, max_pixels=limits.max_pixels
+        max_bytes=limits.max_bytes, max_pixels=limits.max_pixels, close=CLOSE
     )
     colors = "".join(f".{emotion} {{ --color: {css_color(emotion)}; }}\n" for emotion in Emotion)
     style = THEME.read_text(encoding="utf-8") + _read("page.css") + colors

@@ -1,7 +1,7 @@
 // What was found, as elements of the page.
 
-/** Hundredths between two leading scores; less than this leave a face undecided. */
-const CLOSE = 5;
+/** Two leading scores less than this apart leave a face undecided. */
+const CLOSE = Number(document.body.dataset.close);
 
 /** Add the place of one picture, or of the camera. */
 export function addCard(title, view) {
@@ -63,7 +63,7 @@ function makeFace(face, index) {
 function leading(face) {
   const ranked = Object.entries(face.emotions).sort((a, b) => b[1] - a[1]);
   const [[emotion, first], [, second]] = ranked;
-  const isClose = Math.round(100 * (first - second)) < CLOSE; // scores have two decimals
+  const isClose = Number((first - second).toFixed(4)) < CLOSE;
   const named = ranked.slice(0, isClose ? 2 : 1).map(([name, score]) => `${name} ${score.toFixed(2)}`);
   return isClose
     ? { emotion, word: "undecided", text: `undecided: ${named.join(", ")}` }

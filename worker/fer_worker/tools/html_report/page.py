@@ -11,6 +11,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from fer_schemas import Emotion
 from fer_worker import __version__
+from fer_worker.leading import in_words, leading
+from fer_worker.metrics import PER_FRAME
 from fer_worker.palette import THEME, css_color
 from fer_worker.quantiles import PERCENTILES, percentile
 from fer_worker.tools.counted import counted
@@ -21,17 +23,16 @@ from fer_worker.tools.html_report.counts import EMOTIONS, Counts, scores_of
 from fer_worker.tools.html_report.series import Axis, Series, place_of
 from fer_worker.tools.html_report.summary import Summary
 from fer_worker.tools.html_report.thumbnails import SIZE, Thumbnail
-from fer_worker.tools.leading import in_words, leading
 
 STAGES: Final = {
-    "latency": ("batch", "from being sent to the answer"),
-    "queued": ("batch", "waiting for a worker"),
-    "decode": ("frame", "turning the JPEG into a picture"),
-    "detect": ("frame", "finding faces"),
-    "classify": ("frame", "recognising emotions"),
-    "total": ("batch", "in the worker, from start to end; frames run side by side"),
+    "latency": "from being sent to the answer",
+    "queued": "waiting for a worker",
+    "decode": "turning the JPEG into a picture",
+    "detect": "finding faces",
+    "classify": "recognising emotions",
+    "total": "in the worker, from start to end; frames run side by side",
 }
-"""Of what each time is, and what it is."""
+"""What each time is."""
 
 TEMPLATES: Final = Path(__file__).parent
 
@@ -90,6 +91,7 @@ def render_page(
         most_often=max(zip(total.dominant, EMOTIONS, strict=True), key=itemgetter(0))[1],
         stages=_stages(summary),
         meanings=STAGES,
+        per_frame=PER_FRAME,
         has_own_queue=any(one.key.axis is not Axis.CLOCK for one in summary.series.values()),
         percentiles=PERCENTILES,
         stack=STACK,

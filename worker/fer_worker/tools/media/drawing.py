@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import cv2
 
 from fer_schemas import Emotion, EmotionScores, FaceResult, FrameResult
+from fer_worker.leading import in_words, leading
 from fer_worker.palette import COLORS, Color
-from fer_worker.tools.leading import in_words, leading
 
 if TYPE_CHECKING:
     from fer_worker.inference.types import BGRImage
