@@ -3,7 +3,7 @@
 Both take requests of 100 kB from a quorum queue, publish a persistent, mandatory, confirmed reply,
 and ack once it is confirmed, with the same number of them unanswered. The requests are in the queue
 beforehand and replies stay in theirs, so that neither competes with a publisher or a reader. The
-bare loop is pika as it comes; the worker has a transport of its own (decision 0010).
+bare loop is pika as it comes; the worker reads more at once (decision 0016).
 """
 
 import multiprocessing
