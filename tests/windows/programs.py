@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import select
 import subprocess
 import threading
 from collections.abc import Iterator, Sequence
@@ -102,6 +103,7 @@ class Console:
         self._command = [*program, *arguments]
         self._environment = environment(broker) | {"TERM": "xterm"}
         self._printed = b""
+        self._over = threading.Event()
 
     def __enter__(self) -> "Console":
         self._pid, self._terminal = pty.fork()
@@ -116,8 +118,9 @@ class Console:
         if self._exit_code is None:
             os.kill(self._pid, 9)
             self._wait()
-        os.close(self._terminal)
+        self._over.set()
         self._reader.join()
+        os.close(self._terminal)
 
     def type(self, text: str) -> None:
         """Press keys."""
@@ -157,9 +160,12 @@ class Console:
         self._exit_code = os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
 
     def _read(self) -> None:
+        """Keep what is printed. Wine may hold the other end for longer than the program lives."""
         while True:
-            try:
-                read = os.read(self._terminal, 65536)
-            except OSError:  # nobody has the other end any more
+            if select.select([self._terminal], [], [], 0.1)[0]:
+                try:
+                    self._printed += os.read(self._terminal, 65536)
+                except OSError:  # nobody has the other end any more
+                    return
+            elif self._over.is_set():
                 return
-            self._printed += read
