@@ -1,6 +1,7 @@
 """The measure of the broker path: pika's `SelectConnection` and nothing else around it.
 
-Consume, publish a confirmed reply, ack when it is confirmed, as many in flight as the prefetch.
+Consume, publish a confirmed reply, ack when it is confirmed, as many in flight as the prefetch. It
+reads as much from its socket at once as this worker does (decision 0016).
 """
 
 import time
@@ -9,10 +10,12 @@ from typing import Final
 
 import pika
 from pika.adapters.select_connection import SelectConnection
+from pika.adapters.utils.io_services_utils import _AsyncTransportBase
 from pika.channel import Channel
 from pika.frame import Method
 from pika.spec import Basic
 
+from fer_client.amqp.connection import READ_BYTES
 from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 
@@ -22,6 +25,7 @@ REPLY: Final = bytes(600)
 
 def serve_bare(broker: BrokerConfig, prefetch: int, messages: int) -> Sequence[float]:
     """Answer so many requests of a namespace; return when each was taken, in seconds."""
+    _AsyncTransportBase._MAX_RECV_BYTES = READ_BYTES
     taken: list[float] = []
     unconfirmed: dict[int, int] = {}
     """Delivery tags of requests by the tags of their replies."""

@@ -1,5 +1,6 @@
 """What competes. All do the same work: a JPEG file in, the faces and their emotions out."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -28,9 +29,11 @@ def fer(processes: int, threads: int) -> Contender:
     return Contender(fer_library.load, processes, threads)
 
 
-def engine(options: EngineOptions, processes: int, threads: int) -> Contender:
-    """This worker's engine, called as a worker process calls it."""
-    return Contender(partial(_load_engine, options), processes, threads)
+def engine(
+    options: EngineOptions, processes: int, threads: int, kernel: str | None = None
+) -> Contender:
+    """This worker's engine, called as a worker process calls it; `None` chooses the kernel."""
+    return Contender(partial(_load_engine, options, kernel), processes, threads)
 
 
 def both_options(faces: FaceSelection) -> dict[str, EngineOptions]:
@@ -38,12 +41,15 @@ def both_options(faces: FaceSelection) -> dict[str, EngineOptions]:
     return {"compat": EngineOptions.as_fer(faces=faces), "default": EngineOptions(faces=faces)}
 
 
-def _load_engine(options: EngineOptions, threads: int) -> Analyze:
+def _load_engine(options: EngineOptions, kernel: str | None, threads: int) -> Analyze:
     # Not above: a process of another contender has no use for the kernels.
     from fer_worker.inference.factory import create_engine
     from fer_worker.inference.jpeg.decoding import decode_frame
+    from fer_worker.inference.native.kernels import VARIABLE
     from fer_worker.limits import FrameLimits
 
+    if kernel is not None:
+        os.environ[VARIABLE] = kernel
     loaded = create_engine(options)
     limits = FrameLimits()
 

@@ -56,7 +56,7 @@ def measure_resident(broker: BrokerConfig, pictures: Sequence[Picture], effort: 
         reference=memory[FER].rss,
         compat=Cell(value=single["compat"].rss),
         default=Cell(value=single["default"].rss),
-        target=Target(of="value", kind="under", bound=350),
+        target=Target(of="value", kind="under", bound=160),
     )
     return Resident((row,), memory)
 

@@ -41,7 +41,7 @@ def measure(
         reference=median(rounds[FER]),
         compat=Cell(value=median(rounds["compat"])),
         default=Cell(value=median(rounds["default"])),
-        target=Target(of="value", kind="under", bound=2),
+        target=Target(of="value", kind="under", bound=0.5),
     )
     return row, rounds
 

@@ -57,11 +57,11 @@ def run(
         say("start")
         start, starts = startup.measure(broker, pictures, effort)
         say("latency")
-        delays, batches = latency.measure(broker, pictures, effort)
+        delays, delay_parts, batches = latency.measure(broker, pictures, effort)
         say("latency by batch size and frame size")
         by_size = scaling.measure_latency(broker, pictures, effort)
         say("broker path")
-        path, paths = broker_path.measure(node.url, effort)
+        path, path_cpu, paths = broker_path.measure(node.url, effort)
         say("round trip, with Celery, Dramatiq and FastStream")
         trips, trip_rates = round_trip.measure(node.url, effort)
     say("frames/s by threads and processes")
@@ -80,7 +80,7 @@ def run(
         same_answers=speed.same_answers,
         rows=(*speed.rows, *resident.rows, start, growth, path, *delays),
         bars=bars_of(speed.rounds["mixed set"], resident.memory),
-        grids=(by_plan, by_size, *trips),
+        grids=(by_plan, by_size, delay_parts, path_cpu, *trips),
         face_sizes=sizes,
         rounds={
             **{f"frames/s, {name}": rounds for name, rounds in speed.rounds.items()},
