@@ -71,7 +71,8 @@ def _measure(
         begun = time.perf_counter()
         timings = system.client.analyze(batch).timings_ms
         took = (time.perf_counter() - begun) * 1000
-        assert timings is not None and timings.queued is not None
+        assert timings is not None
+        assert timings.queued is not None
         parts.append((timings.queued, timings.total, took - timings.queued - timings.total))
         return took
 
