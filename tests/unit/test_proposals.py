@@ -31,8 +31,8 @@ def with_pnet(pnet: Network) -> NumpyOps:
 def test_around_a_region_the_cells_are_those_of_the_whole_level() -> None:
     scale = 0.6
     region = np.array([100, 80, 180, 170], np.float32)
-    whole = propose(PICTURE, with_pnet(by_pixels), scale)
-    around = propose(PICTURE, with_pnet(by_pixels), scale, region)
+    whole = propose(PICTURE, with_pnet(by_pixels), [scale])
+    around = propose(PICTURE, with_pnet(by_pixels), [scale], region)
     # Cells a third of their side from the border of what was looked at have all their rivals.
     inner = (around.boxes[:, :2] > region[:2] - 6).all(axis=1) & (
         around.boxes[:, 2:] < region[2:] + 6
@@ -46,4 +46,4 @@ def test_around_a_region_the_cells_are_those_of_the_whole_level() -> None:
 
 @pytest.mark.parametrize("region", [(-50, -50, -40, -40), (400, 10, 500, 60)])
 def test_a_region_outside_the_picture_has_no_cells(region: tuple[int, ...]) -> None:
-    assert len(propose(PICTURE, with_pnet(by_pixels), 0.6, np.array(region, np.float32))) == 0
+    assert len(propose(PICTURE, with_pnet(by_pixels), [0.6], np.array(region, np.float32))) == 0

@@ -54,7 +54,7 @@ def areas(boxes: Floats) -> Floats:
 def regressed(boxes: Floats, regressions: Floats, pixel: int) -> Floats:
     """Corners moved by shares of the box's sides; sides are longer by `pixel`."""
     sides = boxes[:, 2:] - boxes[:, :2] + np.float32(pixel)
-    moved: Floats = boxes + regressions * np.hstack([sides, sides])
+    moved: Floats = boxes + regressions * np.concatenate([sides, sides], axis=1)
     return moved
 
 
@@ -63,4 +63,4 @@ def squared(boxes: Floats) -> Floats:
     sides = boxes[:, 2:] - boxes[:, :2]
     longest = sides.max(axis=1, keepdims=True)
     corner = boxes[:, :2] + sides * np.float32(0.5) - longest * np.float32(0.5)
-    return np.hstack([corner, corner + longest])
+    return np.concatenate([corner, corner + longest], axis=1)

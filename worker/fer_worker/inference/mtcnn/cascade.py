@@ -56,8 +56,9 @@ class Cascade:
         self.known: NDArray[Any] = np.empty(0, _CANDIDATE)
 
     def add(self, proposals: Candidates) -> None:
-        """Add what P-Net proposes on a level finer than all those before."""
-        known = np.full(len(proposals) + len(self.known), np.nan, _CANDIDATE)
+        """Add what P-Net proposes on levels finer than all those before."""
+        known = np.empty(len(proposals) + len(self.known), _CANDIDATE)
+        known.view(np.float32).fill(np.nan)
         known[len(proposals) :] = self.known
         added = known[: len(proposals)]
         added["proposed"], added["proposed_score"] = proposals.boxes, proposals.scores
@@ -77,6 +78,8 @@ class Cascade:
             known["refined"][asked] = squared(regressed(boxes, answers.regressions, pixel=1))
             known["refined_score"][asked] = answers.scores
         passed = np.flatnonzero(known["refined_score"] > REFINE_THRESHOLD)
+        if not len(passed):
+            return passed
         candidates = known[passed]
         return passed[
             self._ops.suppress_by_union(candidates["proposed"], candidates["refined_score"], 0.7)
@@ -125,7 +128,10 @@ class Cascade:
         """Show candidates to R-Net or O-Net."""
         corners = _pixels(boxes, self._picture.height, self._picture.width)
         # A box wholly outside the picture has nothing to score. facenet-pytorch fails there.
-        visible = np.flatnonzero((corners[:, 2:] > corners[:, :2]).all(axis=1))
+        is_visible = (corners[:, 2:] > corners[:, :2]).all(axis=1)
+        if is_visible.all():
+            return network(self._picture, corners, threshold)
+        visible = np.flatnonzero(is_visible)
         answers = Scores(*(np.zeros((len(boxes), *of), np.float32) for of in ((), (4,), (10,))))
         if len(visible):
             seen = network(self._picture, corners[visible], threshold)

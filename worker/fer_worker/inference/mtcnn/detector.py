@@ -35,8 +35,7 @@ def detect_faces(
     """
     picture = Picture(image)
     cascade = Cascade(picture, ops, min_probability)
-    for scale in reversed(pyramid_scales(picture.height, picture.width, min_face_size)):
-        cascade.add(propose(picture, ops, scale))
+    cascade.add(propose(picture, ops, pyramid_scales(picture.height, picture.width, min_face_size)))
     refined = cascade.refine()
     cascade.output(refined)
     return cascade.found(cascade.faces(refined))

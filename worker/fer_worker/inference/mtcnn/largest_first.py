@@ -62,15 +62,14 @@ def detect_largest_face(
 
     while levels and (largest is None or largest.side < CELL / levels[0] * _GROWTH):
         coarse = list(takewhile(lambda scale: scale * shorter < _COARSE_SIDE, levels))
-        for _ in coarse or range(1):
-            cascade.add(propose(picture, ops, levels.popleft()))
+        scales = [levels.popleft() for _ in coarse or range(1)]
+        cascade.add(propose(picture, ops, scales[::-1]))
         largest = _settle(cascade)
 
     if largest is None:
         return cascade.found(np.empty(0, np.int64))
     if levels:
-        for scale in levels:
-            cascade.add(propose(picture, ops, scale, largest.region))
+        cascade.add(propose(picture, ops, list(reversed(levels)), largest.region))
         if _settle(cascade) != largest:
             return detect_faces(image, ops, min_face_size, min_probability)[:1]
     return largest.face
@@ -104,6 +103,8 @@ def _settle(cascade: Cascade) -> _Largest | None:
     while True:
         largest = _largest(cascade, refined)
         waiting = refined[np.isnan(cascade.known["face_score"][refined])]
+        if not len(waiting):
+            return largest
         asked = waiting[_matter(cascade.known["refined"][waiting], largest)]
         if not len(asked):
             return largest
@@ -112,6 +113,8 @@ def _settle(cascade: Cascade) -> _Largest | None:
 
 def _largest(cascade: Cascade, refined: Indices) -> _Largest | None:
     """The largest face of those that O-Net has seen."""
+    if not len(cascade.accepted(refined)):
+        return None
     face = cascade.found(cascade.faces(refined)[:1])
     if not len(face):
         return None

@@ -1,5 +1,6 @@
-"""The cascade's first stage: P-Net over a level of the pyramid, or over a part of it."""
+"""The cascade's first stage: P-Net over levels of the pyramid, or over a part of them."""
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -12,34 +13,49 @@ PROPOSAL_THRESHOLD: Final = 0.6
 
 
 def propose(
-    picture: Picture, ops: DetectorOps, scale: float, region: Floats | None = None
+    picture: Picture, ops: DetectorOps, scales: Sequence[float], region: Floats | None = None
 ) -> Candidates:
-    """Cells of one level that look like a face, moved to where P-Net sees it, made square.
+    """Cells of some levels that look like a face, moved to where P-Net sees it, made square.
 
-    facenet-pytorch then lets the cells of all levels suppress each other at an IoU of 0.7. That
-    never happens: within a level they overlap by 0.5 at most, and between levels, whole pixels
-    included, by 0.64 (sides of 12 and 15 px; smallest face of at least 12 px). So it only sorts.
+    Cells of a level suppress each other. facenet-pytorch then lets those of all levels do so at an
+    IoU of 0.7. That never happens: within a level they overlap by 0.5 at most, and between levels,
+    whole pixels included, by 0.64 (sides of 12 and 15 px; smallest face of at least 12 px). So it
+    only sorts.
 
     Args:
         picture: the picture.
         ops: of which P-Net is asked.
-        scale: the level's.
+        scales: of the levels. They are handled together, since numpy takes longer to begin than to
+            compute.
         region: (4,) x1, y1, x2, y2 in pixels of the picture: only cells around it are looked at.
 
     Returns:
-        Proposals, highest score first; of equal ones in the order of rows, then columns.
+        Proposals, highest score first; of equal ones those of the first level first, in the order
+        of rows, then columns.
     """
-    window = _around(region, scale, picture.level_size(scale))
-    if min(window.right - window.left, window.bottom - window.top) < CELL:
+    windows = [_around(region, scale, picture.level_size(scale)) for scale in scales]
+    levels = [
+        (scale, ops.cells(picture, scale, window, PROPOSAL_THRESHOLD))
+        for scale, window in zip(scales, windows, strict=True)
+        if min(window.right - window.left, window.bottom - window.top) >= CELL
+    ]
+    if not levels:
         return Candidates(np.empty((0, 4), np.float32), np.empty(0, np.float32))
-    found = ops.cells(picture, scale, window, PROPOSAL_THRESHOLD)
+    counts = [len(cells.scores) for _, cells in levels]
+    scale_of = np.repeat(np.array([scale for scale, _ in levels], np.float32), counts)[:, None]
+    corners = np.concatenate([cells.corners for _, cells in levels])
+    scores = np.concatenate([cells.scores for _, cells in levels])
+    regressions = np.concatenate([cells.regressions for _, cells in levels])
     # The +1 and the missing -1 are the Caffe original's, which counted pixels from 1.
-    boxes = np.hstack(
-        [np.floor((found.corners + 1) / scale), np.floor((found.corners + CELL) / scale)]
+    boxes = np.concatenate(
+        [np.floor((corners + 1) / scale_of), np.floor((corners + CELL) / scale_of)], axis=1
     )
-    kept = ops.suppress_by_union(boxes, found.scores, 0.5)
-    moved = regressed(boxes[kept], found.regressions[kept], pixel=0)
-    return Candidates(squared(moved), found.scores[kept])
+    # Each level is moved where no other one is: in whole pixels, which float32 has up to 2^24.
+    beyond = np.float32(2 * max(picture.height, picture.width))
+    apart = np.repeat(np.arange(len(levels), dtype=np.float32) * beyond, counts)[:, None]
+    kept = ops.suppress_by_union(boxes + apart, scores, 0.5)
+    moved = regressed(boxes[kept], regressions[kept], pixel=0)
+    return Candidates(squared(moved), scores[kept])
 
 
 def _around(region: Floats | None, scale: float, size: tuple[int, int]) -> Window:
