@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.operations import STRIDE, Cells, Scores
-from fer_worker.inference.mtcnn.pyramid import Picture, Window
+from fer_worker.inference.mtcnn.pyramid import Level, Picture, Window
 from fer_worker.inference.weights import Weights
 
 Floats = NDArray[np.float32]
@@ -93,14 +94,22 @@ class NumpyOps:
     rnet: Network
     onet: Network
 
-    def cells(self, picture: Picture, scale: float, window: Window, threshold: float) -> Cells:
-        probabilities, regressions = self.pnet(level_of(picture, scale, window))
-        face = probabilities[0, 1]
-        rows, columns = np.nonzero(face >= threshold)
-        corners = np.stack([columns, rows], axis=1) * STRIDE + (window.left, window.top)
-        return Cells(
-            corners.astype(np.float32), face[rows, columns], regressions[0, :, rows, columns]
-        )
+    def cells(self, picture: Picture, levels: Sequence[Level], threshold: float) -> Cells:
+        found: list[list[NDArray[Any]]] = []
+        for number, (scale, window) in enumerate(levels):
+            probabilities, regressions = self.pnet(level_of(picture, scale, window))
+            face = probabilities[0, 1]
+            rows, columns = np.nonzero(face >= threshold)
+            corners = np.stack([columns, rows], axis=1) * STRIDE + (window.left, window.top)
+            found.append(
+                [
+                    np.full(len(rows), number),
+                    corners.astype(np.float32),
+                    face[rows, columns],
+                    regressions[0, :, rows, columns],
+                ]
+            )
+        return Cells(*map(np.concatenate, zip(*found, strict=True)))
 
     def refine(self, picture: Picture, corners: NDArray[np.int32], threshold: float) -> Scores:
         probabilities, regressions = self.rnet(crops_of(picture, corners, 24))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from fer_client.errors import EngineError
 from fer_worker.inference.factory import create_engine
-from fer_worker.inference.mtcnn.pyramid import Picture, Window
+from fer_worker.inference.mtcnn.pyramid import Level, Picture, Window
 from fer_worker.inference.native import kernels
 from fer_worker.inference.native.library import Library
 from fer_worker.inference.native.operations import NativeOps
@@ -85,8 +85,8 @@ def test_cells_of_a_window_are_those_of_numpy(
     window = Window(left, top, columns, rows)
     if data.draw(st.booleans()):  # one that ends within the level, after even numbers of pixels
         window = Window(left, top, left + (columns - left) // 2 * 2, top + (rows - top) // 2 * 2)
-    expected = on_numpy.cells(picture, scale, window, 1e-12)
-    cells = compiled.cells(picture, scale, window, 1e-12)
+    expected = on_numpy.cells(picture, [Level(scale, window)], 1e-12)
+    cells = compiled.cells(picture, [Level(scale, window)], 1e-12)
     assert np.array_equal(cells.corners, expected.corners)
     np.testing.assert_allclose(cells.scores, expected.scores, atol=5e-6)
     np.testing.assert_allclose(cells.regressions, expected.regressions, atol=2e-6)
@@ -100,8 +100,8 @@ def test_cells_of_photographs_are_those_of_numpy(
         picture = Picture(image)
         for scale in (0.6, 0.3):
             window = Window(0, 0, *picture.level_size(scale))
-            expected = on_numpy.cells(picture, scale, window, 0.6)
-            cells = compiled.cells(picture, scale, window, 0.6)
+            expected = on_numpy.cells(picture, [Level(scale, window)], 0.6)
+            cells = compiled.cells(picture, [Level(scale, window)], 0.6)
             assert np.array_equal(cells.corners, expected.corners)
             np.testing.assert_allclose(cells.scores, expected.scores, atol=5e-6)
             np.testing.assert_allclose(cells.regressions, expected.regressions, atol=2e-6)
@@ -121,7 +121,7 @@ def test_guesses_in_bfloat16_decide_nothing(views: Views, kernel: str) -> None:
         for scale in (0.6, 0.43, 0.3, 0.15):
             window = Window(0, 0, *picture.level_size(scale))
             guessed, expected = (
-                one.cells(picture, scale, window, 0.6) for one in (guessing, exact)
+                one.cells(picture, [Level(scale, window)], 0.6) for one in (guessing, exact)
             )
             assert np.array_equal(guessed.corners, expected.corners)
             assert np.array_equal(guessed.scores, expected.scores)
@@ -212,7 +212,7 @@ def test_what_does_not_lie_in_the_picture_never_reaches_the_compiled_code(
             compiled.refine(picture, np.array([corner], np.int32), 0.7)
     for window in (Window(0, 0, 10, 30), Window(0, 0, 38, 30), Window(-2, 0, 30, 30)):
         with pytest.raises(ValueError, match="in "):
-            compiled.cells(picture, 0.6, window, 0.6)
+            compiled.cells(picture, [Level(0.6, window)], 0.6)
 
 
 @pytest.mark.parametrize("count", [1, 2, 9])

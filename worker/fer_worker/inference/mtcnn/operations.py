@@ -1,5 +1,6 @@
 """The heavy steps of the cascade, and the boxes (see `boxes`) that pass between them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -7,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.boxes import Floats, Indices, Mask
-from fer_worker.inference.mtcnn.pyramid import Picture, Window
+from fer_worker.inference.mtcnn.pyramid import Level, Picture
 
 STRIDE: Final = 2
 """Pixels of a level from one cell of P-Net to the next."""
@@ -15,8 +16,10 @@ STRIDE: Final = 2
 
 @dataclass(frozen=True)
 class Cells:
-    """What P-Net says of cells of a level: N of them, row by row."""
+    """What P-Net says of cells of some levels: N of them, level by level, row by row."""
 
+    levels: Indices
+    """(N,) which of the levels."""
     corners: Floats
     """(N, 2) column and row in the level of a cell's first pixel."""
     scores: Floats
@@ -45,13 +48,12 @@ class DetectorOps(Protocol):
     to the last bit.
     """
 
-    def cells(self, picture: Picture, scale: float, window: Window, threshold: float) -> Cells:
-        """P-Net: cells of a level that look like a face.
+    def cells(self, picture: Picture, levels: Sequence[Level], threshold: float) -> Cells:
+        """P-Net: cells of some levels that look like a face.
 
         Args:
             picture: the picture.
-            scale: the level's.
-            window: the part of the level to look at, 12 pixels or more a side. It begins at even
+            levels: where to look. A window has 12 pixels or more per side. It begins at even
                 pixels, and ends at even ones or where the level ends.
             threshold: the least score of the cells wanted.
         """

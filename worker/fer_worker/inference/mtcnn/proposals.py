@@ -7,7 +7,7 @@ import numpy as np
 
 from fer_worker.inference.mtcnn.boxes import Floats, regressed, squared
 from fer_worker.inference.mtcnn.operations import Candidates, DetectorOps
-from fer_worker.inference.mtcnn.pyramid import CELL, Picture, Window
+from fer_worker.inference.mtcnn.pyramid import CELL, Level, Picture, Window
 
 PROPOSAL_THRESHOLD: Final = 0.6
 
@@ -35,27 +35,24 @@ def propose(
     """
     windows = [_around(region, scale, picture.level_size(scale)) for scale in scales]
     levels = [
-        (scale, ops.cells(picture, scale, window, PROPOSAL_THRESHOLD))
+        Level(scale, window)
         for scale, window in zip(scales, windows, strict=True)
         if min(window.right - window.left, window.bottom - window.top) >= CELL
     ]
     if not levels:
         return Candidates(np.empty((0, 4), np.float32), np.empty(0, np.float32))
-    counts = [len(cells.scores) for _, cells in levels]
-    scale_of = np.repeat(np.array([scale for scale, _ in levels], np.float32), counts)[:, None]
-    corners = np.concatenate([cells.corners for _, cells in levels])
-    scores = np.concatenate([cells.scores for _, cells in levels])
-    regressions = np.concatenate([cells.regressions for _, cells in levels])
+    found = ops.cells(picture, levels, PROPOSAL_THRESHOLD)
+    scale = np.array([level.scale for level in levels], np.float32)[found.levels, None]
     # The +1 and the missing -1 are the Caffe original's, which counted pixels from 1.
     boxes = np.concatenate(
-        [np.floor((corners + 1) / scale_of), np.floor((corners + CELL) / scale_of)], axis=1
+        [np.floor((found.corners + 1) / scale), np.floor((found.corners + CELL) / scale)], axis=1
     )
     # Each level is moved where no other one is: in whole pixels, which float32 has up to 2^24.
     beyond = np.float32(2 * max(picture.height, picture.width))
-    apart = np.repeat(np.arange(len(levels), dtype=np.float32) * beyond, counts)[:, None]
-    kept = ops.suppress_by_union(boxes + apart, scores, 0.5)
-    moved = regressed(boxes[kept], regressions[kept], pixel=0)
-    return Candidates(squared(moved), scores[kept])
+    apart = found.levels.astype(np.float32)[:, None] * beyond
+    kept = ops.suppress_by_union(boxes + apart, found.scores, 0.5)
+    moved = regressed(boxes[kept], found.regressions[kept], pixel=0)
+    return Candidates(squared(moved), found.scores[kept])
 
 
 def _around(region: Floats | None, scale: float, size: tuple[int, int]) -> Window:

@@ -28,6 +28,13 @@ class Window(NamedTuple):
     bottom: int
 
 
+class Level(NamedTuple):
+    """A level of the pyramid, or a part of it."""
+
+    scale: float
+    window: Window
+
+
 def pyramid_scales(height: int, width: int, min_face_size: int) -> list[float]:
     """Scales at which P-Net's cell spans faces from `min_face_size` pixels up, finest first.
 

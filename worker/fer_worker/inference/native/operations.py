@@ -1,13 +1,13 @@
 """The networks and the suppression, on the compiled code."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.boxes import Floats, Indices
 from fer_worker.inference.mtcnn.operations import STRIDE, Cells, Scores
-from fer_worker.inference.mtcnn.pyramid import Picture, Window
+from fer_worker.inference.mtcnn.pyramid import Level, Picture
 from fer_worker.inference.native.library import Library
 from fer_worker.inference.native.packing import pack_emotion, pack_onet, pack_pnet, pack_rnet
 from fer_worker.inference.weights import Weights
@@ -32,13 +32,20 @@ class NativeOps:
         self._onet = pack_onet(weights["onet"])
         self._emotion = pack_emotion(weights["emotion"])
 
-    def cells(self, picture: Picture, scale: float, window: Window, threshold: float) -> Cells:
+    def cells(self, picture: Picture, levels: Sequence[Level], threshold: float) -> Cells:
         """Run P-Net; see `DetectorOps.cells`."""
-        found = self._library.propose(picture, scale, window, self._pnet, _surplus(threshold))
+        each = [
+            self._library.propose(picture, scale, window, self._pnet, _surplus(threshold))
+            for scale, window in levels
+        ]
+        of_level = np.repeat(np.arange(len(levels)), [len(found) for found in each])
+        found = np.concatenate(each)
         scores = _probabilities(found[:, 2])
-        found, scores = found[scores >= threshold], scores[scores >= threshold]
-        corners = found[:, :2] * np.float32(STRIDE) + np.array(window[:2], np.float32)
-        return Cells(corners, scores, found[:, 3:])
+        sure = np.flatnonzero(scores >= threshold)
+        found, of_level = found[sure], of_level[sure]
+        first = np.array([window[:2] for _, window in levels], np.float32)
+        corners = found[:, :2] * np.float32(STRIDE) + first[of_level]
+        return Cells(of_level, corners, scores[sure], found[:, 3:])
 
     def refine(self, picture: Picture, corners: NDArray[np.int32], threshold: float) -> Scores:
         """Run R-Net; see `DetectorOps.refine`."""
