@@ -109,6 +109,21 @@ def test_cells_of_photographs_are_those_of_numpy(
     assert found > 100
 
 
+def test_levels_together_are_what_each_is_alone(compiled: NativeOps, views: Views) -> None:
+    for image in views(3):
+        picture = Picture(image)
+        levels = [Level(s, Window(0, 0, *picture.level_size(s))) for s in (0.6, 0.3, 0.05, 0.1)]
+        levels.insert(2, Level(0.5, Window(2, 4, 34, 36)))
+        together = compiled.cells(picture, levels, 0.3)
+        for number, level in enumerate(levels):
+            alone, of_it = compiled.cells(picture, [level], 0.3), together.levels == number
+            assert np.array_equal(together.corners[of_it], alone.corners)
+            assert np.array_equal(together.scores[of_it], alone.scores)
+            assert np.array_equal(together.regressions[of_it], alone.regressions)
+        assert np.array_equal(together.levels, np.sort(together.levels))
+        assert len(set(together.levels)) > 2
+
+
 @pytest.mark.parametrize("kernel", ["avx512_bf16", "amx_bf16"])
 def test_guesses_in_bfloat16_decide_nothing(views: Views, kernel: str) -> None:
     try:

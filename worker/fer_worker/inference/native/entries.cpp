@@ -107,9 +107,10 @@ int64_t kernels_time(int kernel) try {
         corners.insert(corners.end(), {0, 0, 48, 48});
 
     const Kernels &run = choices[kernel].kernels;
-    const Level level{columns, rows, 0, 0, columns, rows};
+    const Level level{columns, rows, 0, 0, columns, rows, 1};
+    int64_t found;
     const auto start = std::chrono::steady_clock::now();
-    run.propose(picture, level, weights.data(), 1, answers.data(), 1);
+    run.propose(picture, &level, 1, weights.data(), 1, answers.data(), &found);
     run.refine(picture, corners.data(), candidates, weights.data(), 1, answers.data());
     run.refine(picture, corners.data(), again, weights.data(), 0, answers.data());
     const auto time = std::chrono::steady_clock::now() - start;
@@ -118,20 +119,19 @@ int64_t kernels_time(int kernel) try {
     return INT64_MAX;
 }
 
-/// P-Net over a window of the picture at `columns` x `rows` pixels: cells that look like a face.
+/// P-Net over windows of the picture at other sizes: cells that look like a face. Returns 0, or -1
+/// where memory is short.
 ///
-/// Returns how many there are, or -1 where memory is short. left, top, right, bottom: the window,
-/// in pixels of the level; its sides have 11 at least. least: log(p / (1 - p)) of the least
-/// probability p. cells: (room, 7) column and row in the window, log(p / (1 - p)), regression; row
-/// by row.
-int64_t mtcnn_propose(int kernel, const uint8_t *pixels, int64_t height, int64_t width,
-                      int is_reversed, int64_t columns, int64_t rows, int64_t left, int64_t top,
-                      int64_t right, int64_t bottom, const float *weights, float least,
-                      float *cells, int64_t room) try {
+/// levels: (count, 7), see `Level`; a window's sides have 11 pixels at least. least: log(p / (1 -
+/// p)) of the least probability p. cells: (sum of rooms, 7) column and row in the window, log(p /
+/// (1 - p)), regression; row by row, each level at the beginning of its room. found: (count,) how
+/// many each level has; those for which there is no room are only counted.
+int mtcnn_propose(int kernel, const uint8_t *pixels, int64_t height, int64_t width, int is_reversed,
+                  const Level *levels, int64_t count, const float *weights, float least,
+                  float *cells, int64_t *found) try {
     const Picture picture{pixels, size_t(height), size_t(width), bool(is_reversed)};
-    const Level level{columns, rows, left, top, right, bottom};
-    return int64_t(
-        choices[kernel].kernels.propose(picture, level, weights, least, cells, size_t(room)));
+    choices[kernel].kernels.propose(picture, levels, size_t(count), weights, least, cells, found);
+    return 0;
 } catch (const std::bad_alloc &) {
     return -1;
 }

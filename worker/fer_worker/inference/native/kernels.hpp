@@ -16,15 +16,16 @@ struct Picture {
     bool is_reversed; // its channels
 };
 
-/// A picture at `columns` x `rows` pixels, and a window of it in those pixels.
+/// A picture at `columns` x `rows` pixels, a window of it in those pixels, and for how many of its
+/// cells there is room.
 struct Level {
-    int64_t columns, rows, left, top, right, bottom;
+    int64_t columns, rows, left, top, right, bottom, room;
 };
 
 /// See entries.cpp for the arguments.
 struct Kernels {
-    size_t (*propose)(const Picture &, const Level &, const float *weights, float least,
-                      float *cells, size_t room);
+    void (*propose)(const Picture &, const Level *levels, size_t count, const float *weights,
+                    float least, float *cells, int64_t *found);
     void (*refine)(const Picture &, const int32_t *corners, size_t count, const float *weights,
                    float least, float *answers);
     void (*output)(const Picture &, const int32_t *corners, size_t count, const float *weights,

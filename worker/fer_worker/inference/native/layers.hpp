@@ -193,19 +193,20 @@ __attribute__((always_inline)) inline void multiply_tiles() {
                  : "memory");
 }
 
-/// While there is one, this thread's tiles are cut for rows of two layers: 0 to 3 for the first, 4
-/// to 7 for the second. Of each four, two are sums, one is taps and one is weights.
+/// How this thread's tiles are cut for rows of two layers: 0 to 3 for the first, 4 to 7 for the
+/// second. Of each four, two are sums, one is taps and one is weights.
 class Tiles {
   public:
     template <class One, class Two> Tiles(const One &, int one_count, const Two &, int two_count) {
-        Shapes shapes;
-        shapes.cut<Tiling<One>>(0, one_count);
-        shapes.cut<Tiling<Two>>(4, two_count);
-        asm volatile("ldtilecfg %0" ::"m"(shapes));
+        shapes_.cut<Tiling<One>>(0, one_count);
+        shapes_.cut<Tiling<Two>>(4, two_count);
     }
     ~Tiles() { asm volatile("tilerelease"); }
     Tiles(const Tiles &) = delete;
     Tiles &operator=(const Tiles &) = delete;
+
+    /// Cut them so, until others do it.
+    void use() const { asm volatile("ldtilecfg %0" ::"m"(shapes_)); }
 
   private:
     /// What the CPU is told of the tiles: bytes of a row, and rows.
@@ -223,6 +224,8 @@ class Tiles {
             rows[first + 3] = Tiling::pairs;
         }
     };
+
+    Shapes shapes_;
 };
 
 /// A row of `count` pixels of 16 * `vectors` channels, as `convolve_channels`, by the tiles from
@@ -278,6 +281,7 @@ void guess(const uint16_t *const *rows, int count, const Layer &layer, float *ou
 /// Without AMX there are none.
 struct Tiles {
     template <class One, class Two> Tiles(const One &, int, const Two &, int) {}
+    void use() const {}
 };
 
 template <int, class Layer>

@@ -1,6 +1,7 @@
 """The shared library, called by ctypes. What it is handed is checked here: C++ believes it."""
 
 import ctypes
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from fer_worker.inference.mtcnn.boxes import Floats, Indices
 from fer_worker.inference.mtcnn.operations import STRIDE
-from fer_worker.inference.mtcnn.pyramid import Picture, Window
+from fer_worker.inference.mtcnn.pyramid import Level, Picture, Window
 from fer_worker.inference.native.kernels import kernel_index, load_library
 from fer_worker.inference.types import INPUT_SIDE
 
@@ -32,8 +33,7 @@ class Library:
         library = load_library()
         self._kernel = kernel_index(library, kernel)
         self._propose = library.mtcnn_propose
-        self._propose.restype = _LONG
-        self._propose.argtypes = [*_PICTURE, *6 * [_LONG], _ARRAY, _FLOAT, _ARRAY, _LONG]
+        self._propose.argtypes = [*_PICTURE, _ARRAY, _LONG, _ARRAY, _FLOAT, _ARRAY, _ARRAY]
         self._score = library.mtcnn_score
         self._score.argtypes = [*_PICTURE, _ARRAY, _LONG, _INTEGER, _ARRAY, _FLOAT, _ARRAY]
         self._classify = library.emotion_classify
@@ -43,25 +43,43 @@ class Library:
         self._suppress.argtypes = [_ARRAY, _ARRAY, _LONG, _FLOAT, _FLOAT, _INTEGER, _ARRAY]
 
     def propose(
-        self, picture: Picture, scale: float, window: Window, weights: Floats, least: float
-    ) -> Floats:
-        """Run P-Net over a window of a level.
+        self, picture: Picture, levels: Sequence[Level], weights: Floats, least: float
+    ) -> list[Floats]:
+        """Run P-Net over windows of some levels. Together they take less than one by one.
 
         Args:
             picture: the picture.
-            scale: the level's.
-            window: of the level, in its pixels.
+            levels: which; windows in pixels of their level.
             weights: as `pack_pnet` lays them out.
             least: log(p / (1 - p)) of the least probability p of the cells wanted.
 
         Returns:
-            (N, 7) float32: a cell's column and row, counted from the window's first, its surplus
-            (the difference of the two logits), at least `least`, and its regression.
+            For each level (N, 7) float32: a cell's column and row, counted from the window's first,
+            its surplus (the difference of the two logits), at least `least`, and its regression.
 
         Raises:
-            ValueError: the window is not in the level, or has a side under 11 pixels.
+            ValueError: a window is not in its level, or has a side under 11 pixels.
             MemoryError: memory is short.
         """
+        asked = np.array([self._level(picture, *level) for level in levels], np.int64)
+        rooms = asked[:, -1]
+        cells = np.empty((rooms.sum(), 7), np.float32)  # untouched memory costs nothing
+        found = np.empty(len(asked), np.int64)
+        failed = self._propose(
+            *self._of(picture), _address(asked, np.int64), len(asked),
+            _address(weights, np.float32), least, _address(cells, np.float32),
+            _address(found, np.int64),
+        )  # fmt: skip
+        if failed:
+            raise MemoryError
+        begins = np.cumsum(rooms) - rooms
+        return [
+            cells[begin : begin + count]
+            for begin, count in zip(begins.tolist(), found.tolist(), strict=True)
+        ]
+
+    def _level(self, picture: Picture, scale: float, window: Window) -> tuple[int, ...]:
+        """What the library is told of a level."""
         columns, rows = (
             (side - 1) // STRIDE - 4
             for side in (window.right - window.left, window.bottom - window.top)
@@ -75,14 +93,7 @@ class Library:
         )
         if min(columns, rows) < 1 or window != inside:
             raise ValueError(f"{window} is too small, or not in a level of {size}")
-        found = np.empty((rows * columns, 7), np.float32)  # untouched memory costs nothing
-        count = self._propose(
-            *self._of(picture), *size, *window,
-            _address(weights, np.float32), least, _address(found, np.float32), len(found),
-        )  # fmt: skip
-        if count < 0:
-            raise MemoryError
-        return found[:count]
+        return (*size, *window, columns * rows)
 
     def score(
         self,

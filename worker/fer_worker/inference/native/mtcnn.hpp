@@ -151,6 +151,7 @@ class GuessingTail {
     float *pooled(int y) { return pooled_[y]; }
 
     template <class Found> void add(int y, float least, const Found &found) {
+        tiles_.use();
         shorten(pooled_[y], (columns_ + 4) * net_.first.channels, short_pooled_[y]);
         if (y >= 2) {
             const uint16_t *rows[] = {short_pooled_[y - 2], short_pooled_[y - 1], short_pooled_[y]};
@@ -204,51 +205,112 @@ class GuessingTail {
     Ring<3, uint16_t> short_pooled_, short_second_;
     Buffer<float> second_, third_, guesses_, heads_;
 };
+
+using BestTail = GuessingTail;
+#else
+using BestTail = Tail;
 #endif
 
 /// P-Net over a window of a level, row by row: what lies between its layers stays in the cache.
-///
-/// Returns how many cells reach the surplus `least`; as many as there is room for are written.
-size_t propose(const Picture &picture, const Level &level, const float *weights, float least,
-               float *cells, size_t room) {
-    const PNet net(weights);
-    const Bins across(0, int64_t(picture.width), level.columns, level.left, level.right);
-    const Bins down(0, int64_t(picture.height), level.rows, level.top, level.bottom);
-    const int height = int(down.size()), width = int(across.size());
-    Scratch scratch(picture.width, across.size());
-    Ring<4> planes[3] = {Ring<4>(width), Ring<4>(width), Ring<4>(width)};
-    Ring<2> first((width - 2) * net.first.channels);
-#ifdef __AVX512BF16__
-    GuessingTail tail(net, (width - 1) / 2);
-#else
-    Tail tail(net, (width - 1) / 2);
-#endif
-    size_t count = 0;
+class Search {
+  public:
+    /// Cells that reach the surplus `least` are written to `cells`, as many as it has room for.
+    Search(const Picture &picture, const Level &level, const float *weights, float least,
+           float *cells)
+        : picture_(picture), net_(weights),
+          across_(0, int64_t(picture.width), level.columns, level.left, level.right),
+          down_(0, int64_t(picture.height), level.rows, level.top, level.bottom),
+          height_(int(down_.size())), width_(int(across_.size())),
+          scratch_(picture.width, across_.size()),
+          planes_{Ring<4>(width_), Ring<4>(width_), Ring<4>(width_)},
+          first_((width_ - 2) * net_.first.channels), tail_(net_, (width_ - 1) / 2), least_(least),
+          cells_(cells), room_(level.room) {}
 
-    for (int y = 0, made = 0; y < (height - 1) / 2; y++) {
-        for (; made < smaller(2 * y + 4, height); made++)
-            average(picture, down, made, across, scratch,
-                    {planes[0][made], planes[1][made], planes[2][made]});
-
-        const int pair = smaller(2, height - 2 - 2 * y);
-        for (int top = 2 * y; top < 2 * y + pair; top++) {
-            const float *rows[9];
-            for (int row = 0; row < 9; row++)
-                rows[row] = planes[row % 3][top + row / 3];
-            convolve(rows, width - 2, net.first, first[top]);
-        }
-        const float *both[] = {first[2 * y], first[2 * y + 1]};
-        pool<2, net.first.channels>(both, pair, width - 2, tail.pooled(y));
-        tail.add(y, least, [&](int x, const Answer &answer) {
-            if (count < room) {
-                const Cell cell{float(x), float(y - 4), answer};
-                static_assert(sizeof cell == 7 * sizeof(float));
-                std::memcpy(cells + 7 * count, &cell, sizeof cell);
+    /// Go on as far as the picture's rows before `end` allow.
+    void advance(int64_t end) {
+        for (; y_ < (height_ - 1) / 2; y_++) {
+            for (; made_ < smaller(2 * y_ + 4, height_); made_++) {
+                if (down_.ends[made_] > end)
+                    return;
+                average(picture_, down_, made_, across_, scratch_,
+                        {planes_[0][made_], planes_[1][made_], planes_[2][made_]});
             }
-            count++;
-        });
+            const int pair = smaller(2, height_ - 2 - 2 * y_);
+            for (int top = 2 * y_; top < 2 * y_ + pair; top++) {
+                const float *rows[9];
+                for (int row = 0; row < 9; row++)
+                    rows[row] = planes_[row % 3][top + row / 3];
+                convolve(rows, width_ - 2, net_.first, first_[top]);
+            }
+            const float *both[] = {first_[2 * y_], first_[2 * y_ + 1]};
+            pool<2, decltype(net_.first)::channels>(both, pair, width_ - 2, tail_.pooled(y_));
+            tail_.add(y_, least_, [&](int x, const Answer &answer) {
+                if (found_ < room_) {
+                    const Cell cell{float(x), float(y_ - 4), answer};
+                    static_assert(sizeof cell == 7 * sizeof(float));
+                    std::memcpy(cells_ + 7 * found_, &cell, sizeof cell);
+                }
+                found_++;
+            });
+        }
     }
-    return count;
+
+    int64_t found() const { return found_; }
+
+    Search *next = nullptr; // of the next level
+
+  private:
+    const Picture &picture_;
+    const PNet net_;
+    const Bins across_, down_;
+    const int height_, width_;
+    Scratch scratch_;
+    Ring<4> planes_[3];
+    Ring<2> first_;
+    BestTail tail_;
+    const float least_;
+    float *const cells_;
+    const int64_t room_;
+    int y_ = 0, made_ = 0;
+    int64_t found_ = 0;
+};
+
+/// Searches, in the order in which they were added.
+struct Searches {
+    Search *first = nullptr, **end = &first;
+
+    void add(Search *search) {
+        *end = search;
+        end = &search->next;
+    }
+    Searches() = default;
+    Searches(const Searches &) = delete;
+    Searches &operator=(const Searches &) = delete;
+    ~Searches() {
+        while (Search *const search = first) {
+            first = search->next;
+            delete search;
+        }
+    }
+};
+
+/// P-Net over windows of several levels. All of them take in a strip of the picture before the
+/// next one, so that it is read once.
+void propose(const Picture &picture, const Level *levels, size_t count, const float *weights,
+             float least, float *cells, int64_t *found) {
+    constexpr int64_t strip = 1 << 18; // bytes: a share of any second cache
+    const int64_t height = int64_t(picture.height),
+                  rows = count > 1 ? 1 + strip / int64_t(3 * picture.width) : height;
+    Searches searches;
+    for (size_t i = 0; i < count; cells += 7 * levels[i++].room)
+        searches.add(new Search(picture, levels[i], weights, least, cells));
+    for (int64_t end = 0; end < height;) {
+        end = smaller(end + rows, height);
+        for (Search *search = searches.first; search; search = search->next)
+            search->advance(end);
+    }
+    for (Search *search = searches.first; search; search = search->next)
+        *found++ = search->found();
 }
 
 // ---- R-Net and O-Net ---------------------------------------------------------------------------
@@ -388,6 +450,7 @@ void score_by_guess(const Picture &picture, const int32_t *corners, size_t count
     const Buffer<uint16_t> second = shortened(net.second), third = shortened(net.third);
     Buffer<uint16_t> shorts(RNet::pooled_map + 16);
     const Tiles tiles(net.second, 9, net.third, 3); // pixels per row of their maps
+    tiles.use();
     for (size_t done = 0; done < count;) {
         const int some = int(smaller(size_t(group.MOST_AT_ONCE), count - done));
         Maps &spare = group.spare();

@@ -34,10 +34,7 @@ class NativeOps:
 
     def cells(self, picture: Picture, levels: Sequence[Level], threshold: float) -> Cells:
         """Run P-Net; see `DetectorOps.cells`."""
-        each = [
-            self._library.propose(picture, scale, window, self._pnet, _surplus(threshold))
-            for scale, window in levels
-        ]
+        each = self._library.propose(picture, levels, self._pnet, _surplus(threshold))
         of_level = np.repeat(np.arange(len(levels)), [len(found) for found in each])
         found = np.concatenate(each)
         scores = _probabilities(found[:, 2])
