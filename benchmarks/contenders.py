@@ -1,17 +1,27 @@
 """What competes. All do the same work: a JPEG file in, the faces and their emotions out."""
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import partial
+from typing import Final
 
 from benchmarks import fer_library
 from benchmarks.fer_library import Heights
 from fer_schemas import FaceSelection
+from fer_worker.inference.native.kernels import VARIABLE
 from fer_worker.inference.types import EngineOptions
 
 Analyze = Callable[[bytes], Heights]
 """Analyses a JPEG file. Called from several threads at once."""
+
+
+AVX2_ONLY: Final = {
+    VARIABLE: "avx2",
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+}
+"""Environment in which this worker's engine, torch and tensorflow use nothing beyond AVX2."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +32,8 @@ class Contender:
     """Called in each process with its number of threads."""
     processes: int
     threads: int
+    environment: Mapping[str, str] = field(default_factory=dict)
+    """Of its processes, beside what they inherit."""
 
 
 def fer(processes: int, threads: int) -> Contender:
@@ -29,11 +41,9 @@ def fer(processes: int, threads: int) -> Contender:
     return Contender(fer_library.load, processes, threads)
 
 
-def engine(
-    options: EngineOptions, processes: int, threads: int, kernel: str | None = None
-) -> Contender:
-    """This worker's engine, called as a worker process calls it; `None` chooses the kernel."""
-    return Contender(partial(_load_engine, options, kernel), processes, threads)
+def engine(options: EngineOptions, processes: int, threads: int) -> Contender:
+    """This worker's engine, called as a worker process calls it."""
+    return Contender(partial(_load_engine, options), processes, threads)
 
 
 def both_options(faces: FaceSelection) -> dict[str, EngineOptions]:
@@ -41,15 +51,12 @@ def both_options(faces: FaceSelection) -> dict[str, EngineOptions]:
     return {"compat": EngineOptions.as_fer(faces=faces), "default": EngineOptions(faces=faces)}
 
 
-def _load_engine(options: EngineOptions, kernel: str | None, threads: int) -> Analyze:
+def _load_engine(options: EngineOptions, threads: int) -> Analyze:
     # Not above: a process of another contender has no use for the kernels.
     from fer_worker.inference.factory import create_engine
     from fer_worker.inference.jpeg.decoding import decode_frame
-    from fer_worker.inference.native.kernels import VARIABLE
     from fer_worker.limits import FrameLimits
 
-    if kernel is not None:
-        os.environ[VARIABLE] = kernel
     loaded = create_engine(options)
     limits = FrameLimits()
 

@@ -5,6 +5,7 @@ are no matter of another's.
 """
 
 import multiprocessing
+import os
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -81,6 +82,7 @@ class Team:
 
 def _serve(contender: Contender, pipe: Pipe) -> None:
     """The target of a process: laps, until the pipe ends."""
+    os.environ.update(contender.environment)
     analyze = contender.load(contender.threads)
     with ThreadPoolExecutor(contender.threads) as pool:
         pipe.send("loaded")
