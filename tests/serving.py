@@ -272,6 +272,10 @@ def fer_worker_process(
     )
 
 
+ASK_AGAIN_S = 0.1
+"""Between two questions to a supervisor: each is a connection."""
+
+
 class RunningWorkers:
     """`fer-worker run` as a process."""
 
@@ -280,23 +284,32 @@ class RunningWorkers:
         self.log = log
         self.broker = broker
 
-    def statuses(self) -> list[SupervisorStatus]:
-        """What the supervisor says of itself; empty while it does not answer."""
-        with SupervisorClient(self.broker) as operator:
-            return [status for status in operator.statuses() if status.pid == self.process.pid]
-
     def status(self) -> SupervisorStatus:
         """What the supervisor says of itself, once it answers."""
-        return wait_until(self.statuses, 60, "the supervisor answers")[0]
+        return wait_until(self._status, 60, "the supervisor answers", ASK_AGAIN_S)
 
     def ready_pids(self) -> list[int]:
         """Worker processes that are ready, by the supervisor's own word."""
-        return [
-            process.pid
-            for status in self.statuses()
-            for process in status.processes
-            if process.state == "ready"
-        ]
+        status = self._status()
+        processes = status.processes if status else ()
+        return [process.pid for process in processes if process.state == "ready"]
+
+    def await_ready(self, processes: int) -> list[int]:
+        """Wait until exactly so many worker processes are ready; return their pids."""
+        pids: list[int] = []
+
+        def look() -> bool:
+            pids[:] = self.ready_pids()
+            return len(pids) == processes
+
+        wait_until(look, 60, f"ready processes: {processes}", ASK_AGAIN_S)
+        return pids
+
+    def _status(self) -> SupervisorStatus | None:
+        """None while it does not answer."""
+        with SupervisorClient(self.broker) as operator:
+            answers = operator.each_status()
+            return next((answer for answer in answers if answer.pid == self.process.pid), None)
 
 
 @contextmanager

@@ -9,13 +9,12 @@ is found, too: Kubernetes itself would drop it without a word.
 
 import json
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import yaml
-from cloudcoil.models.keda import v1alpha1 as keda
-from cloudcoil.models.prometheus_operator import v1 as prometheus
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, ValidationError
 
@@ -68,13 +67,11 @@ RABBITMQ_CLUSTER = resource(
     )
 )
 
-MODELS: dict[tuple[str, str], type[BaseModel]] = {
-    ("keda.sh/v1alpha1", "ScaledObject"): keda.ScaledObject,
-    ("keda.sh/v1alpha1", "TriggerAuthentication"): keda.TriggerAuthentication,
-    ("monitoring.coreos.com/v1", "PodMonitor"): prometheus.PodMonitor,
-    ("monitoring.coreos.com/v1", "ServiceMonitor"): prometheus.ServiceMonitor,
-    ("monitoring.coreos.com/v1", "PrometheusRule"): prometheus.PrometheusRule,
+MODELS = {
+    "keda.sh/v1alpha1": "cloudcoil.models.keda.v1alpha1",
+    "monitoring.coreos.com/v1": "cloudcoil.models.prometheus_operator.v1",
 }
+"""Modules of models, each of an API. They take seconds to import: only where they are needed."""
 
 
 def read(path: Path) -> list[Manifest]:
@@ -84,7 +81,8 @@ def read(path: Path) -> list[Manifest]:
 
 def problems(manifest: Manifest) -> Iterator[str]:
     """What Kubernetes or an operator would not take."""
-    if model := MODELS.get((manifest["apiVersion"], manifest["kind"])):
+    if models := MODELS.get(manifest["apiVersion"]):
+        model: type[BaseModel] = getattr(import_module(models), manifest["kind"])
         try:
             model.model_validate_json(json.dumps(manifest), strict=True, extra="forbid")
         except ValidationError as error:

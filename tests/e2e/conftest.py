@@ -9,14 +9,13 @@ from fer_client.config import BrokerConfig
 from fer_worker.admin.temporary_namespace import temporary_namespace
 from tests.gateways import RunningGateway, gateway
 from tests.serving import RunningWorkers, running
-from tests.waiting import wait_until
 
 
 @pytest.fixture
 def workers(broker: BrokerConfig, tmp_path: Path) -> Iterator[RunningWorkers]:
     """Two ready worker processes under a supervisor."""
     with running(tmp_path / "workers.log", broker, "--processes=2") as started:
-        wait_until(lambda: len(started.ready_pids()) == 2, 60, "two workers are ready")
+        started.await_ready(2)
         yield started
 
 
@@ -36,5 +35,5 @@ def served(own: BrokerConfig, tmp_path_factory: pytest.TempPathFactory) -> Itera
         gateway(folder / "gateway.log", own) as started,
     ):
         started.wait_until_connected()
-        wait_until(workers.ready_pids, 60, "the worker is ready")
+        workers.await_ready(1)
         yield started

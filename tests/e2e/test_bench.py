@@ -32,7 +32,7 @@ def busy(broker: BrokerConfig, tmp_path: Path) -> Iterator[RunningWorkers]:
     """Two worker processes that see a face as large as the frame, at once."""
     log = tmp_path / "workers.log"
     with running(log, broker, "--processes=2", "--threads=1", engine="SizeEngine") as started:
-        wait_until(lambda: len(started.ready_pids()) == 2, 60, "two workers are ready")
+        started.await_ready(2)
         yield started
 
 

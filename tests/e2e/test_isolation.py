@@ -13,7 +13,6 @@ from tests.gateways import gateway, uploads
 from tests.pages import ROOT
 from tests.serving import fer_worker_process, running
 from tests.traces import Trace
-from tests.waiting import wait_until
 
 pytestmark = [
     pytest.mark.broker,
@@ -53,7 +52,7 @@ def test_workers_and_a_sender(broker: BrokerConfig, tmp_path: Path) -> None:
     told = tmp_path / "told"
     told.mkdir()
     with running(tmp_path / "log", broker, *options, prefix=worker.prefix) as workers:
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two are ready")
+        workers.await_ready(2)
         done = fer_worker_process(
             "submit",
             *(f"--output={told}/rows.jsonl", f"--annotate={told}/annotated", str(FRAMES)),
@@ -77,7 +76,7 @@ def test_a_gateway(broker: BrokerConfig, tmp_path: Path, monkeypatch: pytest.Mon
         running(tmp_path / "log", broker, "--processes=1") as workers,
         gateway(tmp_path / "gateway.log", broker, prefix=trace.prefix) as served,
     ):
-        wait_until(workers.ready_pids, 60, "one is ready")
+        workers.await_ready(1)
         served.wait_until_connected()
         with served.client() as http:
             large = (FRAMES / "astronaut.jpg").read_bytes() + bytes(2**21)  # waits on the disk

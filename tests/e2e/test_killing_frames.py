@@ -25,7 +25,7 @@ def test_only_what_kills_is_poison_and_every_good_batch_is_answered(
         running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
         FerClient(broker) as client,
     ):
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        workers.await_ready(2)
         good, deadly = [], []
         for width in widths:
             good.append(client.submit([plain_jpeg(width)]))
@@ -34,7 +34,7 @@ def test_only_what_kills_is_poison_and_every_good_batch_is_answered(
         results = [future.result(200) for future in good]
         verdicts = [future.result(200) for future in deadly]
         wait_until(lambda: not any(map(sender.depth, working)), 60, "all is done")
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready again")
+        workers.await_ready(2)
     assert len(verdicts) == len(KILLING_HEIGHTS)
     assert [result.faces_areas for result in results] == [(width * 40,) for width in widths]
     for verdict in verdicts:
@@ -55,7 +55,7 @@ def test_of_20_killing_frames_among_2000_each_kills_one_worker_and_is_poison(
         ) as workers,
         FerClient(broker) as client,
     ):
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        workers.await_ready(2)
         good, deadly = {}, []
         for width in range(50, 2050):
             good[width] = client.submit([plain_jpeg(width, 30)])

@@ -22,7 +22,7 @@ def test_each_line_is_a_json_object_and_a_hundred_bad_messages_are_a_few_of_them
     log = tmp_path / "log"
     options = ("--processes=1", "--threads=1", "--log-format=json", "--log-level=debug")
     with running(log, broker, *options, engine="SizeEngine") as workers:
-        wait_until(workers.ready_pids, 60, "the worker is ready")
+        workers.await_ready(1)
         pids = {workers.process.pid, *workers.ready_pids()}
         for _ in range(100):
             sender.send(b"\xc1")

@@ -58,7 +58,7 @@ def test_metrics_count_the_work_of_all_processes_also_of_those_that_died(
         running(tmp_path / "log", broker, *options) as workers,
         FerClient(broker) as client,
     ):
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        workers.await_ready(2)
         assert ask(workers, "/readyz") == (200, "ready")
         for _ in range(4):
             client.analyze([sample("astronaut"), sample("broken")])
@@ -70,7 +70,7 @@ def test_metrics_count_the_work_of_all_processes_also_of_those_that_died(
         wait_until(
             lambda: values(workers).get("fer_worker_restarts_total") == 1, what="one has died"
         )
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "another has taken its place")
+        workers.await_ready(2)
         client.analyze([sample("astronaut"), sample("broken")])
         found = wait_until(
             lambda: (now := values(workers)).get("fer_worker_requests_total/partial") == 5 and now,
@@ -83,7 +83,7 @@ def test_metrics_count_the_work_of_all_processes_also_of_those_that_died(
         assert found["fer_worker_processes/ready"] == found["fer_worker_processes_desired"] == 2
         assert found["fer_worker_resident_memory_bytes/workers"] > 100e6
 
-        (status,) = workers.statuses()
+        status = workers.status()
         assert status.resident_bytes
         assert sorted(process.restarts for process in status.processes) == [0, 1]
         errors = [process.last_error for process in status.processes if process.restarts]
@@ -125,15 +125,15 @@ def test_more_processes_come_while_batches_wait_and_go_when_it_is_quiet(
         running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
         FerClient(broker) as client,
     ):
-        wait_until(lambda: len(workers.ready_pids()) == 1, 60, "one worker is ready")
+        workers.await_ready(1)
         assert workers.status().autoscale == (1, 3)
         futures = [client.submit([slow]) for _ in range(150)]
-        wait_until(lambda: len(workers.ready_pids()) == 3, 60, "three workers are ready")
+        workers.await_ready(3)
         refused = fer_worker("scale", "2", broker=broker)
         assert refused.returncode == 1
         assert "the supervisor decides by itself, between 1 and 3" in refused.stderr
         assert {future.result(60).status for future in futures} == {"success"}
-        wait_until(lambda: len(workers.ready_pids()) == 1, 60, "one worker is left")
+        workers.await_ready(1)
         assert "others take requests" not in workers.log.read_text()
         with running(tmp_path / "other", broker, "--processes=1", engine="FaultyEngine"):
             noticed = "others take requests, too (consumers: 1)"

@@ -81,7 +81,7 @@ def workers(
     arguments = ("--processes=1", f"--reply-pattern={PATTERN[1]}")
     with running(log, accounts.config("worker"), *arguments) as started:
         asked = RunningWorkers(started.process, log, accounts.config("operator"))
-        wait_until(lambda: len(asked.ready_pids()) == 1, 60, "the worker is ready")
+        asked.await_ready(1)
         yield asked
         assert "ACCESS_REFUSED" not in log.read_text()
 

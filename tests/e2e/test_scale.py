@@ -80,7 +80,7 @@ def small(broker: BrokerConfig, tmp_path: Path) -> Iterator[RunningWorkers]:
     """Two ready processes; there may be three."""
     options = ("--processes=2", "--max-processes=3", "--threads=1")
     with running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers:
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        workers.await_ready(2)
         before = workers.status()
         yield workers
         after = workers.status()

@@ -13,7 +13,6 @@ from fer_client.config import BrokerConfig
 from fer_client.errors import FerWorkerError
 from fer_worker.admin.supervisor_client import SupervisorClient
 from tests.serving import RunningWorkers, command, fer_worker, running
-from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(180)]
 
@@ -136,7 +135,7 @@ def secretive(
 def test_password_is_in_no_log_status_or_command_line_of_a_worker(
     secretive: RunningWorkers, broker: BrokerConfig
 ) -> None:
-    wait_until(secretive.ready_pids, 60, "the worker is ready")
+    secretive.await_ready(1)
     status = fer_worker("status", "--json", broker=broker)
     assert json.loads(status.stdout)["supervisors"]
     told = [status.stdout, secretive.log.read_text()]

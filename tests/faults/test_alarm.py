@@ -102,8 +102,7 @@ def test_waiting_for_a_confirm_is_not_taken_for_a_hang(
         FerClient(own_broker) as client,
         Sender(own_broker.urls[0], own_broker.namespace) as sender,
     ):
-        wait_until(workers.ready_pids, 60, "the worker is ready")
-        before = workers.ready_pids()
+        before = workers.await_ready(1)
         frames = {width: [plain_jpeg(width, SLOW_HEIGHT)] * 20 for width in (30, 40, 50)}
         futures = {width: client.submit(batch) for width, batch in frames.items()}
         wait_until(lambda: sender.depth("fer.frames") == 0, what="it has taken all of them")

@@ -43,14 +43,13 @@ def test_every_batch_is_answered_over_a_restart_of_the_broker(
         running(tmp_path / "workers.log", own_broker, "--processes=2") as workers,
         steady_load(own_broker) as load,
     ):
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
-        pids = workers.ready_pids()
+        pids = workers.await_ready(2)
         load.pile_up(100)
         end(node)
         time.sleep(away_s)  # the fault itself
         node.start()
         load.goes_on()
-        wait_until(lambda: workers.ready_pids() == pids, 60, "the same processes are at work")
+        assert workers.await_ready(2) == pids  # the same processes
 
 
 def test_workers_wait_for_a_broker_that_is_not_up_yet(
@@ -105,7 +104,7 @@ def test_password_that_is_changed_stops_the_workers_and_who_sends_to_them(
         running(tmp_path / "workers.log", own_broker, "--processes=2") as workers,
         streaming(Film([plain_jpeg(64)] * 2)) as camera,
     ):
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        workers.await_ready(2)
         line, environment = command("submit", camera, f"--output={rows}", broker=own_broker)
         with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as sending:
             wait_until(lambda: rows.exists() and rows.stat().st_size, 30, "rows are written")

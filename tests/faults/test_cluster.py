@@ -8,7 +8,6 @@ from fer_client.config import BrokerConfig
 from tests.cluster import Cluster
 from tests.faults.load import steady_load
 from tests.serving import running
-from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -21,10 +20,10 @@ def test_every_batch_is_answered_though_the_node_that_leads_is_killed(tmp_path: 
             running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
             steady_load(broker) as load,
         ):
-            wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+            workers.await_ready(2)
             leader = cluster.leader("fer.frames")
             load.pile_up(100)
             leader.kill()
             load.goes_on(timeout_s=100)
-            wait_until(lambda: len(workers.ready_pids()) == 2, 60, "both work on")
+            workers.await_ready(2)
             assert workers.status().restarts == 0

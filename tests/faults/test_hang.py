@@ -27,7 +27,7 @@ def test_frame_that_never_ends_is_dead_lettered_and_those_beside_it_are_answered
         running(tmp_path / "log", broker, *OPTIONS, engine="FaultyEngine") as workers,
         FerClient(broker) as client,
     ):
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        workers.await_ready(2)
         endless = client.submit([plain_jpeg(60, HANGING_HEIGHT)])
         futures = {width: client.submit([plain_jpeg(width)]) for width in range(50, 80)}
         for width, future in futures.items():
@@ -43,7 +43,7 @@ def test_requests_of_a_frozen_process_are_answered_by_others(
         running(tmp_path / "log", broker, *OPTIONS, engine="FaultyEngine") as workers,
         FerClient(broker) as client,
     ):
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        workers.await_ready(2)
         futures = {
             width: client.submit([plain_jpeg(width, SLOW_HEIGHT)] * 8) for width in range(50, 60)
         }
@@ -51,7 +51,7 @@ def test_requests_of_a_frozen_process_are_answered_by_others(
         os.kill(frozen, signal.SIGSTOP)
         for width, future in futures.items():
             assert future.result(100).faces_areas == (width * SLOW_HEIGHT,) * 8
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "the frozen one is replaced")
+        workers.await_ready(2)
         assert frozen not in workers.ready_pids()
 
 
@@ -92,8 +92,7 @@ def test_host_that_stood_still_kills_no_process_for_it(
         running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
         FerClient(broker) as client,
     ):
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
-        before = workers.ready_pids()
+        before = workers.await_ready(2)
         futures = {
             width: client.submit([plain_jpeg(width, SLOW_HEIGHT)] * 64) for width in (50, 60)
         }

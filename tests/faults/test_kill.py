@@ -10,7 +10,7 @@ from fer_client.config import BrokerConfig
 from tests.engines import SLOW_HEIGHT, plain_jpeg
 from tests.faults.load import steady_load
 from tests.leftovers import is_alive
-from tests.serving import RunningWorkers, running
+from tests.serving import running
 from tests.waiting import wait_until
 
 pytestmark = pytest.mark.broker
@@ -20,17 +20,6 @@ JPEGS = [plain_jpeg(width, SLOW_HEIGHT) for width in range(30, 80, 5)]
 """They take a tenth of a second each: a process that is killed is at work."""
 
 
-def two_ready(workers: RunningWorkers) -> list[int]:
-    pids: list[int] = []
-
-    def look() -> bool:
-        pids[:] = workers.ready_pids()
-        return len(pids) == 2
-
-    wait_until(look, 60, "two workers are ready")
-    return pids
-
-
 def test_every_batch_is_answered_though_a_worker_is_killed(
     broker: BrokerConfig, tmp_path: Path
 ) -> None:
@@ -38,11 +27,11 @@ def test_every_batch_is_answered_though_a_worker_is_killed(
         running(tmp_path / "workers.log", broker, "--processes=2", engine=ENGINE) as workers,
         steady_load(broker, JPEGS, per_s=10) as load,
     ):
-        victim = two_ready(workers)[0]
+        victim = workers.await_ready(2)[0]
         load.pile_up(40)
         os.kill(victim, signal.SIGKILL)
         load.goes_on()
-        assert victim not in two_ready(workers)
+        assert victim not in workers.await_ready(2)
     assert any(result.redelivered for result in load.results)
 
 
@@ -53,12 +42,12 @@ def test_every_batch_is_answered_though_all_workers_are_killed(
         running(tmp_path / "workers.log", broker, "--processes=2", engine=ENGINE) as workers,
         steady_load(broker, JPEGS, per_s=10) as load,
     ):
-        victims = two_ready(workers)
+        victims = workers.await_ready(2)
         load.pile_up(40)
         for victim in victims:
             os.kill(victim, signal.SIGKILL)
         load.goes_on()
-        assert not set(victims) & set(two_ready(workers))
+        assert not set(victims) & set(workers.await_ready(2))
     assert any(result.redelivered for result in load.results)
 
 
@@ -69,7 +58,7 @@ def test_workers_leave_with_a_killed_supervisor_and_its_successor_answers_the_re
         running(tmp_path / "workers.log", broker, "--processes=2", engine=ENGINE) as workers,
         steady_load(broker, JPEGS, per_s=10) as load,
     ):
-        pids = two_ready(workers)
+        pids = workers.await_ready(2)
         workers.process.kill()
         wait_until(lambda: not any(map(is_alive, pids)), 30, "the workers have left")
         with running(tmp_path / "next.log", broker, "--processes=2", engine=ENGINE):

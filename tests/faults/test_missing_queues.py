@@ -61,10 +61,10 @@ def test_a_deleted_queue_is_there_again_and_requests_are_answered(
 ) -> None:
     queue = f"{broker.namespace}.{name}"
     with running(tmp_path / "log", broker, "--processes=1", engine="FaultyEngine") as workers:
-        wait_until(workers.ready_pids, 60, "a worker is ready")
+        workers.await_ready(1)
         sender.channel.queue_delete(queue)
         wait_until(lambda: depth(broker, queue) == 0, WITHIN_S, "it is there again")
-        wait_until(workers.ready_pids, 30, "the worker takes requests")
+        workers.await_ready(1)
         assert sender.receive(sender.send(request(JPEG))).status is Status.SUCCESS
 
 

@@ -9,7 +9,6 @@ from fer_client.config import BrokerConfig
 from tests.cluster import Cluster
 from tests.faults.load import steady_load
 from tests.serving import running
-from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
@@ -34,7 +33,7 @@ def test_both_namespaces_answer_every_batch_though_a_node_that_leads_is_killed(
             for broker in brokers
         ]
         for each in workers:
-            wait_until(each.ready_pids, 60, "a worker of each namespace is ready")
+            each.await_ready(1)
         loads = [held.enter_context(steady_load(broker)) for broker in brokers]
         leader = cluster.leader(f"{NAMESPACES[0]}.frames")
         for load in loads:
@@ -43,5 +42,5 @@ def test_both_namespaces_answer_every_batch_though_a_node_that_leads_is_killed(
         for load in loads:
             load.goes_on(timeout_s=100)
         for each in workers:
-            wait_until(each.ready_pids, 60, "both work on")
+            each.await_ready(1)
             assert each.status().restarts == 0

@@ -27,7 +27,7 @@ def test_frame_that_kills_is_poison_and_50_good_ones_are_answered(
         running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
         FerClient(broker) as client,
     ):
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "two workers are ready")
+        workers.await_ready(2)
         good = [client.submit([plain_jpeg(width)]) for width in widths[:25]]
         deadly = client.submit([plain_jpeg(60, ABORTING_HEIGHT)])
         good += [client.submit([plain_jpeg(width)]) for width in widths[25:]]

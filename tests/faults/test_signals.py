@@ -28,10 +28,6 @@ WORKERS = "tests.workers"
 SLOW_JPEGS = [plain_jpeg(width, SLOW_HEIGHT) for width in range(30, 80, 5)]
 
 
-def await_ready(workers: RunningWorkers, processes: int) -> None:
-    wait_until(lambda: len(workers.ready_pids()) == processes, 60, "all processes are ready")
-
-
 def await_line(log: Path, words: str) -> None:
     wait_until(lambda: log.exists() and words in log.read_text(), 60, f"it logs {words}")
 
@@ -48,8 +44,8 @@ def test_sigterm_under_load_loses_nothing_and_answers_nothing_twice(
         running(tmp_path / "staying.log", broker, "--processes=1") as staying,
         steady_load(broker) as load,
     ):
-        await_ready(leaving, 2)
-        await_ready(staying, 1)
+        leaving.await_ready(2)
+        staying.await_ready(1)
         load.pile_up(100)
         leaving.process.terminate()
         assert leaving.process.wait(60) == 0
@@ -81,7 +77,7 @@ def test_second_sigterm_leaves_at_once_and_others_answer_the_rest(
         FerClient(broker) as client,
         Sender(broker.urls[0], broker.namespace) as sender,
     ):
-        await_ready(leaving, 2)
+        leaving.await_ready(2)
         (right,) = client.analyze([frame], timeout_s=60).frames
         # Four seconds of work for each process; two batches more than they take.
         futures = [client.submit([frame] * 20) for _ in range(6)]
@@ -107,7 +103,7 @@ def test_drain_that_takes_too_long_is_cut_short_and_said(
         running(tmp_path / "leaving.log", broker, *options, engine="FaultyEngine") as leaving,
         FerClient(broker) as client,
     ):
-        await_ready(leaving, 1)
+        leaving.await_ready(1)
         future = client.submit([frame] * 60)
         wait_until(lambda: leaving.status().processes[0].in_flight, 30, "it is taken")
         leaving.process.terminate()
@@ -148,14 +144,12 @@ def test_sighup_replaces_every_process_and_none_is_missing_meanwhile(
         Sender(broker.urls[0], broker.namespace) as sender,
         steady_load(broker) as load,
     ):
-        await_ready(workers, processes)
-        before = workers.ready_pids()
+        before = workers.await_ready(processes)
         watch = Watch(workers, sender, fewest=processes)
         workers.process.send_signal(signal.SIGHUP)
         watch.until_logged("(all processes are replaced)")
         assert watch.fewest == processes
-        await_ready(workers, processes)
-        assert not set(workers.ready_pids()) & set(before)
+        assert not set(workers.await_ready(processes)) & set(before)
         load.goes_on()
         load.finish()
     assert load.client.dropped == 0
@@ -169,7 +163,7 @@ def test_process_is_kept_until_a_successor_is_ready_though_the_first_one_dies(
         Sender(broker.urls[0], broker.namespace) as sender,
         steady_load(broker) as load,
     ):
-        await_ready(workers, 1)
+        workers.await_ready(1)
         watch = Watch(workers, sender, fewest=1)
         workers.process.send_signal(signal.SIGHUP)
         (successor,) = watch.until_logged(r"one after the other\n.*started process (\d+)")
@@ -190,7 +184,7 @@ def test_sigttin_adds_a_process_and_sigttou_takes_one_away(
         running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
         steady_load(broker, SLOW_JPEGS, per_s=10) as load,
     ):
-        await_ready(workers, 1)
+        workers.await_ready(1)
         for number, processes in (
             (signal.SIGTTIN, 2),
             (signal.SIGTTOU, 1),
@@ -200,16 +194,16 @@ def test_sigttin_adds_a_process_and_sigttou_takes_one_away(
             if number is signal.SIGTTOU:
                 load.pile_up(20)  # where batches wait, the broker gives none back
             workers.process.send_signal(number)
-            await_ready(workers, processes)
+            workers.await_ready(processes)
         load.goes_on()
         workers.process.send_signal(signal.SIGTTIN)
-        await_ready(workers, 2)
+        workers.await_ready(2)
         workers.process.send_signal(signal.SIGTTIN)
         wait_until(lambda: says(workers, "told to run 3 processes: not between 0 and 2: 3"))
         load.finish()
         for processes in (1, 0):
             workers.process.send_signal(signal.SIGTTOU)
-            await_ready(workers, processes)
+            workers.await_ready(processes)
         workers.process.send_signal(signal.SIGTTOU)
         wait_until(lambda: says(workers, "told to run -1 processes: not between 0 and 2: -1"))
         assert workers.status().restarts == 0
@@ -287,10 +281,8 @@ def test_the_end_of_its_terminal_that_is_told_twice_drains(
 
 def test_sighup_is_ignored_under_nohup(broker: BrokerConfig, tmp_path: Path) -> None:
     with running(tmp_path / "log", broker, "--processes=1", prefix=("nohup",)) as workers:
-        await_ready(workers, 1)
-        before = workers.ready_pids()
+        before = workers.await_ready(1)
         workers.process.send_signal(signal.SIGHUP)
         workers.process.send_signal(signal.SIGTTIN)  # heard after it
-        await_ready(workers, 2)
+        assert set(before) < set(workers.await_ready(2))
         assert not says(workers, "replacing")
-        assert set(before) < set(workers.ready_pids())

@@ -25,7 +25,7 @@ def test_processes_that_cannot_be_started_are_tried_again_and_harm_no_other(
         ) as workers,
         FerClient(broker) as client,
     ):
-        (first,) = wait_until(workers.ready_pids, 60, "a worker is ready")
+        (first,) = workers.await_ready(1)
         done = fer_worker("scale", "60", "--timeout=15", broker=broker)
         assert done.returncode == 5
         assert "no process can be started: Too many open files" in done.stderr
@@ -46,7 +46,7 @@ def test_where_every_frame_kills_the_host_is_to_blame_and_no_request(
         ]
 
     with running(log, broker, "--processes=1", "--prefetch=1", engine="DyingEngine") as workers:
-        wait_until(workers.ready_pids, 60, "a worker is ready")
+        workers.await_ready(1)
         for _ in range(8):
             sender.send(request(plain_jpeg(60)))
         wait_until(lambda: len(pauses()) >= 4, 60, "its process dies again and again")

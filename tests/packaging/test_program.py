@@ -90,7 +90,7 @@ def workers(user: User, broker: BrokerConfig, tmp_path: Path) -> Iterator[Runnin
         process = subprocess.Popen(line, stdout=output, stderr=output, process_group=0)
     workers = RunningWorkers(process, log, broker)
     try:
-        wait_until(lambda: len(workers.ready_pids()) == 2, 60, "both are ready")
+        workers.await_ready(2)
         yield workers
     finally:
         process.kill()

@@ -83,11 +83,19 @@ class SupervisorClient:
 
         The list is empty where the broker takes no messages; `blocked` says so then.
         """
+        return sorted(self.each_status(), key=lambda status: (status.host, status.pid))
+
+    def each_status(self) -> Iterator[SupervisorStatus]:
+        """Ask as `statuses`, and yield each answer as it comes: who knows whom to expect may stop.
+
+        Yields:
+            The status of one supervisor.
+        """
         self._ask(StatusQuery())
         closes = time.monotonic() + ROSTER_S
-        replies = self._read_until(lambda: closes)
-        found = [reply for reply in replies if isinstance(reply, SupervisorStatus)]
-        return sorted(found, key=lambda status: (status.host, status.pid))
+        for reply in self._read_until(lambda: closes):
+            if isinstance(reply, SupervisorStatus):
+                yield reply
 
     def scale(self, command: ScaleCommand, timeout_s: float) -> Iterator[ScaleReply]:
         """Have supervisors run another number of processes.
