@@ -10,6 +10,8 @@
 	promtool chromium strace rtsp-server clean wheels program sbom debian-12 debian-13 debian-bare
 
 BIN := .venv/bin
+# The tests start a thousand processes: what is ours is compiled once, not in each of them.
+unexport PYTHONDONTWRITEBYTECODE
 NATIVE := worker/fer_worker/inference/native
 BUILT_FROM := pyproject.toml client/pyproject.toml CMakeLists.txt constraints.txt $(wildcard $(NATIVE)/*.?pp)
 PYTEST_ARGS ?=

@@ -47,9 +47,12 @@ class Node:
         """Its AMQP URL."""
         return f"amqp://guest:guest@{HOST}:{self._ports.amqp}/"
 
-    def start(self) -> None:
-        """Start it; returns at once."""
+    def start(self, joins: "Node") -> None:
+        """Start it; returns at once. At its first start it joins the cluster of a node."""
         self._data_dir.mkdir(exist_ok=True)
+        (self._data_dir / "rabbitmq.conf").write_text(
+            f"cluster_formation.classic_config.nodes.1 = {joins.name}\n"
+        )
         self._processes = system.ProcessGroup(held=(self._ports.claim.fileno(),))
         with (self._data_dir / "rabbitmq.log").open("ab") as log:
             self._processes.spawn([self._server], self._environment, log)
@@ -101,13 +104,8 @@ class Cluster:
             )
             for node in self.nodes:
                 held.callback(node.kill)
-                node.start()
-            for node in self.nodes:
+                node.start(joins=self.nodes[0])
                 wait_until(node.answers, START_TIMEOUT_S, f"{node.name} answers")
-            first, *others = self.nodes
-            for node in others:
-                for step in (["stop_app"], ["join_cluster", first.name], ["start_app"]):
-                    node.rabbitmqctl(*step)
             self._held = held.pop_all()
         return self
 

@@ -6,7 +6,6 @@ python -m tests.workers FaultyEngine --processes=2
 import sys
 from functools import partial
 
-from fer_worker.cli.run import run
 from fer_worker.inference.types import Engine, EngineOptions
 from tests import engines
 
@@ -18,5 +17,7 @@ def create(name: str, options: EngineOptions, kernel: str | None) -> Engine:
 
 
 if __name__ == "__main__":
+    from fer_worker.cli.run import run  # not at the top: worker processes import this file, too
+
     engine, *arguments = sys.argv[1:]
     run.main(arguments, obj=partial(create, engine))

@@ -1,7 +1,6 @@
 """A broker, and a line to one, that a test may break."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 
@@ -10,22 +9,15 @@ from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.loops import declare_queues
 
 
-@contextmanager
-def node_with_queues() -> Iterator[EmbeddedBroker]:
-    """A node of one's own, with the queues of the default namespace."""
+@pytest.fixture(scope="module")
+def node() -> Iterator[EmbeddedBroker]:
+    """A node for one module, with the queues of the default namespace. Tests leave it at work."""
     with EmbeddedBroker() as own:
         # RabbitMQ 3.10 syncs what it knows of a new quorum queue only after some seconds: killed
         # sooner, the queue never finds its leader again. A clean restart puts that on disk.
         declare_queues(own.url)
         own.stop()
         own.start()
-        yield own
-
-
-@pytest.fixture
-def node() -> Iterator[EmbeddedBroker]:
-    """A node of a test's own."""
-    with node_with_queues() as own:
         yield own
 
 

@@ -18,7 +18,6 @@ from fer_worker.gateway.app import create_app
 from fer_worker.gateway.uploads import UploadHandler
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.engines import SLOW_HEIGHT, GatedEngine, SizeEngine, plain_jpeg
-from tests.faults.conftest import node_with_queues
 from tests.serving import Sender, fer_worker, running, serving, supervising
 from tests.waiting import wait_until
 
@@ -27,13 +26,6 @@ pytestmark = pytest.mark.broker
 PREFETCH = 4
 HANG_TIMEOUT_S = 2
 LARGE = 8_000_000
-
-
-@pytest.fixture(scope="module")
-def node() -> Iterator[EmbeddedBroker]:
-    """One for all tests here: they leave it as it was."""
-    with node_with_queues() as own:
-        yield own
 
 
 @contextmanager

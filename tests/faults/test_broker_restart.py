@@ -3,7 +3,8 @@
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,14 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 AWAY_S = 10
 """The pause between two attempts is at its longest after 8 s (9.3 s with all jitter)."""
+
+
+@contextmanager
+def changing_the_password_back(node: EmbeddedBroker) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        node.rabbitmqctl("change_password", "guest", "guest")
 
 
 def says(workers: RunningWorkers, words: str) -> bool:
@@ -101,6 +110,7 @@ def test_password_that_is_changed_stops_the_workers_and_who_sends_to_them(
 ) -> None:
     rows = tmp_path / "rows.jsonl"
     with (
+        changing_the_password_back(node),
         running(tmp_path / "workers.log", own_broker, "--processes=2") as workers,
         streaming(Film([plain_jpeg(64)] * 2)) as camera,
     ):

@@ -1,5 +1,9 @@
-"""Fault 8: one of three nodes is killed, the one that leads the queue of requests."""
+"""Fault 8: one of three nodes is killed, the one that leads the queue of requests.
 
+There are two namespaces, each with workers of its own, as where one queue is not enough.
+"""
+
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -11,19 +15,35 @@ from tests.serving import running
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
+NAMESPACES = ("fer", "fer-2")
 
-def test_every_batch_is_answered_though_the_node_that_leads_is_killed(tmp_path: Path) -> None:
-    with Cluster() as cluster:
-        broker = BrokerConfig(cluster.urls)
-        options = ("--processes=2", "--threads=1")
-        with (
-            running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers,
-            steady_load(broker) as load,
-        ):
-            workers.await_ready(2)
-            leader = cluster.leader("fer.frames")
+
+def test_both_namespaces_answer_every_batch_though_a_node_that_leads_is_killed(
+    tmp_path: Path,
+) -> None:
+    with Cluster() as cluster, ExitStack() as held:
+        brokers = [BrokerConfig(cluster.urls, namespace=name) for name in NAMESPACES]
+        workers = [
+            held.enter_context(
+                running(
+                    tmp_path / broker.namespace,
+                    broker,
+                    "--processes=1",
+                    "--threads=1",
+                    engine="FaultyEngine",
+                )
+            )
+            for broker in brokers
+        ]
+        for each in workers:
+            each.await_ready(1)
+        loads = [held.enter_context(steady_load(broker)) for broker in brokers]
+        leader = cluster.leader(f"{NAMESPACES[0]}.frames")
+        for load in loads:
             load.pile_up(100)
-            leader.kill()
+        leader.kill()
+        for load in loads:
             load.goes_on(timeout_s=100)
-            workers.await_ready(2)
-            assert workers.status().restarts == 0
+        for each in workers:
+            each.await_ready(1)
+            assert each.status().restarts == 0
