@@ -23,6 +23,7 @@ QUICK := tests/unit tests/contract tests/client
 TESTS := tests/faults tests/e2e tests/broker tests/client tests/contract tests/engine tests/fuzz tests/unit
 NATIVE_TESTS := tests/engine/test_compiled.py tests/unit/test_suppression.py tests/unit/test_frames.py \
 	tests/unit/test_hostile_frames.py tests/unit/test_damaged_frames.py
+LONG_TESTS := tests/faults/test_quarantine.py tests/e2e/test_killing_frames.py
 PYTEST := -m pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 help: ## this list
@@ -97,6 +98,7 @@ test-windows: .venv/dev.stamp rabbitmq ## Windows by Wine: kernels, commands, on
 
 soak: .venv/dev.stamp rabbitmq ## every fault at random under load, for SOAK_MINUTES=1; SOAK_SEED=7 repeats a choice
 	$(BIN)/python -m tests.soak
+	FER_WORKER_TEST_LONG=1 $(BIN)/python -m pytest -q -k "storm or killing" $(LONG_TESTS)
 
 test-reference: reference ## compare with the fer library itself (installs 8 GB); largest faces everywhere
 	.venv-reference/bin/python -m pytest -m reference $(PYTEST_ARGS)

@@ -1,4 +1,7 @@
-"""Killing requests and random deaths together: the innocent are answered, whatever dies."""
+"""Killing requests and random deaths together: the innocent are answered, whatever dies.
+
+FER_WORKER_TEST_LONG=1 makes the storm longer, as `make soak` does.
+"""
 
 import contextlib
 import os
@@ -22,10 +25,11 @@ from tests.waiting import wait_until
 
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(420)]
 
-CHAOS_S = 15.0
+LONG = bool(os.environ.get("FER_WORKER_TEST_LONG"))
+CHAOS_S, DEADLY_EVERY = (15.0, 15) if LONG else (6.0, 40)
 CUT_EVERY_S = 0.05
 KILL_EVERY_S = 1.0
-OPTIONS = ("--processes=2", "--threads=1", "--prefetch=4")
+OPTIONS = ("--processes=2", "--threads=2", "--prefetch=4")
 
 
 class Host:
@@ -59,7 +63,6 @@ def test_no_innocent_request_is_called_poison_in_a_storm_of_deaths(
     broker: BrokerConfig, tmp_path: Path
 ) -> None:
     chance = random.Random(7)
-    deadly_every = 15
     with contextlib.ExitStack() as held:
         client = held.enter_context(FerClient(broker))
         hosts = [Host(tmp_path / name, broker, held) for name in ("host-1", "host-2")]
@@ -69,8 +72,8 @@ def test_no_innocent_request_is_called_poison_in_a_storm_of_deaths(
         good, deadly = {}, []
         for number in range(150):
             good[50 + number] = client.submit([plain_jpeg(50 + number)])
-            if number % deadly_every == 0:
-                height = KILLING_HEIGHTS[number // deadly_every % len(KILLING_HEIGHTS)]
+            if number % DEADLY_EVERY == 0:
+                height = KILLING_HEIGHTS[number // DEADLY_EVERY % len(KILLING_HEIGHTS)]
                 deadly.append(client.submit([plain_jpeg(60, height)]))
         until, kill_at = time.monotonic() + CHAOS_S, 0.0
         while time.monotonic() < until:  # the faults themselves

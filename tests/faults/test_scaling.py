@@ -55,7 +55,7 @@ def test_no_batch_is_lost_while_scaling_and_each_answer_comes_when_it_is_true(
         workers.await_ready(1)
         for before, after in pairwise((1, 4, 2, 0, 3)):
             if before:
-                load.pile_up(40 * before)  # enough until the command is heard
+                load.pile_up(20 * before)  # enough until the command is heard
             with scaling(broker, str(after)) as scale:
                 assert scale.stdout is not None
                 said = scale.stdout.readline()
