@@ -20,9 +20,11 @@ Upload = tuple[str, tuple[str, bytes]]
 class RunningGateway:
     """`fer-worker gateway` as a process."""
 
-    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], log: Path, start: int = 0) -> None:
+        """Wait until it listens; its part of the log begins at byte `start`."""
         self.process = process
         self.log = log
+        self._start = start
         self.url = self._wait_for_url()
 
     def client(self, headers: dict[str, str] | None = None) -> httpx.Client:
@@ -45,13 +47,12 @@ class RunningGateway:
         return self.process.wait(60)
 
     def _wait_for_url(self) -> str:
-        def look() -> re.Match[str] | None:
+        def look() -> list[str]:
             assert self.process.poll() is None, self.log.read_text()
-            return re.search(r"listening at (http://[^\s,]+)", self.log.read_text())
+            log = self.log.read_bytes()[self._start :].decode(errors="replace")
+            return re.findall(r"listening at (http://[^\s,]+)", log)
 
-        found = wait_until(look, 30, "the gateway listens")
-        assert found is not None
-        return found[1]
+        return wait_until(look, 30, "the gateway listens")[0]
 
 
 @contextmanager
@@ -64,6 +65,7 @@ def gateway(
     """
     line, environment = command("gateway", "--port=0", *arguments, broker=broker)
     with log.open("ab") as output:
+        start = output.tell()
         process = subprocess.Popen(
             [*prefix, *line],
             env=environment,
@@ -73,7 +75,7 @@ def gateway(
             process_group=0,
         )
     try:
-        yield RunningGateway(process, log)
+        yield RunningGateway(process, log, start)
     finally:
         process.terminate()
         try:

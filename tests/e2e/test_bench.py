@@ -27,11 +27,11 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 QUICK = ("--window=0.2", "--max-windows=3")
 
 
-@pytest.fixture
-def busy(broker: BrokerConfig, tmp_path: Path) -> Iterator[RunningWorkers]:
+@pytest.fixture(scope="module")
+def busy(own: BrokerConfig, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningWorkers]:
     """Two worker processes that see a face as large as the frame, at once."""
-    log = tmp_path / "workers.log"
-    with running(log, broker, "--processes=2", "--threads=1", engine="SizeEngine") as started:
+    log = tmp_path_factory.mktemp("workers") / "log"
+    with running(log, own, "--processes=2", "--threads=1", engine="SizeEngine") as started:
         started.await_ready(2)
         yield started
 
@@ -45,14 +45,12 @@ def pictures(tmp_path: Path) -> Path:
     return folder
 
 
-def test_steps_come_as_tables_and_csv_and_plot(
-    busy: RunningWorkers, broker: BrokerConfig, tmp_path: Path
-) -> None:
+def test_steps_come_as_tables_and_csv_and_plot(busy: RunningWorkers, tmp_path: Path) -> None:
     table, plot = tmp_path / "steps.csv", tmp_path / "latency.png"
     done = fer_worker(
         *("bench", "--concurrency=1:4", "--batch-size=2", *QUICK),
         *(f"--csv={table}", f"--plot={plot}"),
-        broker=broker,
+        broker=busy.broker,
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "by concurrency: throughput, and latency per batch in ms" in done.stdout
@@ -72,13 +70,11 @@ def test_steps_come_as_tables_and_csv_and_plot(
     assert plot.read_bytes().startswith(b"\x89PNG")
 
 
-def test_rate_is_kept_and_comes_as_json(
-    busy: RunningWorkers, broker: BrokerConfig, pictures: Path
-) -> None:
+def test_rate_is_kept_and_comes_as_json(busy: RunningWorkers, pictures: Path) -> None:
     done = fer_worker(
         *("bench", str(pictures), "--rate=20,40", "--batch-size=1", "--window=0.5"),
         *("--stability=1000", "--camera=door-1", "--faces=all", "--json"),
-        broker=broker,
+        broker=busy.broker,
     )
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
@@ -88,13 +84,11 @@ def test_rate_is_kept_and_comes_as_json(
     assert all(step["stable"] for step in document["steps"])
 
 
-def test_batches_with_a_bad_frame_are_counted_apart(
-    busy: RunningWorkers, broker: BrokerConfig, pictures: Path
-) -> None:
+def test_batches_with_a_bad_frame_are_counted_apart(busy: RunningWorkers, pictures: Path) -> None:
     (pictures / "bad.jpg").write_bytes(b"no picture")
     done = fer_worker(
         *("bench", str(pictures), "--concurrency=2", "--batch-size=2", "--duration=0.6", "--json"),
-        broker=broker,
+        broker=busy.broker,
     )
     assert done.returncode == 0, done.stderr
     (step,) = json.loads(done.stdout)["steps"]
@@ -105,10 +99,10 @@ def test_batches_with_a_bad_frame_are_counted_apart(
 
 
 def test_signal_ends_it_in_order_with_what_was_measured(
-    busy: RunningWorkers, broker: BrokerConfig, pictures: Path
+    busy: RunningWorkers, pictures: Path
 ) -> None:
     line, environment = command(
-        *("bench", str(pictures), "--concurrency=3", "--window=600", "--json"), broker=broker
+        *("bench", str(pictures), "--concurrency=3", "--window=600", "--json"), broker=busy.broker
     )
     with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True) as bench:
         wait_until(
@@ -123,7 +117,7 @@ def test_signal_ends_it_in_order_with_what_was_measured(
     assert (step["stable"], step["windows"], step["failed"]) == (False, 1, 0)
     assert step["batches"] > 0
     # What was under way was waited for: no answer came to a queue that is gone.
-    depths = json.loads(fer_worker("status", "--json", broker=broker).stdout)["queues"]
+    depths = json.loads(fer_worker("status", "--json", broker=busy.broker).stdout)["queues"]
     assert {queue["ready"] for queue in depths} == {0}
 
 

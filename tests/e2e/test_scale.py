@@ -75,35 +75,48 @@ MESSAGES: dict[str, bytes] = {
 }
 
 
-@pytest.fixture
-def small(broker: BrokerConfig, tmp_path: Path) -> Iterator[RunningWorkers]:
-    """Two ready processes; there may be three."""
+@pytest.fixture(scope="module")
+def workers(
+    own: BrokerConfig, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RunningWorkers]:
+    """Two processes; there may be three."""
     options = ("--processes=2", "--max-processes=3", "--threads=1")
-    with running(tmp_path / "log", broker, *options, engine="FaultyEngine") as workers:
-        workers.await_ready(2)
-        before = workers.status()
-        yield workers
-        after = workers.status()
-        assert (after.desired, after.restarts) == (2, 0)
-        assert [(process.pid, process.state) for process in after.processes] == [
-            (process.pid, "ready") for process in before.processes
-        ]
-        with FerClient(broker) as client:
-            assert client.analyze([plain_jpeg(50)], timeout_s=60).status is Status.SUCCESS
+    log = tmp_path_factory.mktemp("workers") / "log"
+    with running(log, own, *options, engine="FaultyEngine") as started:
+        yield started
+
+
+@pytest.fixture
+def small(workers: RunningWorkers) -> Iterator[RunningWorkers]:
+    """Those two, ready; they go on as if nothing had been said."""
+    before = workers.await_ready(2)
+    yield workers
+    after = workers.status()
+    assert (after.desired, after.restarts) == (2, 0)
+    assert [(process.pid, process.state) for process in after.processes] == [
+        (pid, "ready") for pid in before
+    ]
+    with FerClient(workers.broker) as client:
+        assert client.analyze([plain_jpeg(50)], timeout_s=60).status is Status.SUCCESS
+
+
+@pytest.fixture
+def controller(small: RunningWorkers) -> Iterator[Sender]:
+    """It sends to them."""
+    with Sender(small.broker.urls[0], small.broker.namespace) as sender:
+        yield sender
 
 
 def assert_one_line(text: str, expected: str) -> None:
     assert text == f"fer-worker: {expected}\n"
 
 
-def test_scale_that_cannot_be_is_one_clear_line(
-    small: RunningWorkers, broker: BrokerConfig
-) -> None:
+def test_scale_that_cannot_be_is_one_clear_line(small: RunningWorkers) -> None:
     for arguments, reason in REFUSED.items():
-        done = fer_worker("scale", *arguments, broker=broker)
+        done = fer_worker("scale", *arguments, broker=small.broker)
         assert (done.returncode, done.stdout) == (1, ""), arguments
         assert_one_line(done.stderr, f"{HOST}/{small.process.pid} refused: {reason}")
-    done = fer_worker("scale", "1", "--host=elsewhere", broker=broker)
+    done = fer_worker("scale", "1", "--host=elsewhere", broker=small.broker)
     assert (done.returncode, done.stdout) == (5, "")
     assert_one_line(done.stderr, "no supervisor on elsewhere answered within 1 s")
 
@@ -123,12 +136,12 @@ def test_nobody_answers_where_no_supervisor_is(broker: BrokerConfig, sender: Sen
 
 
 def test_one_of_two_supervisors_refuses_and_the_other_scales(
-    small: RunningWorkers, broker: BrokerConfig, tmp_path: Path
+    small: RunningWorkers, tmp_path: Path
 ) -> None:
     options = ("--processes=0", "--max-processes=1")
-    with running(tmp_path / "other", broker, *options, engine="FaultyEngine") as other:
+    with running(tmp_path / "other", small.broker, *options, engine="FaultyEngine") as other:
         other.status()
-        done = fer_worker("scale", "2", broker=broker)
+        done = fer_worker("scale", "2", broker=small.broker)
     assert done.returncode == 1
     assert done.stdout == f"{HOST}/{small.process.pid}: 2 -> 2 processes\n"
     assert_one_line(done.stderr, f"{HOST}/{other.process.pid} refused: not between 0 and 1: 2")
@@ -154,12 +167,12 @@ def test_scale_that_is_overtaken_by_another_says_so(broker: BrokerConfig, tmp_pa
 
 
 def test_control_messages_that_are_none_are_logged_and_change_nothing(
-    small: RunningWorkers, broker: BrokerConfig, sender: Sender
+    small: RunningWorkers, controller: Sender
 ) -> None:
-    control = f"{broker.namespace}.control"
+    control = f"{small.broker.namespace}.control"
     for body in MESSAGES.values():
-        sender.channel.basic_publish(control, "", body)
-    sender.channel.basic_publish(control, "", b"", RawHeaders(nested(20_000)))
+        controller.channel.basic_publish(control, "", body)
+    controller.channel.basic_publish(control, "", b"", RawHeaders(nested(20_000)))
     small.status()  # it has read all that came before
 
     log = small.log.read_text()
@@ -171,21 +184,21 @@ def test_control_messages_that_are_none_are_logged_and_change_nothing(
 
 
 def test_asker_is_answered_under_its_own_id_whatever_the_others_are_called(
-    small: RunningWorkers, broker: BrokerConfig, sender: Sender
+    small: RunningWorkers, controller: Sender
 ) -> None:
-    own = sender.reply_to
+    own = controller.reply_to
     for reply_to in (
         b"\xff",
         "x" * 255,
         "amq.rabbitmq.reply-to.x",
-        f"{broker.namespace}.frames",
+        f"{small.broker.namespace}.frames",
         own,
     ):
         properties = pika.BasicProperties(reply_to=reply_to, correlation_id=b"\xff")
         body = b'{"kind":"status"}'
-        sender.channel.basic_publish(f"{broker.namespace}.control", "", body, properties)
-    answered, body = sender.take(own)
+        controller.channel.basic_publish(f"{small.broker.namespace}.control", "", body, properties)
+    answered, body = controller.take(own)
     assert answered.correlation_id == b"\xff"
     assert json.loads(body)["pid"] == small.process.pid
-    assert sender.depth(f"{broker.namespace}.frames") == 0
+    assert controller.depth(f"{small.broker.namespace}.frames") == 0
     assert "connecting anew" not in small.log.read_text()
