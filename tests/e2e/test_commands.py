@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 
 def test_submit_prints_a_line_a_batch_and_writes_annotated_copies(
-    workers: RunningWorkers, broker: BrokerConfig, tmp_path: Path
+    pair: RunningWorkers, tmp_path: Path
 ) -> None:
     annotated = tmp_path / "annotated"
     done = fer_worker(
@@ -29,7 +29,7 @@ def test_submit_prints_a_line_a_batch_and_writes_annotated_copies(
         "--batch-size=4",
         "--camera=door-1",
         f"--annotate={annotated}",
-        broker=broker,
+        broker=pair.broker,
     )
     assert done.returncode == 0, done.stderr
     results = [BatchResult.model_validate_json(line) for line in done.stdout.splitlines()]
@@ -47,11 +47,11 @@ def test_submit_prints_a_line_a_batch_and_writes_annotated_copies(
 
 
 def test_every_golden_face_of_the_shared_photos_is_found(
-    workers: RunningWorkers, broker: BrokerConfig, shared: Path
+    pair: RunningWorkers, shared: Path
 ) -> None:
     golden = json.loads((shared / "golden_fer.json").read_text())
     done = fer_worker(
-        "submit", str(shared / "photos"), "--batch-size=4", "--faces=all", broker=broker
+        "submit", str(shared / "photos"), "--batch-size=4", "--faces=all", broker=pair.broker
     )
     assert done.returncode == 0, done.stderr
     results = [BatchResult.model_validate_json(line) for line in done.stdout.splitlines()]
@@ -80,37 +80,35 @@ def test_submit_refuses_a_missing_path_before_it_sends_anything(broker: BrokerCo
     assert done.stderr == "fer-worker: no such file or folder: nowhere\n"
 
 
-def test_scale_and_status_follow_the_processes(
-    workers: RunningWorkers, broker: BrokerConfig
-) -> None:
-    supervisor = f"{os.uname().nodename}/{workers.process.pid}"
-    up = fer_worker("scale", "3", broker=broker)
+def test_scale_and_status_follow_the_processes(pair: RunningWorkers) -> None:
+    supervisor = f"{os.uname().nodename}/{pair.process.pid}"
+    up = fer_worker("scale", "3", broker=pair.broker)
     assert up.stdout == f"{supervisor}: 2 -> 3 processes\n"
-    assert len(workers.ready_pids()) == 3
-    down = fer_worker("scale", "-2", broker=broker)
+    assert len(pair.ready_pids()) == 3
+    down = fer_worker("scale", "-2", broker=pair.broker)
     assert down.stdout == f"{supervisor}: 3 -> 1 processes\n"
 
-    status = json.loads(fer_worker("status", "--json", broker=broker).stdout)
+    status = json.loads(fer_worker("status", "--json", broker=pair.broker).stdout)
     (known,) = status["supervisors"]
-    assert (known["pid"], known["desired"], known["engine"]) == (workers.process.pid, 1, "native")
+    assert (known["pid"], known["desired"], known["engine"]) == (pair.process.pid, 1, "native")
     assert known["kernel"] in ("amx_bf16", "avx512_bf16", "avx512", "avx2", "baseline")
     assert [process["state"] for process in known["processes"]] == ["ready"]
-    depths = {queue["name"].removeprefix(broker.namespace): queue for queue in status["queues"]}
+    depths = {
+        queue["name"].removeprefix(pair.broker.namespace): queue for queue in status["queues"]
+    }
     assert depths[".frames"]["consumers"] == 1
-    table = fer_worker("status", broker=broker).stdout
+    table = fer_worker("status", broker=pair.broker).stdout
     assert supervisor in table
-    assert f"{broker.namespace}.frames.quarantine" in table
+    assert f"{pair.broker.namespace}.frames.quarantine" in table
 
 
-def test_scale_to_zero_pauses_and_loses_nothing(
-    workers: RunningWorkers, broker: BrokerConfig
-) -> None:
-    fer_worker("scale", "0", broker=broker)
-    with FerClient(broker) as client:
+def test_scale_to_zero_pauses_and_loses_nothing(pair: RunningWorkers) -> None:
+    fer_worker("scale", "0", broker=pair.broker)
+    with FerClient(pair.broker) as client:
         waiting = client.submit([sample("astronaut")])
-        assert "paused" in fer_worker("status", broker=broker).stdout
+        assert "paused" in fer_worker("status", broker=pair.broker).stdout
         assert not waiting.done()
-        fer_worker("scale", "+1", broker=broker)
+        fer_worker("scale", "+1", broker=pair.broker)
         assert waiting.result(30).status is Status.SUCCESS
 
 

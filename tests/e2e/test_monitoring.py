@@ -161,25 +161,21 @@ def test_autoscaling_beyond_the_cores_is_said(broker: BrokerConfig, tmp_path: Pa
         wait_until(lambda: "more than the cores carry" in workers.log.read_text(), 60)
 
 
-def test_status_shows_rates_latencies_and_memory(
-    workers: RunningWorkers, broker: BrokerConfig
-) -> None:
-    with FerClient(broker) as client:
+def test_status_shows_rates_latencies_and_memory(pair: RunningWorkers) -> None:
+    with FerClient(pair.broker) as client:
         client.analyze([sample("astronaut")])
-    wait_until(lambda: any(process.frames for process in workers.status().processes))
-    found = json.loads(fer_worker("status", "--json", broker=broker).stdout)["supervisors"][0]
+    wait_until(lambda: any(process.frames for process in pair.status().processes))
+    found = json.loads(fer_worker("status", "--json", broker=pair.broker).stdout)["supervisors"][0]
     assert {process["restarts"] for process in found["processes"]} == {0}
-    table = fer_worker("status", broker=broker).stdout
+    table = fer_worker("status", broker=pair.broker).stdout
     for word in ("frames/s", "memory", "restarts", "detect", "p50 / p95", "MiB"):
         assert word in table
     assert "Traceback" not in table
 
 
-def test_status_watch_goes_on_until_it_is_told_to_stop(
-    workers: RunningWorkers, broker: BrokerConfig
-) -> None:
+def test_status_watch_goes_on_until_it_is_told_to_stop(pair: RunningWorkers) -> None:
     terminal, theirs = pty.openpty()
-    line, environment = command("status", "--watch", broker=broker)
+    line, environment = command("status", "--watch", broker=pair.broker)
     environment |= {"TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
     seen: list[str] = []
 
@@ -197,9 +193,9 @@ def test_status_watch_goes_on_until_it_is_told_to_stop(
         os.close(theirs)
         reader = threading.Thread(target=read)
         reader.start()
-        pid = str(workers.ready_pids()[0])
+        pid = str(pair.ready_pids()[0])
         wait_until(lambda: is_shown(pid), 60, "the processes are shown")
-        assert fer_worker("scale", "0", broker=broker).returncode == 0
+        assert fer_worker("scale", "0", broker=pair.broker).returncode == 0
         wait_until(lambda: is_shown("paused"), 60, "the pause is shown")
         watching.send_signal(signal.SIGINT)
         assert watching.wait(30) == 0

@@ -18,7 +18,7 @@ from tests.serving import serving
 
 pytestmark = pytest.mark.broker
 
-BATCHES = 200
+BATCHES = 100
 FRAMES = 64
 """In every tenth batch; the others have a few."""
 

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.broker, pytest.mark.timeout(240)]
 def test_processes_that_cannot_be_started_are_tried_again_and_harm_no_other(
     broker: BrokerConfig, tmp_path: Path
 ) -> None:
-    few_descriptors = ("prlimit", "--nofile=60:60")
+    few_descriptors = ("prlimit", "--nofile=40:40")
     log = tmp_path / "log"
     with (
         running(
@@ -26,7 +26,7 @@ def test_processes_that_cannot_be_started_are_tried_again_and_harm_no_other(
         FerClient(broker) as client,
     ):
         (first,) = workers.await_ready(1)
-        done = fer_worker("scale", "60", "--timeout=15", broker=broker)
+        done = fer_worker("scale", "20", "--timeout=8", broker=broker)
         assert done.returncode == 5
         assert "no process can be started: Too many open files" in done.stderr
         assert "Traceback" not in log.read_text()

@@ -33,6 +33,7 @@ from fer_worker.tools.submission.streaming import stream
 START_TIMEOUT_S = 120.0
 ANSWER_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 45.0
+ASK_AGAIN_S = 0.1
 
 
 @click.command()
@@ -143,10 +144,11 @@ def _wait_until_ready(
     deadline = time.monotonic() + START_TIMEOUT_S
     with SupervisorClient(config) as operator:
         while time.monotonic() < deadline:
-            statuses = operator.statuses()
-            states = [process.state for status in statuses for process in status.processes]
+            status = next(operator.each_status(), None)
+            states = [process.state for process in status.processes] if status else []
             if states.count("ready") == processes:
                 return
             if supervisor.poll() is not None:
                 raise EngineError(f"the workers did not start; {log} says why")
+            time.sleep(ASK_AGAIN_S)
     raise FerWorkerError(f"the workers were not ready within {START_TIMEOUT_S:.0f} s; see {log}")
