@@ -96,9 +96,9 @@ test-windows: .venv/dev.stamp rabbitmq ## Windows by Wine: kernels, commands, on
 	@scripts/make_exe.sh
 	$(BIN)/python -m pytest -m windows tests/windows $(PYTEST_ARGS)
 
-soak: .venv/dev.stamp rabbitmq ## every fault at random under load, for SOAK_MINUTES=1; SOAK_SEED=7 repeats a choice
+soak: .venv/dev.stamp rabbitmq ## every fault at random under load, for SOAK_MINUTES=1 (SOAK_SEED=7 repeats a choice); long storms
 	$(BIN)/python -m tests.soak
-	FER_WORKER_TEST_LONG=1 $(BIN)/python -m pytest -q -k "storm or killing" $(LONG_TESTS)
+	FER_WORKER_TEST_LONG=1 $(BIN)/python $(PYTEST) -k "storm or killing" $(LONG_TESTS)
 
 test-reference: reference ## compare with the fer library itself (installs 8 GB); largest faces everywhere
 	.venv-reference/bin/python -m pytest -m reference $(PYTEST_ARGS)

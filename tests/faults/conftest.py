@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from fer_client.amqp.blocking import connect
+from fer_client.amqp.topology import Topology
 from fer_client.config import BrokerConfig
 from fer_worker.tools.embedded_rabbitmq.node import EmbeddedBroker
 from tests.loops import declare_queues
@@ -23,5 +25,9 @@ def node() -> Iterator[EmbeddedBroker]:
 
 @pytest.fixture
 def own_broker(node: EmbeddedBroker) -> BrokerConfig:
-    """That node as a worker knows it."""
-    return BrokerConfig((node.url,))
+    """That node as a worker knows it. Its queues are empty, whatever other tests left there."""
+    broker = BrokerConfig((node.url,))
+    with connect(broker, "test", wait_s=10) as connection:
+        for queue in Topology(broker.namespace).declared:
+            connection.channel().queue_purge(queue.name)
+    return broker

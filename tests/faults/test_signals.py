@@ -59,7 +59,7 @@ def test_sigterm_while_processes_start_is_an_ordinary_end(
 ) -> None:
     for number, pause_s in enumerate((0.0, 0.1, 0.3, 0.6)):
         log = tmp_path / f"{number}.log"
-        with running(log, broker, "--processes=4", engine="FaultyEngine") as workers:
+        with running(log, broker, "--processes=2", engine="FaultyEngine") as workers:
             await_line(log, "started process")
             time.sleep(pause_s)  # at another moment of its start
             workers.process.terminate()
