@@ -20,7 +20,7 @@ FUZZ_INPUTS ?= 1000000
 # Each test process may run a broker and worker processes of its own, and waits for them half of the
 # time: three keep two cores busy. In the order of the folders, the quick unit tests come last.
 QUICK := tests/unit tests/contract tests/client
-TESTS := tests/faults tests/e2e tests/broker tests/client tests/contract tests/engine tests/fuzz tests/unit
+TESTS := tests/faults tests/engine tests/e2e tests/broker tests/contract tests/client tests/fuzz tests/unit
 NATIVE_TESTS := tests/engine/test_compiled.py tests/unit/test_suppression.py tests/unit/test_frames.py \
 	tests/unit/test_hostile_frames.py tests/unit/test_damaged_frames.py
 LONG_TESTS := tests/faults/test_quarantine.py tests/e2e/test_killing_frames.py

@@ -101,15 +101,15 @@ def test_batches_with_a_bad_frame_are_counted_apart(busy: RunningWorkers, pictur
 def test_signal_ends_it_in_order_with_what_was_measured(
     busy: RunningWorkers, pictures: Path
 ) -> None:
+    def answered() -> int:
+        return sum(process.batches for process in busy.status().processes)
+
+    before = answered()
     line, environment = command(
         *("bench", str(pictures), "--concurrency=3", "--window=600", "--json"), broker=busy.broker
     )
     with subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True) as bench:
-        wait_until(
-            lambda: sum(process.batches for process in busy.status().processes) > 100,
-            60,
-            "batches are answered",
-        )
+        wait_until(lambda: answered() > before + 100, 60, "batches are answered")
         bench.send_signal(signal.SIGINT)
         out, _ = bench.communicate(timeout=60)
     assert bench.returncode == 128 + signal.SIGINT
@@ -154,11 +154,9 @@ def test_nobody_who_answers_is_one_line(broker: BrokerConfig, pictures: Path) ->
     assert done.stderr == "fer-worker: no worker answered within 0.5 s\n"
 
 
-def test_frames_that_no_worker_can_read_are_one_line(
-    broker: BrokerConfig, busy: RunningWorkers, tmp_path: Path
-) -> None:
+def test_frames_that_no_worker_can_read_are_one_line(busy: RunningWorkers, tmp_path: Path) -> None:
     (tmp_path / "bad.jpg").write_bytes(b"no picture")
-    done = fer_worker("bench", str(tmp_path / "bad.jpg"), broker=broker)
+    done = fer_worker("bench", str(tmp_path / "bad.jpg"), broker=busy.broker)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("fer-worker: the first batch failed: not_a_jpeg: ")
     assert done.stderr.count("\n") == 1

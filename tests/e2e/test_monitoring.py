@@ -59,7 +59,7 @@ def test_metrics_count_the_work_of_all_processes_also_of_those_that_died(
         FerClient(broker) as client,
     ):
         workers.await_ready(2)
-        assert ask(workers, "/readyz") == (200, "ready")
+        wait_until(lambda: ask(workers, "/readyz") == (200, "ready"), what="it says so, too")
         for _ in range(4):
             client.analyze([sample("astronaut"), sample("broken")])
         wait_until(
