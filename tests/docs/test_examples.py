@@ -36,7 +36,7 @@ def served(broker_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         temporary_namespace(broker_url, "t") as config,
         running(tmp_path_factory.mktemp("served") / "log", config, "--processes=2") as workers,
     ):
-        workers.await_ready(1)
+        workers.await_ready(2)
         yield config
 
 
