@@ -1,15 +1,26 @@
 """What `submit` has written."""
 
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
 
+from fer_client.errors import FerWorkerError
 from fer_worker.tools.face_table import Row, read_rows
 
 
 def rows_in(path: Path) -> list[Row]:
     """The rows of a file; none where it is not there yet."""
     return list(read_rows(path)) if path.exists() else []
+
+
+def rows_so_far(path: Path) -> list[Row]:
+    """The rows of a file that is being written: without the last one, while that is half there."""
+    rows: list[Row] = []
+    if path.exists():
+        with suppress(FerWorkerError):
+            rows.extend(read_rows(path))
+    return rows
 
 
 def frames_of(video: Path) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from fer_client.config import BrokerConfig
 from tests.engines import SizeEngine, plain_jpeg
-from tests.outputs import frames_of, rows_in
+from tests.outputs import frames_of, rows_in, rows_so_far
 from tests.serving import command, fer_worker, serving
 from tests.streams import Film, RtspServer, has_rtsp_server, rtsp_server, streaming
 from tests.terminals import Terminal
@@ -82,7 +82,7 @@ def test_camera_that_is_away_is_opened_again_and_others_go_on(
     output = tmp_path / "rows.jsonl"
 
     def count(camera: str) -> int:
-        return sum(row.camera_id == camera for row in rows_in(output))
+        return sum(row.camera_id == camera for row in rows_so_far(output))
 
     with rtsp_server() as other:
         line, environment = command(
@@ -136,7 +136,7 @@ def test_interrupted_run_keeps_its_rows_and_completes_its_video(
         )
         with subprocess.Popen(line, env=environment, stderr=subprocess.PIPE, text=True) as run:
             assert run.stderr is not None
-            wait_until(lambda: len(rows_in(output)) > 20, 30, "rows are written")
+            wait_until(lambda: len(rows_so_far(output)) > 20, 30, "rows are written")
             run.send_signal(signal.SIGINT)
             assert run.wait(30) == 130
             summary = run.stderr.read()
