@@ -96,7 +96,7 @@ test-windows: .venv/dev.stamp rabbitmq ## Windows by Wine: kernels, commands, on
 	@scripts/make_exe.sh
 	$(BIN)/python -m pytest -m windows tests/windows $(PYTEST_ARGS)
 
-soak: .venv/dev.stamp rabbitmq ## every fault at random under load, for SOAK_MINUTES=1 (SOAK_SEED=7 repeats a choice); long storms
+soak: .venv/dev.stamp rabbitmq ## every fault at random under load, SOAK_MINUTES=1 (SOAK_SEED=7 repeats it); long storms
 	$(BIN)/python -m tests.soak
 	FER_WORKER_TEST_LONG=1 $(BIN)/python $(PYTEST) -k "storm or killing" $(LONG_TESTS)
 

@@ -25,7 +25,7 @@ REPLY: Final = bytes(600)
 
 def serve_bare(broker: BrokerConfig, prefetch: int, messages: int) -> Sequence[float]:
     """Answer so many requests of a namespace; return when each was taken, in seconds."""
-    _AsyncTransportBase._MAX_RECV_BYTES = READ_BYTES
+    assert _AsyncTransportBase._MAX_RECV_BYTES == READ_BYTES  # since that module is loaded
     taken: list[float] = []
     unconfirmed: dict[int, int] = {}
     """Delivery tags of requests by the tags of their replies."""

@@ -21,7 +21,7 @@ AVX2_ONLY: Final = {
     "MKL_ENABLE_INSTRUCTIONS": "AVX2",
     "ONEDNN_MAX_CPU_ISA": "AVX2",
 }
-"""Environment in which this worker's engine, torch and tensorflow use nothing beyond AVX2."""
+"""Environment in which this worker's networks, torch and tensorflow use nothing beyond AVX2."""
 
 
 @dataclass(frozen=True)

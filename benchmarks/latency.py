@@ -24,7 +24,7 @@ IN_A_ROW: Final = 4
 """Batches of a turn. Who waits for each answer sends the next batch at once."""
 
 _Parts = tuple[float, float, float]
-"""Milliseconds of a batch: until a worker has it, in the worker, and back."""
+"""Milliseconds of a batch: until a worker has it, in the worker, and the rest."""
 
 
 def measure(
@@ -88,6 +88,7 @@ def _measure(
         }
         turns = {name: partial(_turn, measure) for name, measure in contestants.items()}
         take_turns(turns, rounds=1)  # until everything has been met
+        parts.clear()
         return take_turns(turns, effort.batches // IN_A_ROW), parts
 
 
@@ -95,7 +96,7 @@ def _grid(name: str, parts: Mapping[str, Sequence[_Parts]]) -> Grid:
     return Grid(
         title=f"milliseconds of a {name}, median",
         corner="",
-        columns=("to the worker", "in the worker", "back"),
+        columns=("to the worker", "in the worker", "the rest"),
         rows=tuple("--compat fer" if column == "compat" else column for column in parts),
         cells=tuple(
             tuple(map(median, zip(*its_parts, strict=True))) for its_parts in parts.values()

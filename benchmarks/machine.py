@@ -5,6 +5,7 @@ import platform
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
@@ -66,6 +67,12 @@ def cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
+@cache
+def chosen_kernel() -> str:
+    """The fastest kernel, chosen once per run."""
+    return choose_kernel()
+
+
 def this_machine() -> Machine:
     """Describe this machine."""
     return Machine(
@@ -75,7 +82,7 @@ def this_machine() -> Machine:
         system=platform.freedesktop_os_release()["PRETTY_NAME"],
         python=platform.python_version(),
         versions={name: found for name in PACKAGES if (found := _version(name))},
-        kernels=choose_kernel(),
+        kernels=chosen_kernel(),
     )
 
 

@@ -3,27 +3,26 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cache
 from statistics import median
 from typing import Final
 
 from benchmarks.contenders import AVX2_ONLY, Contender, both_options, engine, fer
 from benchmarks.effort import Effort
 from benchmarks.fer_library import Heights
-from benchmarks.machine import cores
+from benchmarks.machine import chosen_kernel, cores
 from benchmarks.pictures import Picture, jpegs
 from benchmarks.report import Cell, Row, Target
 from benchmarks.rounds import Rounds, median_ratio, repeats, take_turns
 from benchmarks.team import Team
 from fer_schemas import FaceSelection
-from fer_worker.inference.native.kernels import choose_kernel
+from fer_worker.inference.native.kernels import VARIABLE
 from fer_worker.supervision.cpu_plan import plan
 
 FER: Final = "fer, threads"
 FER_PROCESSES: Final = "fer, processes"
 
 AVX2: Final = "avx2"
-"""All that CPUs of the last ten years have in common. It is measured too where there is more."""
+"""What nearly all x86 CPUs of ten years have. It is measured too where a CPU has more."""
 
 KERNELS_OF_GUESSES: Final = ("amx_bf16", "avx512_bf16")
 """Those that guess with fewer bits, and have higher targets."""
@@ -82,8 +81,9 @@ def _contenders() -> dict[str, Contender]:
     selections: tuple[FaceSelection, ...] = ("first", "all")
     for faces in selections:
         for column, options in both_options(faces).items():
-            made[f"{faces}, {column}"] = engine(options, shared_out.processes, shared_out.threads)
-    if _kernel() not in (AVX2, "baseline"):
+            own = engine(options, shared_out.processes, shared_out.threads)
+            made[f"{faces}, {column}"] = replace(own, environment={VARIABLE: chosen_kernel()})
+    if chosen_kernel() not in (AVX2, "baseline"):
         for name in (FER, "first, default", "all, default"):
             made[f"{name}, {AVX2}"] = replace(made[name], environment=AVX2_ONLY)
     return made
@@ -135,7 +135,7 @@ def _kernels(
     name: str, rounds: Rounds, faces: FaceSelection, times: float, times_avx2: float
 ) -> Iterator[Row]:
     """The row of the kernel that is chosen here, and that of AVX2 where it is another."""
-    bound = times if _kernel() in KERNELS_OF_GUESSES else times_avx2
+    bound = times if chosen_kernel() in KERNELS_OF_GUESSES else times_avx2
     compat = _cell(rounds, f"{faces}, compat", FER)
     yield _row(name, rounds, FER, compat, f"{faces}, default", bound)
     if (fer_avx2 := f"{FER}, {AVX2}") in rounds:
@@ -160,11 +160,6 @@ def _row(
 def _cell(rounds: Rounds, contender: str, reference: str) -> Cell:
     own = rounds[contender]
     return Cell(value=median(own), ratio=median_ratio(own, rounds[reference]))
-
-
-@cache
-def _kernel() -> str:
-    return choose_kernel()
 
 
 def _worst_ratio(row: Row) -> float:

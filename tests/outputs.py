@@ -19,7 +19,8 @@ def rows_so_far(path: Path) -> list[Row]:
     rows: list[Row] = []
     if path.exists():
         with suppress(FerWorkerError):
-            rows.extend(read_rows(path))
+            for row in read_rows(path):
+                rows.append(row)  # noqa: PERF402
     return rows
 
 

@@ -1,4 +1,4 @@
-"""Frames that end the process that analyses them, several at once and each in another way.
+"""Frames that end the process that analyses them, each in another way, beside good ones.
 
 FER_WORKER_TEST_LONG=1 sends 20 of them among 2000, as `make soak` does.
 """
@@ -26,7 +26,7 @@ def test_killing_frames_among_good_ones_kill_one_worker_each_and_nothing_else_is
     working = [f"{broker.namespace}.frames{name}" for name in ("", ".quarantine", ".undeliverable")]
     with (
         running(
-            tmp_path / "log", broker, "--processes=2", "--threads=1", engine="FaultyEngine"
+            tmp_path / "log", broker, "--processes=2", "--threads=2", engine="FaultyEngine"
         ) as workers,
         FerClient(broker) as client,
     ):

@@ -28,6 +28,7 @@ def own_broker(node: EmbeddedBroker) -> BrokerConfig:
     """That node as a worker knows it. Its queues are empty, whatever other tests left there."""
     broker = BrokerConfig((node.url,))
     with connect(broker, "test", wait_s=10) as connection:
+        channel = connection.channel()
         for queue in Topology(broker.namespace).declared:
-            connection.channel().queue_purge(queue.name)
+            channel.queue_purge(queue.name)
     return broker

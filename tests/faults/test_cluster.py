@@ -16,6 +16,8 @@ from tests.serving import running
 pytestmark = [pytest.mark.broker, pytest.mark.timeout(300)]
 
 NAMESPACES = ("fer", "fer-2")
+PROCESSES = (2, 1)
+"""Of each."""
 
 
 def test_both_namespaces_answer_every_batch_though_a_node_that_leads_is_killed(
@@ -28,15 +30,15 @@ def test_both_namespaces_answer_every_batch_though_a_node_that_leads_is_killed(
                 running(
                     tmp_path / broker.namespace,
                     broker,
-                    "--processes=1",
+                    f"--processes={processes}",
                     "--threads=1",
                     engine="FaultyEngine",
                 )
             )
-            for broker in brokers
+            for broker, processes in zip(brokers, PROCESSES, strict=True)
         ]
-        for each in workers:
-            each.await_ready(1)
+        for each, processes in zip(workers, PROCESSES, strict=True):
+            each.await_ready(processes)
         loads = [held.enter_context(steady_load(broker)) for broker in brokers]
         leader = cluster.leader(f"{NAMESPACES[0]}.frames")
         for load in loads:
@@ -44,6 +46,6 @@ def test_both_namespaces_answer_every_batch_though_a_node_that_leads_is_killed(
         leader.kill()
         for load in loads:
             load.goes_on(timeout_s=100)
-        for each in workers:
-            each.await_ready(1)
+        for each, processes in zip(workers, PROCESSES, strict=True):
+            each.await_ready(processes)
             assert each.status().restarts == 0

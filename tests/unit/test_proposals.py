@@ -44,6 +44,19 @@ def test_around_a_region_the_cells_are_those_of_the_whole_level() -> None:
     assert np.mean(known) > 0.8
 
 
+def test_levels_together_propose_what_each_does_alone() -> None:
+    scales = [0.6, 0.1, 0.02, 0.3]  # the third is smaller than a cell
+    ops = with_pnet(by_pixels)
+    together = propose(PICTURE, ops, scales)
+    alone = [propose(PICTURE, ops, [scale]) for scale in scales]
+    boxes = np.concatenate([each.boxes for each in alone])
+    scores = np.concatenate([each.scores for each in alone])
+    order = np.argsort(-scores, kind="stable")  # many are equal
+    assert len(set(scores.tolist())) < len(scores) / 2
+    assert np.array_equal(together.boxes, boxes[order])
+    assert np.array_equal(together.scores, scores[order])
+
+
 @pytest.mark.parametrize("region", [(-50, -50, -40, -40), (400, 10, 500, 60)])
 def test_a_region_outside_the_picture_has_no_cells(region: tuple[int, ...]) -> None:
     assert len(propose(PICTURE, with_pnet(by_pixels), [0.6], np.array(region, np.float32))) == 0

@@ -86,7 +86,7 @@ class SupervisorClient:
         return sorted(self.each_status(), key=lambda status: (status.host, status.pid))
 
     def each_status(self) -> Iterator[SupervisorStatus]:
-        """Ask as `statuses`, and yield each answer as it comes: who knows whom to expect may stop.
+        """Ask as `statuses`, and yield each answer as it comes; a caller may stop early.
 
         Yields:
             The status of one supervisor.

@@ -62,7 +62,7 @@ def detect_largest_face(
 
     while levels and (largest is None or largest.side < CELL / levels[0] * _GROWTH):
         coarse = list(takewhile(lambda scale: scale * shorter < _COARSE_SIDE, levels))
-        scales = [levels.popleft() for _ in coarse or range(1)]
+        scales = [levels.popleft() for _ in range(max(1, len(coarse)))]
         cascade.add(propose(picture, ops, scales[::-1]))
         largest = _settle(cascade)
 
@@ -113,13 +113,14 @@ def _settle(cascade: Cascade) -> _Largest | None:
 
 def _largest(cascade: Cascade, refined: Indices) -> _Largest | None:
     """The largest face of those that O-Net has seen."""
-    if not len(cascade.accepted(refined)):
+    accepted = cascade.accepted(refined)
+    if not len(accepted):
         return None
     face = cascade.found(cascade.faces(refined)[:1])
     if not len(face):
         return None
-    accepted = cascade.known["face"][cascade.accepted(refined)]
-    rivals = accepted[areas(accepted) >= areas(face.boxes)]
+    boxes = cascade.known["face"][accepted]
+    rivals = boxes[areas(boxes) >= areas(face.boxes)]
     region = np.hstack([rivals[:, :2].min(axis=0), rivals[:, 2:].max(axis=0)])
     return _Largest(face, region)
 
@@ -129,7 +130,7 @@ def _matter(boxes: Floats, largest: _Largest | None) -> Mask:
     sides = boxes[:, 2] - boxes[:, 0]
     if largest is None:
         # First those at least half as wide as the widest.
-        matter: Mask = sides * 2 >= sides.max(initial=0)
+        matter: Mask = sides * 2 >= sides.max()
         return matter
     x1, y1, x2, y2 = largest.region
     matter = (boxes[:, 0] < x2) & (boxes[:, 2] > x1) & (boxes[:, 1] < y2) & (boxes[:, 3] > y1)

@@ -53,8 +53,8 @@ class DetectorOps(Protocol):
 
         Args:
             picture: the picture.
-            levels: where to look. A window has 12 pixels or more per side. It begins at even
-                pixels, and ends at even ones or where the level ends.
+            levels: where to look, one at least. A window has 12 pixels or more per side. It begins
+                at even pixels, and ends at even ones or where the level ends.
             threshold: the least score of the cells wanted.
         """
         ...

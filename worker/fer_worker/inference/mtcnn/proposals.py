@@ -25,12 +25,12 @@ def propose(
     Args:
         picture: the picture.
         ops: of which P-Net is asked.
-        scales: of the levels. They are handled together, since numpy takes longer to begin than to
-            compute.
+        scales: of the levels, the finest first. They are handled together, since numpy takes
+            longer to begin than to compute.
         region: (4,) x1, y1, x2, y2 in pixels of the picture: only cells around it are looked at.
 
     Returns:
-        Proposals, highest score first; of equal ones those of the first level first, in the order
+        Proposals, highest score first; of equal ones those of the finest level first, in the order
         of rows, then columns.
     """
     windows = [_around(region, scale, picture.level_size(scale)) for scale in scales]

@@ -122,10 +122,10 @@ int64_t kernels_time(int kernel) try {
 /// P-Net over windows of the picture at other sizes: cells that look like a face. Returns 0, or -1
 /// where memory is short.
 ///
-/// levels: (count, 7), see `Level`; a window's sides have 11 pixels at least. least: log(p / (1 -
-/// p)) of the least probability p. cells: (sum of rooms, 7) column and row in the window, log(p /
-/// (1 - p)), regression; row by row, each level at the beginning of its room. found: (count,) how
-/// many each level has; those for which there is no room are only counted.
+/// levels: (count, 7), see `Level`; a window's sides have 11 pixels at least. least: the least
+/// surplus, log(p / (1 - p)) of a probability p. cells: (sum of rooms, 7) column and row in the
+/// window, surplus, regression; row by row, each level at the beginning of its room. found:
+/// (count,) how many each level has; those for which there is no room are only counted.
 int mtcnn_propose(int kernel, const uint8_t *pixels, int64_t height, int64_t width, int is_reversed,
                   const Level *levels, int64_t count, const float *weights, float least,
                   float *cells, int64_t *found) try {

@@ -58,8 +58,8 @@ def choose_kernel() -> str:
     """Name the kernel to use: what the environment says, or the fastest.
 
     The flags of a CPU do not tell: bfloat16 is faster on some that have it and slower on others.
-    So each kernel runs P-Net and R-Net for about a millisecond, twice in a row, in turns; the
-    shortest time counts. The first of two may find its unit asleep: AMX takes milliseconds to wake.
+    So each kernel runs P-Net and R-Net for about a millisecond, twice in a row, in two turns; the
+    shortest time counts. The first run may find its unit asleep: AMX takes milliseconds to wake.
 
     Raises:
         EngineError: the library is missing, or the environment names what this CPU does not have.
@@ -77,7 +77,7 @@ def choose_kernel() -> str:
     library.kernels_time.restype = ctypes.c_int64
     times = dict.fromkeys(indices, sys.maxsize)
     for _ in range(_ROUNDS):
-        most = 1.5 * min(times.values())  # one that is far behind runs once
+        most = 1.5 * min(times.values())  # one that is far behind has one turn
         for name in [name for name, time in times.items() if time <= most]:
             for _ in range(2):
                 times[name] = min(times[name], library.kernels_time(indices[name]))

@@ -193,8 +193,8 @@ __attribute__((always_inline)) inline void multiply_tiles() {
                  : "memory");
 }
 
-/// How this thread's tiles are cut for rows of two layers: 0 to 3 for the first, 4 to 7 for the
-/// second. Of each four, two are sums, one is taps and one is weights.
+/// A plan of how tiles are cut for rows of two layers: 0 to 3 for the first, 4 to 7 for the second.
+/// Of each four, two are sums, one is taps and one is weights.
 class Tiles {
   public:
     template <class One, class Two> Tiles(const One &, int one_count, const Two &, int two_count) {
@@ -205,7 +205,7 @@ class Tiles {
     Tiles(const Tiles &) = delete;
     Tiles &operator=(const Tiles &) = delete;
 
-    /// Cut them so, until others do it.
+    /// Cut this thread's tiles so. The end of any `Tiles` gives them back.
     void use() const { asm volatile("ldtilecfg %0" ::"m"(shapes_)); }
 
   private:

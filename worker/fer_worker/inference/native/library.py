@@ -49,7 +49,7 @@ class Library:
 
         Args:
             picture: the picture.
-            levels: which; windows in pixels of their level.
+            levels: which, one at least; windows in pixels of their level.
             weights: as `pack_pnet` lays them out.
             least: log(p / (1 - p)) of the least probability p of the cells wanted.
 

@@ -214,7 +214,8 @@ using BestTail = Tail;
 /// P-Net over a window of a level, row by row: what lies between its layers stays in the cache.
 class Search {
   public:
-    /// Cells that reach the surplus `least` are written to `cells`, as many as it has room for.
+    /// Cells that reach the surplus `least` are written to `cells`, as many as the level has room
+    /// for.
     Search(const Picture &picture, const Level &level, const float *weights, float least,
            float *cells)
         : picture_(picture), net_(weights),
@@ -257,8 +258,6 @@ class Search {
 
     int64_t found() const { return found_; }
 
-    Search *next = nullptr; // of the next level
-
   private:
     const Picture &picture_;
     const PNet net_;
@@ -275,42 +274,32 @@ class Search {
     int64_t found_ = 0;
 };
 
-/// Searches, in the order in which they were added.
-struct Searches {
-    Search *first = nullptr, **end = &first;
-
-    void add(Search *search) {
-        *end = search;
-        end = &search->next;
-    }
-    Searches() = default;
-    Searches(const Searches &) = delete;
-    Searches &operator=(const Searches &) = delete;
+/// Room for some searches, which end with it.
+struct Searches : Buffer<Search *> {
+    using Buffer::Buffer;
     ~Searches() {
-        while (Search *const search = first) {
-            first = search->next;
-            delete search;
-        }
+        for (size_t i = 0; i < size(); i++)
+            delete (*this)[i];
     }
 };
 
-/// P-Net over windows of several levels. All of them take in a strip of the picture before the
-/// next one, so that it is read once.
+/// P-Net over windows of several levels. Every level takes in a strip of the picture before any
+/// takes in the next, so that the picture comes from memory once.
 void propose(const Picture &picture, const Level *levels, size_t count, const float *weights,
              float least, float *cells, int64_t *found) {
-    constexpr int64_t strip = 1 << 18; // bytes: a share of any second cache
+    constexpr int64_t strip = 1 << 18; // bytes, for which a second cache has room
     const int64_t height = int64_t(picture.height),
                   rows = count > 1 ? 1 + strip / int64_t(3 * picture.width) : height;
-    Searches searches;
+    Searches searches(count);
     for (size_t i = 0; i < count; cells += 7 * levels[i++].room)
-        searches.add(new Search(picture, levels[i], weights, least, cells));
+        searches[i] = new Search(picture, levels[i], weights, least, cells);
     for (int64_t end = 0; end < height;) {
         end = smaller(end + rows, height);
-        for (Search *search = searches.first; search; search = search->next)
-            search->advance(end);
+        for (size_t i = 0; i < count; i++)
+            searches[i]->advance(end);
     }
-    for (Search *search = searches.first; search; search = search->next)
-        *found++ = search->found();
+    for (size_t i = 0; i < count; i++)
+        found[i] = searches[i]->found();
 }
 
 // ---- R-Net and O-Net ---------------------------------------------------------------------------
