@@ -27,6 +27,8 @@ def node() -> Iterator[EmbeddedBroker]:
 def own_broker(node: EmbeddedBroker) -> BrokerConfig:
     """That node as a worker knows it. Its queues are empty, whatever other tests left there."""
     broker = BrokerConfig((node.url,))
+    if node.wait(timeout_s=0):  # a test has failed while it was away
+        node.start()
     with connect(broker, "test", wait_s=10) as connection:
         channel = connection.channel()
         for queue in Topology(broker.namespace).declared:
