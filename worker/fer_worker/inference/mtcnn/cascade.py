@@ -94,15 +94,12 @@ class Cascade:
             self.known["face_score"][asked] = answers.scores
             self.known["landmarks"][asked] = answers.landmarks
 
-    def faces(self, refined: Indices) -> Indices:
-        """The faces among refined candidates: those O-Net believes in, each face once.
-
-        Candidates that O-Net was not shown yet are not among them.
+    def faces(self, accepted: Indices) -> Indices:
+        """The faces among accepted candidates, each once.
 
         Returns:
             Which candidates, the largest area first.
         """
-        accepted = self.accepted(refined)
         faces = self.known[accepted]
         kept = accepted[self._ops.suppress_by_minimum(faces["face"], faces["face_score"], 0.7)]
         boxes = self.known["face"][kept]
@@ -111,7 +108,10 @@ class Cascade:
         return kept[shown][np.argsort(areas(boxes[shown]), kind="stable")[::-1]]
 
     def accepted(self, refined: Indices) -> Indices:
-        """Refined candidates that O-Net believes in, before they suppress each other."""
+        """Refined candidates that O-Net believes in, before they suppress each other.
+
+        Candidates that it was not shown yet are not among them.
+        """
         boxes, scores = self.known["face"][refined], self.known["face_score"][refined]
         size = self._picture.height, self._picture.width
         is_sure = sure(boxes, scores, self._min_probability, *size)

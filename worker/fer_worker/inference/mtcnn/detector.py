@@ -38,4 +38,4 @@ def detect_faces(
     cascade.add(propose(picture, ops, pyramid_scales(picture.height, picture.width, min_face_size)))
     refined = cascade.refine()
     cascade.output(refined)
-    return cascade.found(cascade.faces(refined))
+    return cascade.found(cascade.faces(cascade.accepted(refined)))

@@ -116,7 +116,7 @@ def _largest(cascade: Cascade, refined: Indices) -> _Largest | None:
     accepted = cascade.accepted(refined)
     if not len(accepted):
         return None
-    face = cascade.found(cascade.faces(refined)[:1])
+    face = cascade.found(cascade.faces(accepted)[:1])
     if not len(face):
         return None
     boxes = cascade.known["face"][accepted]

@@ -33,10 +33,10 @@ def propose(
         Proposals, highest score first; of equal ones those of the finest level first, in the order
         of rows, then columns.
     """
-    windows = [_around(region, scale, picture.level_size(scale)) for scale in scales]
     levels = [
         Level(scale, window)
-        for scale, window in zip(scales, windows, strict=True)
+        for scale in scales
+        for window in [_around(region, scale, picture.level_size(scale))]
         if min(window.right - window.left, window.bottom - window.top) >= CELL
     ]
     if not levels:

@@ -105,6 +105,9 @@ class Tail {
           second_(pooled_width * net.second.channels), third_(columns_ * net.third.channels),
           heads_(columns_ * net.heads.channels) {}
 
+    /// To be called before rows are added, after another tail had some.
+    void resume() const {}
+
     /// Where pooled row `y` is to be written. Then it is to be added.
     float *pooled(int y) { return pooled_[y]; }
 
@@ -148,10 +151,11 @@ class GuessingTail {
           second_(3 * pooled_width * net.second.channels), third_(columns_ * net.third.channels),
           guesses_(columns_ * net.heads.channels), heads_(guesses_.size()) {}
 
+    void resume() const { tiles_.use(); }
+
     float *pooled(int y) { return pooled_[y]; }
 
     template <class Found> void add(int y, float least, const Found &found) {
-        tiles_.use();
         shorten(pooled_[y], (columns_ + 4) * net_.first.channels, short_pooled_[y]);
         if (y >= 2) {
             const uint16_t *rows[] = {short_pooled_[y - 2], short_pooled_[y - 1], short_pooled_[y]};
@@ -229,6 +233,7 @@ class Search {
 
     /// Go on as far as the picture's rows before `end` allow.
     void advance(int64_t end) {
+        tail_.resume();
         for (; y_ < (height_ - 1) / 2; y_++) {
             for (; made_ < smaller(2 * y_ + 4, height_); made_++) {
                 if (down_.ends[made_] > end)
