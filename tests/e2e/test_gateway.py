@@ -266,8 +266,8 @@ def test_a_connection_with_half_a_request_is_closed_also_after_an_answer(
             answer += more
         assert answer.startswith(b"HTTP/1.1 200 ")
         second.sendall(half)
-        for line in (first, second):
-            line.settimeout(60)
+        for line, limit_s in ((first, 30), (second, 60)):
+            line.settimeout(limit_s)
             assert line.recv(1) == b""
 
 
